@@ -1,0 +1,3 @@
+//! Homomorphic encryption and encrypted transformer inference.
+
+pub mod arith;

@@ -1,0 +1,3 @@
+//! The `cipherformer` command line program.
+
+fn main() {}

@@ -1,0 +1,37 @@
+//! Chores of the project: `cargo xtask <verb>`.
+
+mod layers;
+
+use std::process::ExitCode;
+
+/// One chore: its name, what it does, and the function that does it with the remaining arguments.
+type Chore = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
+
+const CHORES: &[Chore] = &[(
+    "layers",
+    "fail on a `use crate::` that points up the layers",
+    layers::run,
+)];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let chore = args
+        .first()
+        .and_then(|name| CHORES.iter().find(|(n, _, _)| n == name));
+    match chore {
+        Some((_, _, run)) => match run(&args[1..]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                eprintln!("xtask: {message}");
+                ExitCode::FAILURE
+            }
+        },
+        None => {
+            eprintln!("usage: cargo xtask <verb>");
+            for (name, what, _) in CHORES {
+                eprintln!("  {name:<12} {what}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
