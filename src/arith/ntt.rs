@@ -1,0 +1,247 @@
+//! The negacyclic number-theoretic transform modulo one prime: portable kernels, and the definition beside them.
+//!
+//! For f in Z_p[X]/(X^N + 1) in natural coefficient order, `forward` gives eval[bitrev(i)] = f(psi^(2i+1)),
+//! psi the smallest primitive 2N-th root of unity; `inverse` is its inverse, 1/N included.
+//! Butterflies: Cooley-Tukey down, Gentleman-Sande up, with psi^bitrev(i) as twiddles, so that no reordering is
+//! needed (Longa, Naehrig, eprint 2016/504). Values are lazy in [0, 4p) between stages (Harvey, arXiv 1205.2926), and
+//! canonical at entry and exit; p < 2^30 keeps 4p within a word.
+
+use super::{ArithError, Modulus, bit_reverse, smallest_root};
+
+/// Twiddle factors of one prime and ring degree N.
+#[derive(Debug)]
+pub struct NttTable {
+    modulus: Modulus,
+    log_n: u32,
+    psi: u32,
+    /// (psi^bitrev(i), Shoup companion), i < N.
+    forward: Vec<[u32; 2]>,
+    /// (psi^-bitrev(i), Shoup companion), i < N.
+    inverse: Vec<[u32; 2]>,
+    /// N^-1, and N^-1 psi^-bitrev(1): the last inverse stage with 1/N folded in, each with its companion.
+    last: [[u32; 2]; 2],
+}
+
+impl NttTable {
+    /// Tables for Z_p[X]/(X^N + 1), N = 2^log_n, 1 <= log_n <= 17; errors when p is not 1 mod 2N.
+    pub fn new(modulus: Modulus, log_n: u32) -> Result<Self, ArithError> {
+        if !(1..=17).contains(&log_n) {
+            return Err(ArithError::Degree { log_n });
+        }
+        let psi = smallest_root(modulus, log_n)?;
+        let no_root = ArithError::NoRoot {
+            p: modulus.value(),
+            log_n,
+        };
+        let psi_inverse = modulus.inv(psi).ok_or(no_root.clone())?;
+        let pair = |w: u32| [w, modulus.shoup(w)];
+        let powers = |base: u32| {
+            let mut table = vec![[0; 2]; 1 << log_n];
+            let mut power = 1;
+            for i in 0..1 << log_n {
+                table[bit_reverse(i, log_n)] = pair(power);
+                power = modulus.mul(power, base);
+            }
+            table
+        };
+        let (forward, inverse) = (powers(psi), powers(psi_inverse));
+        let n_inverse = modulus.inv(1 << log_n).ok_or(no_root)?;
+        let last = [pair(n_inverse), pair(modulus.mul(n_inverse, inverse[1][0]))];
+        Ok(Self {
+            modulus,
+            log_n,
+            psi,
+            forward,
+            inverse,
+            last,
+        })
+    }
+
+    /// The modulus p.
+    pub fn modulus(&self) -> Modulus {
+        self.modulus
+    }
+
+    /// The ring degree N.
+    pub fn degree(&self) -> usize {
+        1 << self.log_n
+    }
+
+    /// The root psi that defines the evaluation points.
+    pub fn psi(&self) -> u32 {
+        self.psi
+    }
+
+    /// Coefficients in natural order to evaluations in bit-reversed order, in place. Canonical in, canonical out.
+    pub fn forward(&self, a: &mut [u32]) {
+        debug_assert_eq!(a.len(), self.degree());
+        let (m, two_p) = (self.modulus, 2 * self.modulus.value());
+        let mut half = a.len() / 2;
+        let mut groups = 1;
+        while half > 0 {
+            for (block, w) in a
+                .chunks_exact_mut(2 * half)
+                .zip(&self.forward[groups..2 * groups])
+            {
+                let (low, high) = block.split_at_mut(half);
+                for (x, y) in low.iter_mut().zip(high) {
+                    // x < 4p -> [0, 2p); product in [0, 2p); both outputs below 4p.
+                    let u = (*x).min(x.wrapping_sub(two_p));
+                    let v = m.mul_shoup_lazy(*y, w[0], w[1]);
+                    *x = u + v;
+                    *y = u + two_p - v;
+                }
+            }
+            half /= 2;
+            groups *= 2;
+        }
+        let p = m.value();
+        for x in a {
+            let r = (*x).min(x.wrapping_sub(two_p));
+            *x = r.min(r.wrapping_sub(p));
+        }
+    }
+
+    /// Evaluations in bit-reversed order to coefficients in natural order, in place. Canonical in, canonical out.
+    pub fn inverse(&self, a: &mut [u32]) {
+        debug_assert_eq!(a.len(), self.degree());
+        let (m, p, two_p) = (self.modulus, self.modulus.value(), 2 * self.modulus.value());
+        let mut half = 1;
+        let mut groups = a.len() / 2;
+        while groups > 1 {
+            for (block, w) in a
+                .chunks_exact_mut(2 * half)
+                .zip(&self.inverse[groups..2 * groups])
+            {
+                let (low, high) = block.split_at_mut(half);
+                for (x, y) in low.iter_mut().zip(high) {
+                    // x, y < 2p; the sum is brought below 2p again, the product is there already.
+                    let (u, v) = (*x, *y);
+                    let sum = u + v;
+                    *x = sum.min(sum.wrapping_sub(two_p));
+                    *y = m.mul_shoup_lazy(u + two_p - v, w[0], w[1]);
+                }
+            }
+            half *= 2;
+            groups /= 2;
+        }
+        let [one, twist] = self.last;
+        let (low, high) = a.split_at_mut(half);
+        for (x, y) in low.iter_mut().zip(high) {
+            let (u, v) = (*x, *y);
+            let s = m.mul_shoup_lazy(u + v, one[0], one[1]);
+            let d = m.mul_shoup_lazy(u + two_p - v, twist[0], twist[1]);
+            *x = s.min(s.wrapping_sub(p));
+            *y = d.min(d.wrapping_sub(p));
+        }
+    }
+}
+
+/// The definition of `forward`, with 128-bit products and no table: eval[bitrev(i)] = sum_k f_k psi^((2i+1) k).
+/// N^2 multiplications; for tests and the oracle.
+pub fn forward_by_definition(modulus: Modulus, psi: u32, f: &[u32]) -> Vec<u32> {
+    let (n, p) = (f.len(), u128::from(modulus.value()));
+    let mut eval = vec![0; n];
+    for i in 0..n {
+        let point = u128::from(modulus.pow(psi, 2 * i as u64 + 1));
+        let value = f
+            .iter()
+            .rev()
+            .fold(0u128, |sum, c| (sum * point + u128::from(*c)) % p);
+        eval[bit_reverse(i, n.trailing_zeros())] = value as u32;
+    }
+    eval
+}
+
+/// The product in Z_p[X]/(X^N + 1) by the schoolbook rule, X^N = -1. N^2 multiplications; for tests and the oracle.
+pub fn multiply_by_schoolbook(modulus: Modulus, a: &[u32], b: &[u32]) -> Vec<u32> {
+    let n = a.len();
+    let mut product = vec![0; n];
+    for (i, x) in a.iter().enumerate() {
+        for (j, y) in b.iter().enumerate() {
+            let term = modulus.mul(*x, *y);
+            let at = &mut product[(i + j) % n];
+            *at = if i + j < n {
+                modulus.add(*at, term)
+            } else {
+                modulus.sub(*at, term)
+            };
+        }
+    }
+    product
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arith::ntt_primes;
+
+    fn pseudo_random(n: usize, p: u32, seed: u64) -> Vec<u32> {
+        let mut state = seed;
+        let step = |state: &mut u64| {
+            *state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            ((*state >> 33) % u64::from(p)) as u32
+        };
+        (0..n).map(|_| step(&mut state)).collect()
+    }
+
+    #[test]
+    fn forward_is_the_definition_and_inverse_undoes_it() {
+        for log_n in 1..=10 {
+            for p in ntt_primes(log_n, 2, 1 << 30)
+                .take(2)
+                .chain(ntt_primes(log_n, 2, 1 << 20).take(1))
+            {
+                let m = Modulus::new(p).unwrap();
+                let table = NttTable::new(m, log_n).unwrap();
+                for f in [
+                    pseudo_random(1 << log_n, p, 7),
+                    vec![p - 1; 1 << log_n],
+                    vec![0; 1 << log_n],
+                ] {
+                    let mut a = f.clone();
+                    table.forward(&mut a);
+                    assert_eq!(
+                        a,
+                        forward_by_definition(m, table.psi(), &f),
+                        "N = 2^{log_n}, p = {p}"
+                    );
+                    table.inverse(&mut a);
+                    assert_eq!(a, f);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_evaluations_are_negacyclic_convolutions() {
+        for log_n in [1, 4, 8, 10] {
+            let p = ntt_primes(log_n, 2, 1 << 30).next().unwrap();
+            let m = Modulus::new(p).unwrap();
+            let table = NttTable::new(m, log_n).unwrap();
+            let (a, b) = (pseudo_random(1 << log_n, p, 1), pseudo_random(1 << log_n, p, 2));
+            let (mut x, mut y) = (a.clone(), b.clone());
+            table.forward(&mut x);
+            table.forward(&mut y);
+            x.iter_mut().zip(&y).for_each(|(x, y)| *x = m.mul(*x, *y));
+            table.inverse(&mut x);
+            assert_eq!(x, multiply_by_schoolbook(m, &a, &b));
+        }
+    }
+
+    #[test]
+    fn large_degrees_round_trip() {
+        for log_n in [12, 14, 16, 17] {
+            let p = ntt_primes(log_n, 2, 1 << 30).next().unwrap();
+            let table = NttTable::new(Modulus::new(p).unwrap(), log_n).unwrap();
+            let f = pseudo_random(1 << log_n, p, 3);
+            let mut a = f.clone();
+            table.forward(&mut a);
+            assert_ne!(a, f);
+            table.inverse(&mut a);
+            assert_eq!(a, f);
+        }
+    }
+}
