@@ -1,5 +1,8 @@
 //! Word arithmetic: moduli below 2^30, prime search, roots of unity, the number-theoretic transform.
 
+pub mod complex;
+pub mod double;
+pub mod embed;
 mod modulus;
 mod ntt;
 mod prime;
