@@ -110,7 +110,7 @@ impl Whole for i64 {
 
     #[inline(always)]
     fn round(x: f64) -> Self {
-        // The truncation and the difference are exact; a call of `f64::round` is five times slower on a plain x86-64.
+        // The truncation and the difference are exact; `f64::round` is a library call on a plain x86-64.
         let whole = x as i64;
         let rest = x - whole as f64;
         whole + i64::from(rest >= 0.5) - i64::from(rest <= -0.5)

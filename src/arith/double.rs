@@ -1,9 +1,9 @@
 //! Double-double numbers: an unevaluated sum hi + lo of two f64 with |lo| <= ulp(hi) / 2, about 106 bits.
 //!
-//! Error-free transforms of Dekker (Numer. Math. 18, 1971) and Knuth (TAOCP 2, 4.2.2), combined as by Hida, Li and
-//! Bailey (ARITH-15, 2001). Products are split by hand: nothing is fused or contracted, so a result is the same on
-//! every machine with IEEE arithmetic rounding to nearest. Magnitudes must stay below 2^996 (splitting overflows
-//! above, and the result is then not a number).
+//! Error-free transforms of Dekker (Numer. Math. 18, 1971) and Knuth (TAOCP 2, 4.2.2), combined as by Hida,
+//! Li and Bailey (ARITH-15, 2001). Products are split by hand: nothing is fused or contracted, so a result is
+//! the same on every machine with IEEE arithmetic rounding to nearest. Magnitudes must stay below 2^996
+//! (splitting overflows above, and the result is then not a number).
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -122,7 +122,8 @@ impl Double {
         self.hi
     }
 
-    /// The nearest integer, halves away from zero. For |x| < 2^126; larger values saturate, not-a-number gives 0.
+    /// The nearest integer, halves away from zero. For |x| < 2^126; larger values saturate, not-a-number
+    /// gives 0.
     pub fn to_i128(self) -> i128 {
         if self.hi < 0.0 || (self.hi == 0.0 && self.lo < 0.0) {
             return -(-self).to_i128();

@@ -1,14 +1,15 @@
-//! How precise decoded slots are: statistics of -log2 |have - want| over the slots, for the real part, the imaginary
-//! part and the modulus of the complex error.
+//! How precise decoded slots are: statistics of -log2 |have - want| over the slots, for the real part, the
+//! imaginary part and the modulus of the complex error.
 //!
-//! Errors are absolute. An exact slot counts as [`MOST_BITS`] bits, the precision of the smallest positive f64, so that
-//! every figure is finite. Log2 figures are approximate by nature and not part of the numerical contract.
+//! Errors are absolute. An exact slot counts as [`MOST_BITS`] bits, the precision of the smallest positive
+//! f64, so that every figure is finite. Log2 figures are approximate by nature and not part of the numerical
+//! contract.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::arith::complex::Complex;
+use crate::arith::Complex;
 
 /// The bits of an exact slot: -log2 of 2^-1074, the smallest positive f64.
 pub const MOST_BITS: f64 = 1074.0;
@@ -31,7 +32,12 @@ pub enum PrecisionError {
     #[error("precision: no slots to compare; pass at least one")]
     Empty,
     /// A value is infinite or not a number.
-    #[error("precision: slot {slot} is {have} against {want}, of which one is not finite; the decryption or the reference failed there", have = Show(have), want = Show(want))]
+    #[error(
+        "precision: slot {slot} is {} against {}, of which one is not finite; the decryption or the reference \
+         failed there",
+        Show(have),
+        Show(want)
+    )]
     NotFinite {
         /// Index of the slot.
         slot: usize,

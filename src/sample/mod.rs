@@ -1,8 +1,9 @@
 //! Randomness: published uniform rows addressed by position, private streams, secrets and errors.
 //!
 //! What is published (the uniform halves of keys and ciphertexts) comes from a [`PublicSeed`], which is fresh
-//! randomness of the operating system and never derived from, nor shared with, a [`PrivateSeed`]. Secrets and errors
-//! come from streams of a private seed, one per purpose and index, and are sampled without branches or rejection.
+//! randomness of the operating system and never derived from, nor shared with, a [`PrivateSeed`]. Secrets and
+//! errors come from streams of a private seed, one per purpose and index, and are sampled without branches or
+//! rejection.
 
 mod noise;
 mod stream;

@@ -1,6 +1,6 @@
-//! Secrets and errors: uniform ternary, centred binomial, uniform bytes. Constant time: every coefficient takes the
-//! same number of stream bytes and the same instructions, without branches, tables or rejection on its value (a
-//! branching sampler leaks the key through one power trace: RevEAL, eprint 2022/204).
+//! Secrets and errors: uniform ternary, centred binomial, uniform bytes. Constant time: every coefficient
+//! takes the same number of stream bytes and the same instructions, without branches, tables or rejection on
+//! its value (a branching sampler leaks the key through one power trace: RevEAL, eprint 2022/204).
 
 use zeroize::Zeroizing;
 
@@ -36,7 +36,8 @@ pub fn ternary(stream: &mut PrivateStream, out: &mut [i8]) {
     fill(stream, out, |x| ((3 * u128::from(x)) >> 64) as i8 - 1);
 }
 
-/// Coefficients popcount(21 bits) - popcount(21 bits): mean 0, standard deviation [`ERROR_STD_DEV`], in -21..=21.
+/// Coefficients popcount(21 bits) - popcount(21 bits): mean 0, standard deviation [`ERROR_STD_DEV`], in
+/// -21..=21.
 ///
 /// The bits are the lowest 42 of each 64 of the stream.
 pub fn centred_binomial(stream: &mut PrivateStream, out: &mut [i8]) {
