@@ -2,7 +2,7 @@
 
 use super::{Ciphertext, Ckks, CkksError, Plaintext, Result};
 use crate::{
-    backend::{Backend, Mut, Ref, Span},
+    backend::{Backend, Entries, Matrix, Mut, Ref, Span},
     ring::Scale,
     rlwe::{self, Context, EvaluationKeys, Level, RlweError},
 };
@@ -119,6 +119,21 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         Ok(a.inner.update(ctx, |dst| {
             Ok(ctx.backend().add(ctx.tables(), dst, b.inner.view())?)
         })?)
+    }
+
+    /// All items one after the other; all parts share level, scale, slots and components.
+    pub fn concat(&self, parts: &[Ciphertext<B>]) -> Result<Ciphertext<B>> {
+        if let Some(first) = parts.first() {
+            for part in parts {
+                Self::check_scales("concat", first.level(), &first.scale, &part.scale)?;
+                Self::check_slots("concat", first.slots, part.slots)?;
+            }
+        }
+        let inner: Vec<_> = parts.iter().map(|p| p.inner.clone()).collect();
+        let joined = rlwe::Ciphertext::concat(self.ctx(), &inner)?;
+        // `concat` above refuses an empty list.
+        let like = &parts[0];
+        Ok(like.with(joined))
     }
 
     /// -a.
@@ -275,6 +290,34 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         let mut product = self.mul_integer(a, integer)?;
         product.scale = a.scale.mul(scale)?;
         Ok(product)
+    }
+
+    /// Item o of the result = sum over i of weights[o][i] / 2^weight_bits times item i: a matrix of small integers times the vector of
+    /// items. The scale grows by 2^weight_bits; nothing is rescaled, encoded or rotated.
+    pub fn mul_matrix(&self, a: &Ciphertext<B>, weights: Matrix, weight_bits: u32) -> Result<Ciphertext<B>> {
+        let entries = match weights.entries {
+            Entries::I8(v) => v.len(),
+            Entries::I16(v) => v.len(),
+        };
+        let wanted = weights.outputs.checked_mul(weights.inputs);
+        if weights.inputs != a.items() || wanted != Some(entries) || entries == 0 {
+            let (left, right) = (
+                format!("{} items", a.items()),
+                format!("{} x {}", weights.outputs, weights.inputs),
+            );
+            let remedy = "the matrix has as many columns as there are items, and all its entries";
+            return Err(RlweError::mismatch("mul_matrix", "shapes", left, right, remedy).into());
+        }
+        let (ctx, components) = (self.ctx(), a.components());
+        let inner =
+            rlwe::Ciphertext::build(ctx, "mul_matrix", a.level(), weights.outputs, components, |dst| {
+                Ok(ctx.backend().gemm(ctx.tables(), dst, a.inner.view(), weights)?)
+            })?;
+        Ok(Ciphertext {
+            inner,
+            scale: a.scale.clone().times_pow2(i64::from(weight_bits))?,
+            slots: a.slots,
+        })
     }
 
     /// a b slotwise, 3 components: same level, items and slots; scales multiply.

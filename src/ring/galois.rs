@@ -21,9 +21,9 @@ impl Galois {
         let (mut exponent, mut square, mut g) = (k.rem_euclid(order), 5u64, 1u64);
         while exponent > 0 {
             if exponent & 1 == 1 {
-                g = g * square & mask;
+                g = (g * square) & mask;
             }
-            square = square * square & mask;
+            square = (square * square) & mask;
             exponent >>= 1;
         }
         Self(g as u32)
@@ -49,7 +49,7 @@ impl Galois {
 
     /// This automorphism after `other`.
     pub fn after(self, other: Self, log_n: u32) -> Self {
-        Self((u64::from(self.0) * u64::from(other.0) & ((2u64 << log_n) - 1)) as u32)
+        Self(((u64::from(self.0) * u64::from(other.0)) & ((2u64 << log_n) - 1)) as u32)
     }
 
     /// The evaluation-domain permutation: result[j] = source[table[j]], both in bit-reversed evaluation order.
@@ -59,7 +59,7 @@ impl Galois {
         let mask = (2u64 << log_n) - 1;
         let source = |j: usize| {
             let e = 2 * bit_reverse(j, log_n) as u64 + 1;
-            let moved = u64::from(self.0) * e & mask;
+            let moved = (u64::from(self.0) * e) & mask;
             bit_reverse((moved >> 1) as usize, log_n) as u32
         };
         (0..1 << log_n).map(source).collect()
