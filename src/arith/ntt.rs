@@ -73,6 +73,7 @@ impl NttTable {
     }
 
     /// Coefficients in natural order to evaluations in bit-reversed order, in place. Canonical in, canonical out.
+    #[inline(always)]
     pub fn forward(&self, a: &mut [u32]) {
         debug_assert_eq!(a.len(), self.degree());
         let (m, two_p) = (self.modulus, 2 * self.modulus.value());
@@ -103,6 +104,7 @@ impl NttTable {
     }
 
     /// Evaluations in bit-reversed order to coefficients in natural order, in place. Canonical in, canonical out.
+    #[inline(always)]
     pub fn inverse(&self, a: &mut [u32]) {
         debug_assert_eq!(a.len(), self.degree());
         let (m, p, two_p) = (self.modulus, self.modulus.value(), 2 * self.modulus.value());

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::{
-    elementwise::{BLOCK, LAZY},
+    dispatch::widest,
+    elementwise::{BLOCK, LAZY, reduce_sums},
     memory::{Reader, Writer},
     ntt::Tables,
 };
@@ -37,6 +38,16 @@ impl Key {
     }
 }
 
+widest! {
+    /// b += d kb, a += d ka.
+    fn add_products(b: &mut [u64], a: &mut [u64], d: &[u32], kb: &[u32], ka: &[u32]) {
+        for ((((b, a), d), kb), ka) in b.iter_mut().zip(a).zip(d).zip(kb).zip(ka) {
+            *b += u64::from(*d) * u64::from(*kb);
+            *a += u64::from(*d) * u64::from(*ka);
+        }
+    }
+}
+
 pub(super) fn inner_product(t: &Tables, dst: Writer, src: Reader, digits: &[u32], keys: &[&Key]) {
     let rows = dst.span.rows.len();
     (0..dst.span.items * rows).into_par_iter().for_each(|at| {
@@ -65,17 +76,10 @@ pub(super) fn inner_product(t: &Tables, dst: Writer, src: Reader, digits: &[u32]
                 }
                 let d = &src.row(item, j, row)[block.clone()];
                 let [kb, ka] = [0, 1].map(|poly| &key.row(*digit as usize, poly, held)[block.clone()]);
-                for i in 0..len {
-                    b[i] += u64::from(d[i]) * u64::from(kb[i]);
-                    a[i] += u64::from(d[i]) * u64::from(ka[i]);
-                }
+                add_products(&mut b[..len], &mut a[..len], d, kb, ka);
             }
-            for (x, s) in out0[block.clone()].iter_mut().zip(&b) {
-                *x = m.reduce(*s);
-            }
-            for (x, s) in out1[block].iter_mut().zip(&a) {
-                *x = m.reduce(*s);
-            }
+            reduce_sums(m, &mut out0[block.clone()], &b[..len]);
+            reduce_sums(m, &mut out1[block], &a[..len]);
         }
     });
 }

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::{
-    elementwise::BLOCK,
+    elementwise::{BLOCK, add_product},
     memory::{Reader, Writer},
     ntt::Tables,
 };
@@ -50,10 +50,7 @@ pub(super) fn gemm(t: &Tables, dst: Writer, src: Reader, weights: Matrix) {
                 }
                 let x = &src.row(i, poly, row)[block.clone()];
                 for (o, sums) in sums[..tile].iter_mut().enumerate() {
-                    let w = u64::from(shifted[(first + o) * weights.inputs + i]);
-                    for (s, x) in sums.iter_mut().zip(x) {
-                        *s += w * u64::from(*x);
-                    }
+                    add_product(&mut sums[..len], x, shifted[(first + o) * weights.inputs + i]);
                 }
             }
             for (o, sums) in sums[..tile].iter().enumerate() {

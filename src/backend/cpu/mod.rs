@@ -3,6 +3,7 @@
 //! It defines no number of its own: `backend/contract.md` does. The thread count is the caller's (rayon's pool).
 
 mod basis;
+mod dispatch;
 mod elementwise;
 mod encode;
 mod keyswitch;

@@ -7,7 +7,10 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::memory::{Reader, Writer};
+use super::{
+    dispatch::widest,
+    memory::{Reader, Writer},
+};
 use crate::{
     arith::{Modulus, NttTable},
     backend::{BackendError, Result, Span},
@@ -62,12 +65,24 @@ impl Tables {
     }
 }
 
+widest! {
+    fn forward_row(table: &NttTable, row: &mut [u32]) {
+        table.forward(row);
+    }
+}
+
+widest! {
+    fn inverse_row(table: &NttTable, row: &mut [u32]) {
+        table.inverse(row);
+    }
+}
+
 pub(super) fn forward(t: &Tables, dst: Writer) {
-    dst.for_each(|_, _, row, out| t.table(&dst.span, row).forward(out));
+    dst.for_each(|_, _, row, out| forward_row(t.table(&dst.span, row), out));
 }
 
 pub(super) fn inverse(t: &Tables, dst: Writer) {
-    dst.for_each(|_, _, row, out| t.table(&dst.span, row).inverse(out));
+    dst.for_each(|_, _, row, out| inverse_row(t.table(&dst.span, row), out));
 }
 
 /// dst[j] = store(modulus, dst[j], src[table[j]]).
