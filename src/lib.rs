@@ -1,3 +1,5 @@
 //! Homomorphic encryption and encrypted transformer inference.
 
 pub mod arith;
+pub mod ring;
+pub mod rlwe;

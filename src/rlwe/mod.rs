@@ -1,0 +1,3 @@
+//! Encryption over rings: parameters and their security.
+
+pub mod security;
