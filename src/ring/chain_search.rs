@@ -1,0 +1,399 @@
+//! The search behind [`build`](super::build): from the top level down, a beam of partial chains.
+//!
+//! Primes of the top level have no value until a step removes them ("fresh"); then they are chosen so that the step meets
+//! its scale, whatever the steps above missed: errors double from level to level and are corrected by each. A rational
+//! step removes fresh primes and primes that came back, and adds primes removed earlier (free) or new ones (their bits are
+//! wasted in U). A partial chain is judged by the rows of its levels, wasted bits, and the room its fresh primes have
+//! left: level l needs base + (bits of all steps below l) bits in |S_l| primes below 2^30.
+
+use std::collections::BTreeMap;
+
+use super::{
+    chain::{ChainError, ChainKind, ChainSpec, ChainTable},
+    chain_assembly::assemble,
+    chain_primes::{LEAST_BITS, PrimeList, Used, to_bits, to_fixed},
+    security::{self, SecurityError},
+};
+use crate::arith::MAX_MODULUS_BITS;
+
+/// Partial chains kept per level.
+const WIDTH: usize = 40;
+/// Partial chains kept that look alike.
+const ALIKE: usize = 3;
+/// Most rows a level may have above the least possible.
+const SPARE_ROWS: usize = 2;
+/// Cost of a wasted bit of U, in rows, tried in turn.
+const WASTE_COSTS: [f64; 3] = [0.01, 0.2, 3.0];
+/// Cost of adding a prime in a step, in rows.
+const ADDITION_COST: f64 = 0.2;
+/// Worth of a row's unused room, in rows.
+const ROOM_WORTH: f64 = 0.4;
+
+/// A step, as indices into the prime list.
+#[derive(Clone, Default)]
+pub(super) struct Step {
+    pub(super) removed: Vec<usize>,
+    pub(super) added: Vec<usize>,
+}
+
+/// A complete chain: the steps from the top, and the primes of level 0.
+pub(super) struct Draft {
+    pub(super) steps: Vec<Step>,
+    pub(super) base: Vec<usize>,
+}
+
+#[derive(Clone)]
+struct Partial {
+    /// log2 of the exact scale, fixed point.
+    scale: i128,
+    fresh: usize,
+    pinned: Vec<usize>,
+    pool: Vec<usize>,
+    used: Used,
+    steps: Vec<Step>,
+    cost: f64,
+    rank: f64,
+}
+
+struct Search<'a> {
+    spec: &'a ChainSpec,
+    primes: PrimeList,
+    /// Bits that level l must have at least.
+    need: Vec<f64>,
+    /// Bits a fresh prime has at most, on average.
+    room: f64,
+    waste_cost: f64,
+}
+
+/// See [`build`](super::build).
+pub(super) fn search(spec: &ChainSpec) -> Result<ChainTable, ChainError> {
+    let limit = super::chain_spec::validate(spec)?;
+    let primes = PrimeList::new(spec.log_n);
+    let mut need = vec![spec.base_bits];
+    for level in 1..spec.scale_bits.len() {
+        need.push(need.last().copied().unwrap_or(0.0) + spec.step_bits(level));
+    }
+    let whole = need.last().copied().unwrap_or(0.0);
+    if whole > limit {
+        return Err(too_large(spec, whole, limit));
+    }
+    // P has about as many bits as a digit: the largest primes are kept for it.
+    let largest = f64::from(MAX_MODULUS_BITS);
+    let kept = ((whole / spec.digits as f64 + spec.special_margin_bits) / largest).ceil() as usize + 1;
+    let rows = (whole / largest).ceil() as usize;
+    let highest = primes.logs.iter().rev().skip(kept).take(rows);
+    let room = highest.clone().sum::<f64>() / highest.len().max(1) as f64;
+    let mut reserved = primes.nothing_used();
+    (primes.len().saturating_sub(kept)..primes.len()).for_each(|i| reserved.insert(i));
+
+    let mut search = Search {
+        spec,
+        primes,
+        need,
+        room,
+        waste_cost: 0.0,
+    };
+    let mut lowest = spec.scale_bits.len() - 1;
+    let (mut best, mut smallest, mut exhausted): (Option<(f64, ChainTable)>, f64, _) =
+        (None, f64::INFINITY, None);
+    for (waste_cost, rows) in search.attempts() {
+        search.waste_cost = waste_cost;
+        let (partials, reached) = search.run(rows, &reserved);
+        lowest = lowest.min(reached);
+        for partial in partials {
+            let assembled = search
+                .draft(partial)
+                .and_then(|d| assemble(spec, &search.primes, &d));
+            match assembled {
+                Ok((table, cost, log2_up)) => {
+                    smallest = smallest.min(log2_up);
+                    if log2_up <= limit && best.as_ref().is_none_or(|(least, _)| cost < *least - 1e-9) {
+                        best = Some((cost, table));
+                    }
+                }
+                Err(error) => exhausted = Some(error),
+            }
+        }
+    }
+    match (best, exhausted) {
+        (Some((_, table)), _) => Ok(table),
+        (None, _) if smallest.is_finite() => Err(too_large(spec, smallest, limit)),
+        (None, Some(error)) if lowest == 0 => Err(error),
+        _ => Err(ChainError::Unreachable {
+            log_n: spec.log_n,
+            level: lowest.max(1),
+            step_bits: spec.step_bits(lowest.max(1)),
+            tolerance_log2: spec.kind.tolerance_bits().log2() as i32,
+            alternative: match spec.kind {
+                ChainKind::Rational => "pair or single chain",
+                ChainKind::Single | ChainKind::Pair => "rational chain",
+            },
+        }),
+    }
+}
+
+fn too_large(spec: &ChainSpec, log2_qp: f64, limit: f64) -> ChainError {
+    ChainError::TooLarge {
+        log_n: spec.log_n,
+        log2_qp,
+        limit,
+        digits: spec.digits,
+    }
+}
+
+impl Search<'_> {
+    /// (cost of waste, rows at the top) to try.
+    fn attempts(&self) -> Vec<(f64, usize)> {
+        let top = self.need.len() - 1;
+        match self.spec.kind {
+            ChainKind::Rational => {
+                let least = self.least_rows(top);
+                let rows = least..=least + SPARE_ROWS;
+                rows.flat_map(|rows| WASTE_COSTS.map(|waste| (waste, rows)))
+                    .collect()
+            }
+            kind => vec![(0.0, self.least_rows(0) + top * kind.step_shape().0)],
+        }
+    }
+
+    fn least_rows(&self, level: usize) -> usize {
+        let need = self.need.get(level).copied().unwrap_or(0.0);
+        (need / self.room).ceil() as usize
+    }
+
+    /// The partial chains that reach level 0 from a top with `rows` rows, and the lowest level reached.
+    fn run(&self, rows: usize, reserved: &Used) -> (Vec<Partial>, usize) {
+        let top = self.spec.scale_bits.len() - 1;
+        let mut beam = vec![Partial {
+            scale: to_fixed(self.spec.scale(top)),
+            fresh: rows,
+            pinned: Vec::new(),
+            pool: Vec::new(),
+            used: reserved.clone(),
+            steps: Vec::new(),
+            cost: 0.0,
+            rank: 0.0,
+        }];
+        for level in (1..=top).rev() {
+            let mut next: Vec<Partial> = Vec::new();
+            for partial in &beam {
+                self.extend(partial, level, &mut next);
+            }
+            if next.is_empty() {
+                return (next, level);
+            }
+            beam = self.thin(next);
+        }
+        (beam, 0)
+    }
+
+    /// The best partial chains, at most [`ALIKE`] of those with the same counts and sizes.
+    fn thin(&self, mut all: Vec<Partial>) -> Vec<Partial> {
+        all.sort_by(|a, b| a.rank.total_cmp(&b.rank));
+        let mut alike: BTreeMap<(usize, Vec<i32>), usize> = BTreeMap::new();
+        all.retain(|p| {
+            let mut sizes: Vec<i32> = p
+                .pinned
+                .iter()
+                .map(|i| (self.primes.log(*i) * 2.0) as i32)
+                .collect();
+            sizes.sort_unstable();
+            let seen = alike.entry((p.fresh, sizes)).or_default();
+            *seen += 1;
+            *seen <= ALIKE
+        });
+        all.truncate(WIDTH);
+        all
+    }
+
+    /// All steps down from `level`.
+    fn extend(&self, from: &Partial, level: usize, out: &mut Vec<Partial>) {
+        let target =
+            2 * from.scale + to_fixed(self.spec.absorbed(level)) - to_fixed(self.spec.scale(level - 1));
+        let target = to_bits(target);
+        let tolerance = self.spec.kind.tolerance_bits() * 0.99;
+        let (fewest, most, most_added) = self.spec.kind.step_shape();
+        let returning = subsets(&self.representatives(&from.pool, 2, 8), most_added);
+        let leaving = subsets(&self.representatives(&from.pinned, 3, 6), most);
+        for added in &returning {
+            for removed in &leaving {
+                let rest = target + self.primes.sum(added) - self.primes.sum(removed);
+                for fresh in fewest.saturating_sub(removed.len())..=(most - removed.len()).min(from.fresh) {
+                    if fresh == 0 {
+                        if rest.abs() <= tolerance {
+                            self.push(from, level, &[], added, removed, &[], out);
+                        }
+                        if added.len() < most_added && (LEAST_BITS..30.0).contains(&-rest) {
+                            let terminal = self.primes.product_near(-rest, 1, tolerance, false, &from.used);
+                            if let Some(terminal) = terminal {
+                                self.push(from, level, &[], added, removed, &terminal, out);
+                            }
+                        }
+                        continue;
+                    }
+                    for spread in [false, true] {
+                        if spread && fresh < 2 {
+                            continue;
+                        }
+                        if let Some(chosen) = self.fresh(rest, fresh, tolerance, spread, &from.used) {
+                            self.push(from, level, &chosen, added, removed, &[], out);
+                        }
+                    }
+                    for new in 1..=most_added.saturating_sub(added.len()) {
+                        self.with_terminals(from, level, (rest, fresh, new), added, removed, out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Steps that also add `new` primes never used before: from the largest that fresh primes allow, downwards.
+    fn with_terminals(
+        &self,
+        from: &Partial,
+        level: usize,
+        (rest, fresh, new): (f64, usize, usize),
+        added: &[usize],
+        removed: &[usize],
+        out: &mut Vec<Partial>,
+    ) {
+        let tolerance = self.spec.kind.tolerance_bits() * 0.99;
+        let most = ((fresh as f64 * self.room - rest) / new as f64).min(self.room);
+        let mut size = most;
+        while size >= LEAST_BITS {
+            let terminals = self.primes.nearest(size, new, &from.used, &[]);
+            let mut used = from.used.clone();
+            terminals.iter().for_each(|i| used.insert(*i));
+            let rest = rest + self.primes.sum(&terminals);
+            if terminals.len() == new
+                && let Some(chosen) = self.fresh(rest, fresh, tolerance, false, &used)
+            {
+                self.push(from, level, &chosen, added, removed, &terminals, out);
+            }
+            size -= 2.0;
+        }
+    }
+
+    fn fresh(
+        &self,
+        bits: f64,
+        count: usize,
+        tolerance: f64,
+        spread: bool,
+        used: &Used,
+    ) -> Option<Vec<usize>> {
+        let share = bits / count as f64;
+        if !(LEAST_BITS..=f64::from(MAX_MODULUS_BITS)).contains(&share) {
+            return None;
+        }
+        self.primes.product_near(bits, count, tolerance, spread, used)
+    }
+
+    /// Adds the partial chain after a step, if the levels below can still have enough bits and not too many rows.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the four parts of a step, and where it comes from and goes to"
+    )]
+    fn push(
+        &self,
+        from: &Partial,
+        level: usize,
+        fresh: &[usize],
+        returning: &[usize],
+        leaving: &[usize],
+        terminals: &[usize],
+        out: &mut Vec<Partial>,
+    ) {
+        let left = from.fresh - fresh.len();
+        let mut pinned: Vec<usize> = from
+            .pinned
+            .iter()
+            .filter(|i| !leaving.contains(i))
+            .copied()
+            .collect();
+        pinned.extend(returning);
+        pinned.extend(terminals);
+        let rows = left + pinned.len();
+        let need = self.need.get(level - 1).copied().unwrap_or(0.0);
+        let spare = left as f64 * self.room + self.primes.sum(&pinned) - need;
+        if spare < 0.0
+            || (self.spec.kind == ChainKind::Rational && rows > self.least_rows(level - 1) + SPARE_ROWS)
+        {
+            return;
+        }
+        let step = Step {
+            removed: [leaving, fresh].concat(),
+            added: [returning, terminals].concat(),
+        };
+        let sum = |indices: &[usize]| indices.iter().map(|i| self.primes.fixed(*i)).sum::<i128>();
+        let mut next = from.clone();
+        next.scale =
+            2 * from.scale + to_fixed(self.spec.absorbed(level)) + sum(&step.added) - sum(&step.removed);
+        let weight = self.spec.weight(level - 1);
+        next.cost += weight * rows as f64
+            + ADDITION_COST * step.added.len() as f64
+            + self.waste_cost * self.primes.sum(terminals);
+        next.rank = next.cost - ROOM_WORTH * weight * spare / self.room;
+        next.fresh = left;
+        next.pinned = pinned;
+        next.pool.retain(|i| !returning.contains(i));
+        next.pool.extend(&step.removed);
+        fresh.iter().chain(terminals).for_each(|i| next.used.insert(*i));
+        next.steps.push(step);
+        out.push(next);
+    }
+
+    /// A few of each size (to a quarter bit), the latest first, at most `limit` in all.
+    fn representatives(&self, from: &[usize], each: usize, limit: usize) -> Vec<usize> {
+        let mut sizes: BTreeMap<i32, usize> = BTreeMap::new();
+        let mut kept: Vec<usize> = from.to_vec();
+        kept.reverse();
+        kept.retain(|i| {
+            let count = sizes.entry((self.primes.log(*i) * 4.0) as i32).or_default();
+            *count += 1;
+            *count <= each
+        });
+        kept.truncate(limit);
+        kept
+    }
+
+    /// Gives the fresh primes left at level 0 their values.
+    fn draft(&self, partial: Partial) -> Result<Draft, ChainError> {
+        let bits = self.spec.base_bits - self.primes.sum(&partial.pinned);
+        let Some(chosen) = self.primes.product_at_least(bits, partial.fresh, &partial.used) else {
+            return Err(ChainError::Exhausted {
+                log_n: self.spec.log_n,
+                part: "base",
+                bits,
+            });
+        };
+        Ok(Draft {
+            steps: partial.steps,
+            base: [partial.pinned, chosen].concat(),
+        })
+    }
+}
+
+/// All subsets of at most `most` elements.
+fn subsets(items: &[usize], most: usize) -> Vec<Vec<usize>> {
+    let mut all: Vec<Vec<usize>> = vec![Vec::new()];
+    for item in items {
+        let longer: Vec<Vec<usize>> = all
+            .iter()
+            .filter(|s| s.len() < most)
+            .map(|s| s.iter().copied().chain([*item]).collect())
+            .collect();
+        all.extend(longer);
+    }
+    all
+}
+
+/// The bound that a specification is held to.
+pub(super) fn limit(spec: &ChainSpec) -> Result<f64, ChainError> {
+    let table = security::max_log2_qp(spec.log_n, 128).map(f64::from);
+    let no_bound = SecurityError::NoBound {
+        log_n: spec.log_n,
+        bits: 128,
+    };
+    spec.max_log2_qp.or(table).ok_or(ChainError::Security(no_bound))
+}
