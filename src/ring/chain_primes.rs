@@ -10,6 +10,9 @@ pub(super) const FRACTION_BITS: u32 = 112;
 /// Smaller rings take the primes of this one, which are dense enough and few enough to list.
 const SMALLEST_LOG_N: u32 = 12;
 
+/// First primes of a pair that are tried.
+const FIRSTS: usize = 64;
+
 /// Smallest prime used, in bits.
 pub(super) const LEAST_BITS: f64 = 18.0;
 
@@ -114,8 +117,8 @@ impl PrimeList {
         }
         let firsts = match (count, spread) {
             (0 | 1, _) => Vec::new(),
-            (_, true) => self.nearest(f64::from(MAX_MODULUS_BITS), 8, used, &chosen),
-            (_, false) => self.nearest(rest / 2.0, 8, used, &chosen),
+            (_, true) => self.nearest(f64::from(MAX_MODULUS_BITS), FIRSTS, used, &chosen),
+            (_, false) => self.nearest(rest / 2.0, FIRSTS, used, &chosen),
         };
         if firsts.is_empty() {
             let last = self.nearest(rest, 1, used, &chosen).pop()?;

@@ -52,7 +52,33 @@ struct Partial {
     used: Used,
     steps: Vec<Step>,
     cost: f64,
+}
+
+/// A step before its fresh primes have values.
+#[derive(Clone)]
+struct Plan<'a> {
+    from: &'a Partial,
+    leaving: Vec<usize>,
+    returning: Vec<usize>,
+    terminals: Vec<usize>,
+    /// How many fresh primes are removed, and the bits of their product.
+    fresh: usize,
+    rest: f64,
+    /// Whether one of them is as large as possible.
+    spread: bool,
+    cost: f64,
     rank: f64,
+}
+
+impl Plan<'_> {
+    /// The primes with a value that the level below has.
+    fn pinned(&self) -> Vec<usize> {
+        let stay = self.from.pinned.iter().filter(|i| !self.leaving.contains(i));
+        stay.chain(&self.returning)
+            .chain(&self.terminals)
+            .copied()
+            .collect()
+    }
 }
 
 struct Search<'a> {
@@ -172,46 +198,53 @@ impl Search<'_> {
             used: reserved.clone(),
             steps: Vec::new(),
             cost: 0.0,
-            rank: 0.0,
         }];
         for level in (1..=top).rev() {
-            let mut next: Vec<Partial> = Vec::new();
-            for partial in &beam {
-                self.extend(partial, level, &mut next);
-            }
+            let next = self.descend(&beam, level);
             if next.is_empty() {
                 return (next, level);
             }
-            beam = self.thin(next);
+            beam = next;
         }
         (beam, 0)
     }
 
-    /// The best partial chains, at most [`ALIKE`] of those with the same counts and sizes.
-    fn thin(&self, mut all: Vec<Partial>) -> Vec<Partial> {
-        all.sort_by(|a, b| a.rank.total_cmp(&b.rank));
+    /// The best partial chains after the step down from `level`, at most [`ALIKE`] of those with the same counts and sizes.
+    /// Only plans that are good enough get primes.
+    fn descend(&self, beam: &[Partial], level: usize) -> Vec<Partial> {
+        let mut plans: Vec<Plan<'_>> = Vec::new();
+        for from in beam {
+            self.plan(from, level, &mut plans);
+        }
+        plans.sort_by(|a, b| a.rank.total_cmp(&b.rank));
         let mut alike: BTreeMap<(usize, Vec<i32>), usize> = BTreeMap::new();
-        all.retain(|p| {
-            let mut sizes: Vec<i32> = p
-                .pinned
+        let mut next = Vec::new();
+        for plan in plans {
+            let pinned = plan.pinned();
+            let mut sizes: Vec<i32> = pinned
                 .iter()
                 .map(|i| (self.primes.log(*i) * 2.0) as i32)
                 .collect();
             sizes.sort_unstable();
-            let seen = alike.entry((p.fresh, sizes)).or_default();
-            *seen += 1;
-            *seen <= ALIKE
-        });
-        all.truncate(WIDTH);
-        all
+            let seen = alike.entry((plan.from.fresh - plan.fresh, sizes)).or_default();
+            if *seen < ALIKE
+                && let Some(partial) = self.realise(&plan, pinned, level)
+            {
+                *seen += 1;
+                next.push(partial);
+                if next.len() == WIDTH {
+                    break;
+                }
+            }
+        }
+        next
     }
 
-    /// All steps down from `level`.
-    fn extend(&self, from: &Partial, level: usize, out: &mut Vec<Partial>) {
+    /// All steps down from `level` that leave enough bits and not too many rows below.
+    fn plan<'a>(&self, from: &'a Partial, level: usize, out: &mut Vec<Plan<'a>>) {
         let target =
             2 * from.scale + to_fixed(self.spec.absorbed(level)) - to_fixed(self.spec.scale(level - 1));
         let target = to_bits(target);
-        let tolerance = self.spec.kind.tolerance_bits() * 0.99;
         let (fewest, most, most_added) = self.spec.kind.step_shape();
         let returning = subsets(&self.representatives(&from.pool, 2, 8), most_added);
         let leaving = subsets(&self.representatives(&from.pinned, 3, 6), most);
@@ -219,128 +252,133 @@ impl Search<'_> {
             for removed in &leaving {
                 let rest = target + self.primes.sum(added) - self.primes.sum(removed);
                 for fresh in fewest.saturating_sub(removed.len())..=(most - removed.len()).min(from.fresh) {
-                    if fresh == 0 {
-                        if rest.abs() <= tolerance {
-                            self.push(from, level, &[], added, removed, &[], out);
-                        }
-                        if added.len() < most_added && (LEAST_BITS..30.0).contains(&-rest) {
-                            let terminal = self.primes.product_near(-rest, 1, tolerance, false, &from.used);
-                            if let Some(terminal) = terminal {
-                                self.push(from, level, &[], added, removed, &terminal, out);
-                            }
-                        }
+                    // New primes only add rows and bits: what is too much without them stays so.
+                    let rows = from.fresh - fresh + from.pinned.len() + added.len() - removed.len();
+                    if rest > fresh as f64 * f64::from(MAX_MODULUS_BITS) + self.tolerance()
+                        || self.too_many(rows, level - 1)
+                    {
                         continue;
                     }
-                    for spread in [false, true] {
-                        if spread && fresh < 2 {
-                            continue;
-                        }
-                        if let Some(chosen) = self.fresh(rest, fresh, tolerance, spread, &from.used) {
-                            self.push(from, level, &chosen, added, removed, &[], out);
-                        }
+                    let plan = Plan {
+                        from,
+                        leaving: removed.clone(),
+                        returning: added.clone(),
+                        terminals: Vec::new(),
+                        fresh,
+                        rest,
+                        spread: false,
+                        cost: 0.0,
+                        rank: 0.0,
+                    };
+                    self.offer(plan.clone(), level, out);
+                    if fresh >= 2 {
+                        self.offer(
+                            Plan {
+                                spread: true,
+                                ..plan.clone()
+                            },
+                            level,
+                            out,
+                        );
                     }
                     for new in 1..=most_added.saturating_sub(added.len()) {
-                        self.with_terminals(from, level, (rest, fresh, new), added, removed, out);
+                        self.with_terminals(&plan, new, level, out);
                     }
                 }
             }
         }
     }
 
-    /// Steps that also add `new` primes never used before: from the largest that fresh primes allow, downwards.
-    fn with_terminals(
-        &self,
-        from: &Partial,
-        level: usize,
-        (rest, fresh, new): (f64, usize, usize),
-        added: &[usize],
-        removed: &[usize],
-        out: &mut Vec<Partial>,
-    ) {
-        let tolerance = self.spec.kind.tolerance_bits() * 0.99;
-        let most = ((fresh as f64 * self.room - rest) / new as f64).min(self.room);
+    /// The plan with `new` primes added that were never used before: from the largest that fresh primes allow, downwards.
+    fn with_terminals<'a>(&self, plan: &Plan<'a>, new: usize, level: usize, out: &mut Vec<Plan<'a>>) {
+        let most = ((plan.fresh as f64 * self.room - plan.rest) / new as f64).min(self.room);
         let mut size = most;
         while size >= LEAST_BITS {
-            let terminals = self.primes.nearest(size, new, &from.used, &[]);
-            let mut used = from.used.clone();
-            terminals.iter().for_each(|i| used.insert(*i));
-            let rest = rest + self.primes.sum(&terminals);
-            if terminals.len() == new
-                && let Some(chosen) = self.fresh(rest, fresh, tolerance, false, &used)
-            {
-                self.push(from, level, &chosen, added, removed, &terminals, out);
+            let terminals = self.primes.nearest(size, new, &plan.from.used, &[]);
+            if terminals.len() == new {
+                let rest = plan.rest + self.primes.sum(&terminals);
+                self.offer(
+                    Plan {
+                        terminals,
+                        rest,
+                        ..plan.clone()
+                    },
+                    level,
+                    out,
+                );
+            }
+            if plan.fresh == 0 {
+                break;
             }
             size -= 2.0;
         }
     }
 
-    fn fresh(
-        &self,
-        bits: f64,
-        count: usize,
-        tolerance: f64,
-        spread: bool,
-        used: &Used,
-    ) -> Option<Vec<usize>> {
-        let share = bits / count as f64;
-        if !(LEAST_BITS..=f64::from(MAX_MODULUS_BITS)).contains(&share) {
-            return None;
-        }
-        self.primes.product_near(bits, count, tolerance, spread, used)
-    }
-
-    /// Adds the partial chain after a step, if the levels below can still have enough bits and not too many rows.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the four parts of a step, and where it comes from and goes to"
-    )]
-    fn push(
-        &self,
-        from: &Partial,
-        level: usize,
-        fresh: &[usize],
-        returning: &[usize],
-        leaving: &[usize],
-        terminals: &[usize],
-        out: &mut Vec<Partial>,
-    ) {
-        let left = from.fresh - fresh.len();
-        let mut pinned: Vec<usize> = from
-            .pinned
-            .iter()
-            .filter(|i| !leaving.contains(i))
-            .copied()
-            .collect();
-        pinned.extend(returning);
-        pinned.extend(terminals);
-        let rows = left + pinned.len();
-        let need = self.need.get(level - 1).copied().unwrap_or(0.0);
-        let spare = left as f64 * self.room + self.primes.sum(&pinned) - need;
-        if spare < 0.0
-            || (self.spec.kind == ChainKind::Rational && rows > self.least_rows(level - 1) + SPARE_ROWS)
-        {
+    /// Keeps a plan if its fresh primes can have the bits it leaves to them, and the levels below theirs.
+    fn offer<'a>(&self, mut plan: Plan<'a>, level: usize, out: &mut Vec<Plan<'a>>) {
+        let possible = if plan.fresh == 0 {
+            plan.rest.abs() <= self.tolerance()
+        } else {
+            (LEAST_BITS..=f64::from(MAX_MODULUS_BITS)).contains(&(plan.rest / plan.fresh as f64))
+        };
+        let left = plan.from.fresh - plan.fresh;
+        let returned = plan.returning.len() + plan.terminals.len();
+        let rows = left + plan.from.pinned.len() + returned - plan.leaving.len();
+        let too_many =
+            self.spec.kind == ChainKind::Rational && rows > self.least_rows(level - 1) + SPARE_ROWS;
+        if !possible || too_many || plan.fresh + plan.leaving.len() == 0 {
             return;
         }
+        let gained = self.primes.sum(&plan.returning) + self.primes.sum(&plan.terminals);
+        let pinned = self.primes.sum(&plan.from.pinned) + gained - self.primes.sum(&plan.leaving);
+        let spare = left as f64 * self.room + pinned - self.need.get(level - 1).copied().unwrap_or(0.0);
+        if spare < 0.0 {
+            return;
+        }
+        let weight = self.spec.weight(level - 1);
+        let waste = self.waste_cost * self.primes.sum(&plan.terminals);
+        plan.cost = plan.from.cost + weight * rows as f64 + ADDITION_COST * returned as f64 + waste;
+        plan.rank = plan.cost - ROOM_WORTH * weight * spare / self.room;
+        out.push(plan);
+    }
+
+    fn too_many(&self, rows: usize, level: usize) -> bool {
+        self.spec.kind == ChainKind::Rational && rows > self.least_rows(level) + SPARE_ROWS
+    }
+
+    fn tolerance(&self) -> f64 {
+        self.spec.kind.tolerance_bits() * 0.99
+    }
+
+    /// Gives the fresh primes of a plan their values.
+    fn realise(&self, plan: &Plan<'_>, pinned: Vec<usize>, level: usize) -> Option<Partial> {
+        let mut used = plan.from.used.clone();
+        plan.terminals.iter().for_each(|i| used.insert(*i));
+        let fresh = match plan.fresh {
+            0 => Vec::new(),
+            count => self
+                .primes
+                .product_near(plan.rest, count, self.tolerance(), plan.spread, &used)?,
+        };
+        fresh.iter().for_each(|i| used.insert(*i));
         let step = Step {
-            removed: [leaving, fresh].concat(),
-            added: [returning, terminals].concat(),
+            removed: [plan.leaving.as_slice(), &fresh].concat(),
+            added: [plan.returning.as_slice(), &plan.terminals].concat(),
         };
         let sum = |indices: &[usize]| indices.iter().map(|i| self.primes.fixed(*i)).sum::<i128>();
-        let mut next = from.clone();
-        next.scale =
-            2 * from.scale + to_fixed(self.spec.absorbed(level)) + sum(&step.added) - sum(&step.removed);
-        let weight = self.spec.weight(level - 1);
-        next.cost += weight * rows as f64
-            + ADDITION_COST * step.added.len() as f64
-            + self.waste_cost * self.primes.sum(terminals);
-        next.rank = next.cost - ROOM_WORTH * weight * spare / self.room;
-        next.fresh = left;
-        next.pinned = pinned;
-        next.pool.retain(|i| !returning.contains(i));
-        next.pool.extend(&step.removed);
-        fresh.iter().chain(terminals).for_each(|i| next.used.insert(*i));
-        next.steps.push(step);
-        out.push(next);
+        let absorbed = to_fixed(self.spec.absorbed(level));
+        let mut pool: Vec<usize> = plan.from.pool.clone();
+        pool.retain(|i| !plan.returning.contains(i));
+        pool.extend(&step.removed);
+        Some(Partial {
+            scale: 2 * plan.from.scale + absorbed + sum(&step.added) - sum(&step.removed),
+            fresh: plan.from.fresh - fresh.len(),
+            pinned,
+            pool,
+            used,
+            cost: plan.cost,
+            steps: plan.from.steps.iter().cloned().chain([step]).collect(),
+        })
     }
 
     /// A few of each size (to a quarter bit), the latest first, at most `limit` in all.
