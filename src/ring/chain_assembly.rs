@@ -65,8 +65,9 @@ pub(super) fn assemble(
     };
     let rows = |(level, set): (usize, &Vec<usize>)| spec.weight(level) * (set.len() + special.len()) as f64;
     let added: usize = draft.steps.iter().map(|s| s.added.len()).sum();
-    let cost = sets.iter().enumerate().map(rows).sum::<f64>() + 0.2 * added as f64;
-    Ok((table, cost, logs.iter().sum::<f64>() + primes.sum(&special)))
+    let log2_up = logs.iter().sum::<f64>() + primes.sum(&special);
+    let cost = sets.iter().enumerate().map(rows).sum::<f64>() + 0.2 * added as f64 + 0.01 * log2_up;
+    Ok((table, cost, log2_up))
 }
 
 /// The special primes, largest first: as few as possible, then as small as possible.

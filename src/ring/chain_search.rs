@@ -6,7 +6,7 @@
 //! wasted in U). A partial chain is judged by the rows of its levels, wasted bits, and the room its fresh primes have
 //! left: level l needs base + (bits of all steps below l) bits in |S_l| primes below 2^30.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     chain::{ChainError, ChainKind, ChainSpec, ChainTable},
@@ -17,15 +17,21 @@ use super::{
 use crate::arith::MAX_MODULUS_BITS;
 
 /// Partial chains kept per level.
-const WIDTH: usize = 40;
+const WIDTH: usize = 24;
 /// Partial chains kept that look alike.
-const ALIKE: usize = 3;
+const ALIKE: usize = 2;
+/// The last levels, where few fresh primes are left, keep this many times more.
+const LAST_LEVELS: usize = 2;
+const LAST_FACTOR: usize = 2;
 /// Most rows a level may have above the least possible.
 const SPARE_ROWS: usize = 2;
-/// Cost of a wasted bit of U, in rows, tried in turn.
-const WASTE_COSTS: [f64; 3] = [0.01, 0.2, 3.0];
+/// Costs of a wasted bit of U, in rows, tried first, and when nothing fitted.
+const QUICK_WASTE_COSTS: [f64; 2] = [0.01, 0.5];
+const THRIFTY_WASTE_COSTS: [f64; 2] = [5.0, 50.0];
 /// Cost of adding a prime in a step, in rows.
 const ADDITION_COST: f64 = 0.2;
+/// Costs of a prime whose value is fixed, in rows, tried in turn.
+const CHOSEN_COSTS: [f64; 3] = [0.0, 0.06, 0.25];
 /// Worth of a row's unused room, in rows.
 const ROOM_WORTH: f64 = 0.4;
 
@@ -88,7 +94,23 @@ struct Search<'a> {
     need: Vec<f64>,
     /// Bits a fresh prime has at most, on average.
     room: f64,
+    attempt: Attempt,
+}
+
+/// One setting of the search.
+#[derive(Clone, Copy, Default)]
+struct Attempt {
+    /// Costs, in rows, of a wasted bit of U and of a prime whose value is fixed: it can no longer correct a scale.
     waste_cost: f64,
+    chosen_cost: f64,
+    /// Rows at the top.
+    rows: usize,
+    /// Most rows of a level above the least possible.
+    spare_rows: usize,
+    /// Partial chains kept per level.
+    width: usize,
+    /// Only for when nothing fitted before.
+    fallback: bool,
 }
 
 /// See [`build`](super::build).
@@ -117,14 +139,17 @@ pub(super) fn search(spec: &ChainSpec) -> Result<ChainTable, ChainError> {
         primes,
         need,
         room,
-        waste_cost: 0.0,
+        attempt: Attempt::default(),
     };
     let mut lowest = spec.scale_bits.len() - 1;
     let (mut best, mut smallest, mut exhausted): (Option<(f64, ChainTable)>, f64, _) =
         (None, f64::INFINITY, None);
-    for (waste_cost, rows) in search.attempts() {
-        search.waste_cost = waste_cost;
-        let (partials, reached) = search.run(rows, &reserved);
+    for attempt in search.attempts() {
+        if attempt.fallback && best.is_some() {
+            break;
+        }
+        search.attempt = attempt;
+        let (partials, reached) = search.run(&reserved);
         lowest = lowest.min(reached);
         for partial in partials {
             let assembled = search
@@ -168,18 +193,40 @@ fn too_large(spec: &ChainSpec, log2_qp: f64, limit: f64) -> ChainError {
 }
 
 impl Search<'_> {
-    /// (cost of waste, rows at the top) to try.
-    fn attempts(&self) -> Vec<(f64, usize)> {
+    /// The settings to try: few rows first, then few bits.
+    fn attempts(&self) -> Vec<Attempt> {
         let top = self.need.len() - 1;
-        match self.spec.kind {
-            ChainKind::Rational => {
-                let least = self.least_rows(top);
-                let rows = least..=least + SPARE_ROWS;
-                rows.flat_map(|rows| WASTE_COSTS.map(|waste| (waste, rows)))
-                    .collect()
-            }
-            kind => vec![(0.0, self.least_rows(0) + top * kind.step_shape().0)],
+        let kind = self.spec.kind;
+        if kind != ChainKind::Rational {
+            let rows = self.least_rows(0) + top * kind.step_shape().0;
+            return vec![Attempt {
+                rows,
+                width: WIDTH,
+                ..Attempt::default()
+            }];
         }
+        let mut all = Vec::new();
+        // The second round is wide only for chains short enough to take about as long as the first.
+        let wide = if top <= 10 { 3 * WIDTH } else { WIDTH };
+        for (waste_costs, spare_rows, width, fallback) in [
+            (QUICK_WASTE_COSTS, SPARE_ROWS, WIDTH, false),
+            (THRIFTY_WASTE_COSTS, SPARE_ROWS + 1, wide, true),
+        ] {
+            for waste_cost in waste_costs {
+                for chosen_cost in CHOSEN_COSTS {
+                    let least = self.least_rows(top);
+                    all.extend((least..=least + spare_rows).map(|rows| Attempt {
+                        waste_cost,
+                        chosen_cost,
+                        rows,
+                        spare_rows,
+                        width,
+                        fallback,
+                    }));
+                }
+            }
+        }
+        all
     }
 
     fn least_rows(&self, level: usize) -> usize {
@@ -187,12 +234,12 @@ impl Search<'_> {
         (need / self.room).ceil() as usize
     }
 
-    /// The partial chains that reach level 0 from a top with `rows` rows, and the lowest level reached.
-    fn run(&self, rows: usize, reserved: &Used) -> (Vec<Partial>, usize) {
+    /// The partial chains of this attempt that reach level 0, and the lowest level reached.
+    fn run(&self, reserved: &Used) -> (Vec<Partial>, usize) {
         let top = self.spec.scale_bits.len() - 1;
         let mut beam = vec![Partial {
             scale: to_fixed(self.spec.scale(top)),
-            fresh: rows,
+            fresh: self.attempt.rows,
             pinned: Vec::new(),
             pool: Vec::new(),
             used: reserved.clone(),
@@ -212,12 +259,15 @@ impl Search<'_> {
     /// The best partial chains after the step down from `level`, at most [`ALIKE`] of those with the same counts and sizes.
     /// Only plans that are good enough get primes.
     fn descend(&self, beam: &[Partial], level: usize) -> Vec<Partial> {
+        let wide = if level <= LAST_LEVELS + 1 { LAST_FACTOR } else { 1 };
         let mut plans: Vec<Plan<'_>> = Vec::new();
         for from in beam {
             self.plan(from, level, &mut plans);
         }
         plans.sort_by(|a, b| a.rank.total_cmp(&b.rank));
         let mut alike: BTreeMap<(usize, Vec<i32>), usize> = BTreeMap::new();
+        // The same primes in another order have the same scale.
+        let mut scales = BTreeSet::new();
         let mut next = Vec::new();
         for plan in plans {
             let pinned = plan.pinned();
@@ -227,12 +277,13 @@ impl Search<'_> {
                 .collect();
             sizes.sort_unstable();
             let seen = alike.entry((plan.from.fresh - plan.fresh, sizes)).or_default();
-            if *seen < ALIKE
+            if *seen < ALIKE * wide
                 && let Some(partial) = self.realise(&plan, pinned, level)
+                && scales.insert((partial.fresh, partial.scale))
             {
                 *seen += 1;
                 next.push(partial);
-                if next.len() == WIDTH {
+                if next.len() == self.attempt.width * wide {
                     break;
                 }
             }
@@ -246,7 +297,10 @@ impl Search<'_> {
             2 * from.scale + to_fixed(self.spec.absorbed(level)) - to_fixed(self.spec.scale(level - 1));
         let target = to_bits(target);
         let (fewest, most, most_added) = self.spec.kind.step_shape();
-        let returning = subsets(&self.representatives(&from.pool, 2, 8), most_added);
+        let returning = subsets(
+            &self.representatives(&from.pool, 2, if level <= LAST_LEVELS { 12 } else { 6 }),
+            most_added,
+        );
         let leaving = subsets(&self.representatives(&from.pinned, 3, 6), most);
         for added in &returning {
             for removed in &leaving {
@@ -291,6 +345,11 @@ impl Search<'_> {
 
     /// The plan with `new` primes added that were never used before: from the largest that fresh primes allow, downwards.
     fn with_terminals<'a>(&self, plan: &Plan<'a>, new: usize, level: usize, out: &mut Vec<Plan<'a>>) {
+        let from = plan.from;
+        let kept = from.fresh - plan.fresh + from.pinned.len() - plan.leaving.len();
+        if self.too_many(kept + plan.returning.len() + new, level - 1) {
+            return;
+        }
         let most = ((plan.fresh as f64 * self.room - plan.rest) / new as f64).min(self.room);
         let mut size = most;
         while size >= LEAST_BITS {
@@ -332,18 +391,20 @@ impl Search<'_> {
         let gained = self.primes.sum(&plan.returning) + self.primes.sum(&plan.terminals);
         let pinned = self.primes.sum(&plan.from.pinned) + gained - self.primes.sum(&plan.leaving);
         let spare = left as f64 * self.room + pinned - self.need.get(level - 1).copied().unwrap_or(0.0);
-        if spare < 0.0 {
+        // Every step below needs a fresh prime to meet its scale.
+        if spare < 0.0 || left + 1 < level {
             return;
         }
         let weight = self.spec.weight(level - 1);
-        let waste = self.waste_cost * self.primes.sum(&plan.terminals);
+        let waste = self.attempt.waste_cost * self.primes.sum(&plan.terminals);
         plan.cost = plan.from.cost + weight * rows as f64 + ADDITION_COST * returned as f64 + waste;
-        plan.rank = plan.cost - ROOM_WORTH * weight * spare / self.room;
+        let chosen = (rows - left) as f64;
+        plan.rank = plan.cost + weight * (self.attempt.chosen_cost * chosen - ROOM_WORTH * spare / self.room);
         out.push(plan);
     }
 
     fn too_many(&self, rows: usize, level: usize) -> bool {
-        self.spec.kind == ChainKind::Rational && rows > self.least_rows(level) + SPARE_ROWS
+        self.spec.kind == ChainKind::Rational && rows > self.least_rows(level) + self.attempt.spare_rows
     }
 
     fn tolerance(&self) -> f64 {
