@@ -9,6 +9,9 @@ mod chain_spec;
 pub mod crt;
 mod scale;
 pub mod security;
+pub mod shipped;
+#[rustfmt::skip]
+mod tables;
 
 pub use chain::{ChainError, ChainKind, ChainSpec, ChainTable, LevelTable, build};
 pub use chain_report::{ChainReport, LevelReport};
