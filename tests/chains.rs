@@ -4,7 +4,7 @@
 use cipherformer::{
     arith::ntt_primes,
     ring::{
-        ChainError, ChainKind, ChainSpec, ChainTable, Scale, build, crt, security::SecurityError, shipped,
+        ChainError, ChainKind, ChainSpec, ChainTable, Scale, build, log2_product, security::SecurityError, shipped,
     },
 };
 use num_bigint::BigUint;
@@ -192,9 +192,9 @@ fn fits(table: &ChainTable, spec: &ChainSpec) {
     assert_eq!(absorbed, spec.absorbed_bits);
     assert!(table.log2_q(0) >= spec.base_bits);
     let largest = (0..table.digits() as u8)
-        .map(|d| crt::log2_product(&table.digit_primes(d)))
+        .map(|d| log2_product(&table.digit_primes(d)))
         .fold(0.0, f64::max);
-    assert!(crt::log2_product(&table.special) >= largest + spec.special_margin_bits);
+    assert!(log2_product(&table.special) >= largest + spec.special_margin_bits);
     // A key truncated at a level keeps a prefix of U.
     let mut union = std::collections::BTreeSet::new();
     for level in &table.levels {

@@ -1,10 +1,16 @@
 //! Word arithmetic: moduli below 2^30, prime search, roots of unity, the number-theoretic transform.
 
+mod complex;
+mod double;
+mod embed;
 mod modulus;
 mod ntt;
 mod prime;
 mod root;
 
+pub use complex::Complex;
+pub use double::Double;
+pub use embed::{EmbedError, Embedding};
 pub use modulus::{MAX_MODULUS_BITS, Modulus};
 pub use ntt::{NttTable, forward_by_definition, multiply_by_schoolbook};
 pub use prime::{is_prime, ntt_primes};

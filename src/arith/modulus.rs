@@ -19,7 +19,7 @@ pub struct Modulus {
 impl Modulus {
     /// Checks that `p` is an odd prime below 2^30.
     pub fn new(p: u32) -> Result<Self, ArithError> {
-        if p < 3 || p >= 1 << MAX_MODULUS_BITS || !super::prime::is_prime(p) {
+        if !(3..1 << MAX_MODULUS_BITS).contains(&p) || !super::prime::is_prime(p) {
             return Err(ArithError::Modulus { p });
         }
         Ok(Self {
@@ -105,7 +105,7 @@ impl Modulus {
 
     /// The inverse of `a`, by Fermat; zero has none.
     pub const fn inv(self, a: u32) -> Option<u32> {
-        if a % self.p == 0 {
+        if a.is_multiple_of(self.p) {
             None
         } else {
             Some(self.pow(a, self.p as u64 - 2))

@@ -1,19 +1,24 @@
-//! Rings modulo products of primes: exact scales, exact lifting, modulus chains and their security.
+//! Rings Z[X]/(X^N + 1) in residue form: prime tables, conversion constants, exact scales and lifting, modulus chains and
+//! their security, automorphisms.
 
+mod basis;
 mod chain;
 mod chain_assembly;
 mod chain_primes;
 mod chain_report;
 mod chain_search;
 mod chain_spec;
-pub mod crt;
+mod crt;
+mod galois;
 mod scale;
 pub mod security;
 pub mod shipped;
 #[rustfmt::skip]
 mod tables;
 
+pub use basis::{Basis, Conversion, Step};
 pub use chain::{ChainError, ChainKind, ChainSpec, ChainTable, LevelTable, build};
 pub use chain_report::{ChainReport, LevelReport};
-pub use crt::{Crt, CrtError};
-pub use scale::{LOG2_FRACTION_BITS, MAX_EXPONENT, Scale, ScaleError, log2_fixed};
+pub use crt::{Crt, CrtError, log2_product};
+pub use galois::Galois;
+pub use scale::{Scale, ScaleError};

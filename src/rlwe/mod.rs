@@ -1,3 +1,26 @@
-//! Encryption over rings: parameters and their security.
+//! Ring learning with errors, free of any scheme: parameters, keys, encryption, key switching, automorphisms.
+//!
+//! Two sides, two sets of types. The client holds a [`SecretKey`]. A server holds [`EvaluationKeys`] and a [`Context`], and no
+//! type of its can carry a secret.
 
-pub mod security;
+mod ciphertext;
+mod context;
+mod error;
+mod keys;
+mod params;
+mod poly;
+mod secret;
+mod switch;
+
+pub use crate::ring::security;
+pub use ciphertext::{Ciphertext, SeededCiphertext};
+pub use context::{Context, LevelContext};
+pub use error::{MissingKey, RlweError};
+pub use keys::{EvaluationKeys, KeyNeeds, PublicKey, SeededEvaluationKeys, SeededSwitchKey, SwitchKey};
+pub use params::{Level, LevelParams, Params, Spec};
+pub use poly::{Coeff, Domain, Eval, Poly};
+pub use secret::SecretKey;
+pub use switch::Digits;
+
+/// Result of an operation of this layer.
+pub type Result<T> = std::result::Result<T, RlweError>;

@@ -1,0 +1,162 @@
+//! Host memory of the CPU backend: pooled buffers, and rows shared out to threads.
+
+use std::{
+    collections::HashMap,
+    marker::PhantomData,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rayon::prelude::*;
+
+use super::Cpu;
+use crate::backend::{Mut, Ref, Span};
+
+/// Released buffers by length, for reuse without clearing.
+#[derive(Default)]
+pub struct Pool {
+    pub(super) free: Mutex<HashMap<usize, Vec<Vec<u32>>>>,
+    /// Fill fresh memory with this word, to show reads of what was never written.
+    pub(super) poison: Option<u32>,
+}
+
+impl Pool {
+    /// Memory of `words` words holding anything.
+    pub(super) fn take(self: &Arc<Self>, words: usize, n: usize) -> Buffer {
+        let reused = self
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(&words)
+            .and_then(Vec::pop);
+        let mut words = reused.unwrap_or_else(|| vec![0; words]);
+        if let Some(poison) = self.poison {
+            words.fill(poison);
+        }
+        Buffer {
+            words,
+            n,
+            pool: Arc::clone(self),
+        }
+    }
+}
+
+/// Rows of N words; returns to its pool when dropped.
+pub struct Buffer {
+    pub(super) words: Vec<u32>,
+    pub(super) n: usize,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let words = std::mem::take(&mut self.words);
+        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.entry(words.len()).or_default().push(words);
+    }
+}
+
+/// Rows to read, shared by threads.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    words: &'a [u32],
+    n: usize,
+    pub(super) span: Span<'a>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(src: Ref<'a, Cpu>) -> Self {
+        Self {
+            words: &src.buffer.words,
+            n: src.buffer.n,
+            span: src.span,
+        }
+    }
+
+    /// One row.
+    #[inline(always)]
+    pub(super) fn row(&self, item: usize, poly: usize, row: usize) -> &'a [u32] {
+        let at = self.span.position(item, poly, row) * self.n;
+        &self.words[at..at + self.n]
+    }
+}
+
+/// Rows to write, shared out to threads.
+pub(super) struct Writer<'a> {
+    base: *mut u32,
+    pub(super) n: usize,
+    pub(super) span: Span<'a>,
+    lifetime: PhantomData<&'a mut [u32]>,
+}
+
+// SAFETY: a writer is an exclusive borrow of its buffer whose rows are disjoint (checked in `new`); `row` demands that no
+// row is taken twice at a time.
+unsafe impl Sync for Writer<'_> {}
+
+impl<'a> Writer<'a> {
+    /// Checks that the rows lie within the buffer and apart from one another.
+    pub(super) fn new(dst: Mut<'a, Cpu>) -> Self {
+        let (n, span) = (dst.buffer.n, dst.span);
+        assert!(
+            span.count() == 0 || span.end() * n <= dst.buffer.words.len(),
+            "rows beyond the buffer"
+        );
+        assert!(span.is_disjoint(), "rows to write coincide");
+        Self {
+            base: dst.buffer.words.as_mut_ptr(),
+            n,
+            span,
+            lifetime: PhantomData,
+        }
+    }
+
+    /// One row, mutable.
+    ///
+    /// # Safety
+    /// No other reference to the same row may be alive.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "rows are shared out to threads, each to one")]
+    pub(super) unsafe fn row(&self, item: usize, poly: usize, row: usize) -> &mut [u32] {
+        assert!(item < self.span.items && poly < self.span.polys);
+        let at = self.span.position(item, poly, row) * self.n;
+        // SAFETY: within the buffer by the check in `new`; exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.base.add(at), self.n) }
+    }
+
+    /// Some words of one row, mutable.
+    ///
+    /// # Safety
+    /// No other reference to the same words may be alive.
+    #[inline(always)]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "blocks of rows are shared out to threads, each to one"
+    )]
+    pub(super) unsafe fn block(
+        &self,
+        item: usize,
+        poly: usize,
+        row: usize,
+        words: Range<usize>,
+    ) -> &mut [u32] {
+        assert!(
+            item < self.span.items
+                && poly < self.span.polys
+                && words.start <= words.end
+                && words.end <= self.n
+        );
+        let at = self.span.position(item, poly, row) * self.n + words.start;
+        // SAFETY: within the buffer by the check in `new` and the one above; exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.base.add(at), words.len()) }
+    }
+
+    /// Runs `f(item, poly, row, words)` once for every row, in parallel.
+    pub(super) fn for_each(&self, f: impl Fn(usize, usize, usize, &mut [u32]) + Sync) {
+        let (polys, rows) = (self.span.polys, self.span.rows.len());
+        (0..self.span.items * polys * rows).into_par_iter().for_each(|i| {
+            let (item, poly, row) = (i / (polys * rows), i / rows % polys, i % rows);
+            // SAFETY: every index triple occurs once.
+            f(item, poly, row, unsafe { self.row(item, poly, row) });
+        });
+    }
+}

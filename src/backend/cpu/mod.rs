@@ -1,0 +1,226 @@
+//! The CPU backend: portable kernels, rows shared out over rayon's threads.
+//!
+//! It defines no number of its own: `backend/contract.md` does. The thread count is the caller's (rayon's pool).
+
+mod basis;
+mod elementwise;
+mod encode;
+mod keyswitch;
+mod matmul;
+mod memory;
+mod ntt;
+
+use std::sync::Arc;
+
+pub use keyswitch::Key;
+pub use memory::Buffer;
+pub use ntt::Tables;
+
+use memory::{Pool, Reader, Writer};
+
+use crate::{
+    backend::{Backend, Capabilities, Integers, Matrix, Mut, Ref, Result},
+    ring::{Basis, Conversion, Galois},
+    sample::PublicSeed,
+};
+
+/// The CPU backend. Cheap to clone; clones share the pool of buffers.
+#[derive(Clone, Default)]
+pub struct Cpu {
+    pool: Arc<Pool>,
+}
+
+impl Cpu {
+    /// A backend with an empty pool.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A backend whose fresh memory is filled with 0xA5, for tests of what reads memory that it never wrote.
+    pub fn poisoned() -> Self {
+        Self {
+            pool: Arc::new(Pool {
+                poison: Some(0xa5a5_a5a5),
+                ..Pool::default()
+            }),
+        }
+    }
+}
+
+impl Backend for Cpu {
+    type Buffer = Buffer;
+    type Tables = Tables;
+    type Conversion = Conversion;
+    type Key = Key;
+
+    fn capabilities(&self) -> Capabilities {
+        let threads = rayon::current_num_threads();
+        Capabilities {
+            name: "cpu",
+            device: format!("CPU, {threads} threads"),
+            computes: true,
+        }
+    }
+
+    fn alloc(&self, log_n: u32, rows: usize) -> Result<Buffer> {
+        Ok(self.pool.take(rows << log_n, 1 << log_n))
+    }
+
+    fn upload(&self, dst: Mut<Self>, words: &[u32]) -> Result<()> {
+        let dst = Writer::new(dst);
+        let (polys, rows, n) = (dst.span.polys, dst.span.rows.len(), dst.n);
+        dst.for_each(|item, poly, row, out| {
+            let at = ((item * polys + poly) * rows + row) * n;
+            out.copy_from_slice(&words[at..at + n]);
+        });
+        Ok(())
+    }
+
+    fn download(&self, src: Ref<Self>, words: &mut [u32]) -> Result<()> {
+        let src = Reader::new(src);
+        let (polys, rows) = (src.span.polys, src.span.rows.len());
+        for (i, out) in words.chunks_exact_mut(words_per_row(&src)).enumerate() {
+            out.copy_from_slice(src.row(i / (polys * rows), i / rows % polys, i % rows));
+        }
+        Ok(())
+    }
+
+    fn copy(&self, dst: Mut<Self>, src: Ref<Self>) -> Result<()> {
+        let (dst, src) = (Writer::new(dst), Reader::new(src));
+        dst.for_each(|item, poly, row, out| out.copy_from_slice(src.row(item, poly, row)));
+        Ok(())
+    }
+
+    fn zero(&self, dst: Mut<Self>) -> Result<()> {
+        Writer::new(dst).for_each(|_, _, _, out| out.fill(0));
+        Ok(())
+    }
+
+    fn tables(&self, basis: &Basis) -> Result<Tables> {
+        Tables::new(basis)
+    }
+
+    fn log_n(&self, t: &Tables) -> u32 {
+        t.log_n
+    }
+
+    fn conversion(&self, _: &Tables, constants: &Conversion) -> Result<Conversion> {
+        Ok(constants.clone())
+    }
+
+    fn wait(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>) -> Result<()> {
+        elementwise::add(t, Writer::new(dst), Reader::new(src));
+        Ok(())
+    }
+
+    fn sub(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>) -> Result<()> {
+        elementwise::sub(t, Writer::new(dst), Reader::new(src));
+        Ok(())
+    }
+
+    fn neg(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
+        elementwise::neg(t, Writer::new(dst));
+        Ok(())
+    }
+
+    fn mul(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>) -> Result<()> {
+        elementwise::mul(t, Writer::new(dst), Reader::new(a), Reader::new(b));
+        Ok(())
+    }
+
+    fn mul_add(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>) -> Result<()> {
+        elementwise::mul_add(t, Writer::new(dst), Reader::new(a), Reader::new(b));
+        Ok(())
+    }
+
+    fn mul_const(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, c: &[u32]) -> Result<()> {
+        elementwise::mul_const(t, Writer::new(dst), Reader::new(src), c);
+        Ok(())
+    }
+
+    fn mul_const_add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, c: &[u32]) -> Result<()> {
+        elementwise::mul_const_add(t, Writer::new(dst), Reader::new(src), c);
+        Ok(())
+    }
+
+    fn add_const(&self, t: &Tables, dst: Mut<Self>, c: &[u32]) -> Result<()> {
+        elementwise::add_const(t, Writer::new(dst), c);
+        Ok(())
+    }
+
+    fn mul_i(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
+        elementwise::mul_i(t, Writer::new(dst));
+        Ok(())
+    }
+
+    fn permute(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
+        ntt::permute(t, Writer::new(dst), Reader::new(src), g, |_, _, value| value);
+        Ok(())
+    }
+
+    fn permute_add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
+        ntt::permute(t, Writer::new(dst), Reader::new(src), g, |m, old, value| {
+            m.add(old, value)
+        });
+        Ok(())
+    }
+
+    fn ntt(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
+        ntt::forward(t, Writer::new(dst));
+        Ok(())
+    }
+
+    fn intt(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
+        ntt::inverse(t, Writer::new(dst));
+        Ok(())
+    }
+
+    fn lift(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
+        encode::lift(t, Writer::new(dst), values);
+        Ok(())
+    }
+
+    fn convert(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, c: &Conversion) -> Result<()> {
+        basis::convert(t, Writer::new(dst), Reader::new(src), c);
+        Ok(())
+    }
+
+    fn expand(&self, t: &Tables, dst: Mut<Self>, seeds: &[PublicSeed], label: u64) -> Result<()> {
+        encode::expand(t, Writer::new(dst), seeds, label);
+        Ok(())
+    }
+
+    fn prepare(&self, _: &Tables, key: Ref<Self>) -> Result<Key> {
+        Ok(Key::new(Reader::new(key)))
+    }
+
+    fn key_inner_product(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        src: Ref<Self>,
+        digits: &[u32],
+        keys: &[&Key],
+    ) -> Result<()> {
+        keyswitch::inner_product(t, Writer::new(dst), Reader::new(src), digits, keys);
+        Ok(())
+    }
+
+    fn gemm(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, weights: Matrix) -> Result<()> {
+        matmul::gemm(t, Writer::new(dst), Reader::new(src), weights);
+        Ok(())
+    }
+
+    fn tensor(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>, terms: usize) -> Result<()> {
+        elementwise::tensor(t, Writer::new(dst), Reader::new(a), Reader::new(b), terms);
+        Ok(())
+    }
+}
+
+fn words_per_row(src: &Reader) -> usize {
+    src.span.rows.first().map_or(1, |_| src.row(0, 0, 0).len())
+}

@@ -1,0 +1,138 @@
+//! The definitions of the derived operations, in terms of the required ones.
+//!
+//! A backend that fuses one of them keeps its result bit for bit; conformance compares it with the body here.
+
+use super::{Backend, BasisStep, DigitStep, EncodeError, Integers, Mut, Ref, Result, Row, Span, compact};
+use crate::{
+    arith::{Complex, Double, Embedding},
+    ring::Galois,
+};
+
+/// The rows of `rows` that hold `primes`, in the order of `primes`; absent primes are left out.
+pub fn select(rows: &[Row], primes: &[u32]) -> Vec<Row> {
+    primes
+        .iter()
+        .filter_map(|p| rows.iter().find(|r| r.prime == *p).copied())
+        .collect()
+}
+
+/// See [`Backend::tensor`].
+pub fn tensor<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    mut dst: Mut<B>,
+    x: Ref<B>,
+    y: Ref<B>,
+    terms: usize,
+) -> Result<()> {
+    for item in 0..dst.span.items {
+        let mut dst = dst.part(|s| s.slice_items(item, 1));
+        for term in 0..terms {
+            fn at<'a, B: Backend>(r: Ref<'a, B>, item: usize, poly: usize) -> Ref<'a, B> {
+                r.map(|s| s.slice_items(item, 1).slice_polys(poly, 1))
+            }
+            let (x, y) = (
+                |poly| at(x, item * terms + term, poly),
+                |poly| at(y, item * terms + term, poly),
+            );
+            if term == 0 {
+                b.mul(t, dst.part(|s| s.slice_polys(0, 1)), x(0), y(0))?;
+                b.mul(t, dst.part(|s| s.slice_polys(1, 1)), x(0), y(1))?;
+                b.mul(t, dst.part(|s| s.slice_polys(2, 1)), x(1), y(1))?;
+            } else {
+                b.mul_add(t, dst.part(|s| s.slice_polys(0, 1)), x(0), y(0))?;
+                b.mul_add(t, dst.part(|s| s.slice_polys(1, 1)), x(0), y(1))?;
+                b.mul_add(t, dst.part(|s| s.slice_polys(2, 1)), x(1), y(1))?;
+            }
+            b.mul_add(t, dst.part(|s| s.slice_polys(1, 1)), x(1), y(0))?;
+        }
+    }
+    Ok(())
+}
+
+/// See [`Backend::permute_add`].
+pub fn permute_add<B: Backend>(b: &B, t: &B::Tables, dst: Mut<B>, src: Ref<B>, g: &[Galois]) -> Result<()> {
+    let (log_n, rows) = (
+        b.log_n(t),
+        compact(&src.span.rows.iter().map(|r| r.prime).collect::<Vec<_>>()),
+    );
+    let mut moved = b.alloc(log_n, src.span.count())?;
+    let span = Span::dense(src.span.items, src.span.polys, &rows);
+    b.permute(t, Mut::new(&mut moved, span), src, g)?;
+    b.add(t, dst, Ref::new(&moved, span))
+}
+
+/// See [`Backend::mod_up`].
+///
+/// d_j = d mod Q_j lifted centred to the other rows; the rows of Q_j itself are copied.
+pub fn mod_up<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    mut dst: Mut<B>,
+    src: Ref<B>,
+    digits: &[DigitStep<B>],
+) -> Result<()> {
+    let primes: Vec<u32> = src.span.rows.iter().map(|r| r.prime).collect();
+    let rows = compact(&primes);
+    let span = Span::dense(src.span.items, 1, &rows);
+    let mut coefficients = b.alloc(b.log_n(t), span.count())?;
+    b.copy(Mut::new(&mut coefficients, span), src)?;
+    b.intt(t, Mut::new(&mut coefficients, span))?;
+    for (j, digit) in digits.iter().enumerate() {
+        let sources = select(&rows, &digit.sources);
+        let own = (
+            select(dst.span.rows, &digit.sources),
+            select(src.span.rows, &digit.sources),
+        );
+        let targets = select(dst.span.rows, &digit.targets);
+        let mut poly = dst.part(|s| s.slice_polys(j, 1));
+        let from = Ref::new(&coefficients, span.with_rows(&sources));
+        b.convert(t, poly.part(|s| s.with_rows(&targets)), from, &digit.conversion)?;
+        b.ntt(t, poly.part(|s| s.with_rows(&targets)))?;
+        b.copy(
+            poly.part(|s| s.with_rows(&own.0)),
+            Ref::new(src.buffer, src.span.with_rows(&own.1)),
+        )?;
+    }
+    Ok(())
+}
+
+/// See [`Backend::step`] and [`Step`](crate::ring::Step).
+pub fn step<B: Backend>(b: &B, t: &B::Tables, mut dst: Mut<B>, src: Ref<B>, s: &BasisStep<B>) -> Result<()> {
+    let removed = select(src.span.rows, &s.step.removed);
+    let rows = compact(&s.step.removed);
+    let span = Span::dense(src.span.items, src.span.polys, &rows);
+    let mut coefficients = b.alloc(b.log_n(t), span.count())?;
+    b.copy(
+        Mut::new(&mut coefficients, span),
+        Ref::new(src.buffer, src.span.with_rows(&removed)),
+    )?;
+    b.intt(t, Mut::new(&mut coefficients, span))?;
+    b.convert(t, dst.again(), Ref::new(&coefficients, span), &s.conversion)?;
+    b.ntt(t, dst.again())?;
+    let kept = (
+        select(dst.span.rows, &s.step.kept),
+        select(src.span.rows, &s.step.kept),
+    );
+    let from = Ref::new(src.buffer, src.span.with_rows(&kept.1));
+    b.mul_const_add(t, dst.part(|s| s.with_rows(&kept.0)), from, &s.step.kept_factor)
+}
+
+/// See [`Backend::embed`]: the host's transform, then `lift`.
+pub fn embed<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    dst: Mut<B>,
+    embedding: &Embedding,
+    slots: &[Complex],
+    scale: Double,
+) -> std::result::Result<(), EncodeError> {
+    let (n, items) = (1usize << b.log_n(t), dst.span.items.max(1));
+    let per_item = slots.len() / items;
+    let mut coefficients = vec![0i64; n * items];
+    for (slots, out) in slots.chunks(per_item.max(1)).zip(coefficients.chunks_mut(n)) {
+        embedding.embed(slots, scale, out)?;
+    }
+    b.lift(t, dst, Integers::I64(&coefficients))?;
+    Ok(())
+}

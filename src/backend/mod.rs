@@ -1,0 +1,269 @@
+#![doc = include_str!("contract.md")]
+
+#[cfg(feature = "fallback")]
+pub mod cpu;
+pub mod derived;
+mod memory;
+
+pub use memory::{Mut, Ref, Row, Span, compact};
+
+use crate::{
+    arith::{Complex, Double, EmbedError, Embedding},
+    ring::{Basis, Conversion, Galois, Step},
+    sample::PublicSeed,
+};
+
+/// What can go wrong below the checks of the layers above.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The device has no room.
+    #[error("out of device memory: {wanted} bytes wanted, {free} free; use fewer items or truncated keys")]
+    OutOfMemory {
+        /// Bytes of the allocation that failed.
+        wanted: usize,
+        /// Bytes that were left.
+        free: usize,
+    },
+    /// The device failed; everything on this queue is lost.
+    #[error("the device was lost: {reason}; start a new backend and load the keys again")]
+    Lost {
+        /// What the driver said.
+        reason: String,
+    },
+    /// The backend cannot do this.
+    #[error("this backend does not support {need}")]
+    Unsupported {
+        /// The missing ability.
+        need: &'static str,
+    },
+}
+
+/// Result of a backend operation.
+pub type Result<T> = std::result::Result<T, BackendError>;
+
+/// What a backend is and has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Short name: `cpu`, `cuda`, `wgpu`, `oracle`, `null`.
+    pub name: &'static str,
+    /// The device in words.
+    pub device: String,
+    /// Whether results are real (the counting backend computes nothing).
+    pub computes: bool,
+}
+
+/// Integers to lift into residue rows: `N / gap` of them per polynomial, `gap` = N / length, coefficient k at k gap.
+#[derive(Clone, Copy, Debug)]
+pub enum Integers<'a> {
+    /// 32-bit integers.
+    I32(&'a [i32]),
+    /// 64-bit integers.
+    I64(&'a [i64]),
+    /// 128-bit integers.
+    I128(&'a [i128]),
+}
+
+impl Integers<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::I32(v) => v.len(),
+            Self::I64(v) => v.len(),
+            Self::I128(v) => v.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// An `outputs x inputs` matrix of small integers, row-major.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// Rows of the matrix: items of the result.
+    pub outputs: usize,
+    /// Columns of the matrix: items of the operand.
+    pub inputs: usize,
+    /// The entries.
+    pub entries: Entries<'a>,
+}
+
+/// Entries of a [`Matrix`].
+#[derive(Clone, Copy, Debug)]
+pub enum Entries<'a> {
+    /// 8-bit weights.
+    I8(&'a [i8]),
+    /// 16-bit weights.
+    I16(&'a [i16]),
+}
+
+impl Entries<'_> {
+    /// Entry `i` in row-major order.
+    #[inline(always)]
+    pub fn get(&self, i: usize) -> i16 {
+        match self {
+            Self::I8(v) => i16::from(v[i]),
+            Self::I16(v) => v[i],
+        }
+    }
+}
+
+/// Polynomial arithmetic on rows of residues; the contract is this module's page.
+///
+/// The first methods are required. Those with a body are derived: the body, a function of [`derived`], is the
+/// definition, and a backend overrides it to fuse. `dst` and operands have equal items, polynomials and rows (primes in the same
+/// order) unless a method says otherwise. Domain: E evaluations, C coefficients.
+pub trait Backend: Send + Sync + Sized + 'static {
+    /// Opaque memory.
+    type Buffer: Send + Sync;
+    /// Everything about a basis: moduli, twiddles, permutations.
+    type Tables: Send + Sync;
+    /// A [`Conversion`], prepared.
+    type Conversion: Send + Sync;
+    /// A key-switching key in the form that suits the device.
+    type Key: Send + Sync;
+
+    /// What this backend is.
+    fn capabilities(&self) -> Capabilities;
+    /// Memory for `rows` rows of N = 2^log_n words, holding anything.
+    fn alloc(&self, log_n: u32, rows: usize) -> Result<Self::Buffer>;
+    /// Canonical rows from the host, in the order of the span.
+    fn upload(&self, dst: Mut<Self>, words: &[u32]) -> Result<()>;
+    /// Rows to the host, in the order of the span.
+    fn download(&self, src: Ref<Self>, words: &mut [u32]) -> Result<()>;
+    /// dst = src.
+    fn copy(&self, dst: Mut<Self>, src: Ref<Self>) -> Result<()>;
+    /// dst = 0.
+    fn zero(&self, dst: Mut<Self>) -> Result<()>;
+    /// Prepares a basis.
+    fn tables(&self, basis: &Basis) -> Result<Self::Tables>;
+    /// log2 of the ring degree of prepared tables.
+    fn log_n(&self, t: &Self::Tables) -> u32;
+    /// Prepares the constants of a conversion.
+    fn conversion(&self, t: &Self::Tables, constants: &Conversion) -> Result<Self::Conversion>;
+    /// Waits for everything submitted.
+    fn wait(&self) -> Result<()>;
+
+    /// dst += src.
+    fn add(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>) -> Result<()>;
+    /// dst -= src.
+    fn sub(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>) -> Result<()>;
+    /// dst = -dst.
+    fn neg(&self, t: &Self::Tables, dst: Mut<Self>) -> Result<()>;
+    /// dst = a b pointwise (E).
+    fn mul(&self, t: &Self::Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>) -> Result<()>;
+    /// dst += a b pointwise (E).
+    fn mul_add(&self, t: &Self::Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>) -> Result<()>;
+    /// dst = c src; `c` holds one residue a row, for all items or for each item in turn.
+    fn mul_const(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, c: &[u32]) -> Result<()>;
+    /// dst += c src; `c` as for `mul_const`.
+    fn mul_const_add(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, c: &[u32]) -> Result<()>;
+    /// dst += c in every position (E: a constant polynomial); `c` as for `mul_const`.
+    fn add_const(&self, t: &Self::Tables, dst: Mut<Self>, c: &[u32]) -> Result<()>;
+    /// dst *= X^(N/2) (E), which multiplies every slot by i.
+    fn mul_i(&self, t: &Self::Tables, dst: Mut<Self>) -> Result<()>;
+    /// dst = sigma_g(src) (E); one Galois element for all items, or one an item.
+    fn permute(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()>;
+    /// C -> E in place.
+    fn ntt(&self, t: &Self::Tables, dst: Mut<Self>) -> Result<()>;
+    /// E -> C in place.
+    fn intt(&self, t: &Self::Tables, dst: Mut<Self>) -> Result<()>;
+    /// Integers -> residues (C); the polynomials of all items one after the other, equally many integers each.
+    fn lift(&self, t: &Self::Tables, dst: Mut<Self>, values: Integers) -> Result<()>;
+    /// dst rows (the targets, in order) from src rows (the sources, in order) (C).
+    fn convert(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, c: &Self::Conversion) -> Result<()>;
+    /// Uniform rows: item i from `seeds[i]`, its polynomial j from stream `label + j`.
+    fn expand(&self, t: &Self::Tables, dst: Mut<Self>, seeds: &[PublicSeed], label: u64) -> Result<()>;
+    /// A key for `key_inner_product` from canonical rows (E): one item a digit, two polynomials (b, a).
+    fn prepare(&self, t: &Self::Tables, key: Ref<Self>) -> Result<Self::Key>;
+    /// dst (2 polynomials) = sum over j of src polynomial j times digit `digits[j]` of the key (E).
+    ///
+    /// One key for all items or one an item; rows are matched by prime, so the key may have more rows and digits.
+    fn key_inner_product(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        src: Ref<Self>,
+        digits: &[u32],
+        keys: &[&Self::Key],
+    ) -> Result<()>;
+    /// dst item o = sum over i of weights[o][i] src item i.
+    fn gemm(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, weights: Matrix) -> Result<()>;
+
+    /// dst (3 polynomials) = a b for a, b of 2 polynomials (E): (a0 b0, a0 b1 + a1 b0, a1 b1), summed over the `terms`
+    /// consecutive items of a and b that belong to one item of dst.
+    fn tensor(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        derived::tensor(self, t, dst, a, b, terms)
+    }
+    /// dst += sigma_g(src) (E).
+    fn permute_add(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
+        derived::permute_add(self, t, dst, src, g)
+    }
+    /// The digits of src (E, one polynomial an item), extended (E): dst polynomial j holds digit j modulo every row of dst.
+    fn mod_up(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        src: Ref<Self>,
+        digits: &[DigitStep<Self>],
+    ) -> Result<()> {
+        derived::mod_up(self, t, dst, src, digits)
+    }
+    /// dst = round(src prod(A) / prod(R)) (E): rescaling, ModDown, or both at once, as the step says.
+    fn step(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, s: &BasisStep<Self>) -> Result<()> {
+        derived::step(self, t, dst, src, s)
+    }
+    /// Slots -> rounded coefficients at `scale` -> residues (C): `slots` holds equally many for each item.
+    fn embed(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        embedding: &Embedding,
+        slots: &[Complex],
+        scale: Double,
+    ) -> std::result::Result<(), EncodeError> {
+        derived::embed(self, t, dst, embedding, slots, scale)
+    }
+}
+
+/// Why slots could not be encoded.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The values do not fit.
+    #[error(transparent)]
+    Values(#[from] EmbedError),
+    /// The device failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// A [`Step`] with its conversion prepared.
+pub struct BasisStep<B: Backend> {
+    /// The constants.
+    pub step: Step,
+    /// The prepared conversion of the removed rows.
+    pub conversion: B::Conversion,
+}
+
+/// One digit of a key switch at one level.
+pub struct DigitStep<B: Backend> {
+    /// Which digit of the key.
+    pub digit: u32,
+    /// Prime indices of the digit at this level.
+    pub sources: Vec<u32>,
+    /// Prime indices of all other rows of the extended basis.
+    pub targets: Vec<u32>,
+    /// The prepared conversion from the sources to the targets.
+    pub conversion: B::Conversion,
+}

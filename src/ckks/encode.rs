@@ -1,0 +1,151 @@
+//! Slots to plaintexts and back, encryption and decryption.
+
+use std::sync::Arc;
+
+use super::{Ciphertext, CkksError, Plaintext, Result, SeededCiphertext};
+use crate::{
+    arith::{Complex, Double, Embedding},
+    backend::{Backend, Ref, Span},
+    ring::{Crt, Scale},
+    rlwe::{Coeff, Context, Level, Poly, PublicKey, SecretKey},
+};
+
+/// A context with the tables of the slot transform. Cheap to clone.
+pub struct Ckks<B: Backend> {
+    ctx: Context<B>,
+    embedding: Arc<Embedding>,
+}
+
+impl<B: Backend> Clone for Ckks<B> {
+    fn clone(&self) -> Self {
+        Self {
+            ctx: self.ctx.clone(),
+            embedding: Arc::clone(&self.embedding),
+        }
+    }
+}
+
+impl<B: Backend> Ckks<B> {
+    /// Prepares the slot transform of a context.
+    pub fn new(ctx: &Context<B>) -> Self {
+        Self {
+            ctx: ctx.clone(),
+            embedding: Arc::new(Embedding::new(ctx.log_n())),
+        }
+    }
+
+    /// The context.
+    pub fn context(&self) -> &Context<B> {
+        &self.ctx
+    }
+
+    /// The largest number of slots, N/2.
+    pub fn max_slots(&self) -> usize {
+        self.ctx.params().degree() / 2
+    }
+
+    /// The canonical scale of a level.
+    pub fn scale(&self, level: Level) -> Result<&Scale> {
+        Ok(&self.ctx.params().level("scale", level)?.scale)
+    }
+
+    /// Rounded coefficients of `items` plaintexts (C); `values` holds equally many slots for each, a power of two up to N/2.
+    fn embed(&self, values: &[Complex], items: usize, level: Level, scale: &Scale) -> Result<Poly<B, Coeff>> {
+        let wanted = || format!("{items} times a power of two up to {}", self.max_slots());
+        if items == 0 || values.is_empty() || !values.len().is_multiple_of(items) {
+            let remedy = "pad every item to as many slots";
+            return Err(CkksError::Length {
+                operation: "encode",
+                given: values.len(),
+                wanted: wanted(),
+                remedy,
+            });
+        }
+        let rows = &self.ctx.level("encode", level)?.rows;
+        let mut poly = Poly::alloc(&self.ctx, items, rows)?;
+        let (hi, lo) = scale.to_parts();
+        let scale = Double { hi, lo };
+        let (backend, tables) = (self.ctx.backend(), self.ctx.tables());
+        backend.embed(tables, poly.view_mut(), &self.embedding, values, scale)?;
+        Ok(poly)
+    }
+
+    /// Encodes `items` plaintexts at a level and scale, for sums and products with ciphertexts.
+    ///
+    /// `values` holds equally many slots for each item, a power of two up to N/2.
+    pub fn encode(
+        &self,
+        values: &[Complex],
+        items: usize,
+        level: Level,
+        scale: &Scale,
+    ) -> Result<Plaintext<B>> {
+        let poly = self.embed(values, items, level, scale)?.into_eval(&self.ctx)?;
+        Ok(Plaintext {
+            poly,
+            level,
+            scale: scale.clone(),
+            slots: values.len() / items,
+        })
+    }
+
+    /// Encrypts with the secret key at the canonical scale of `level`: seeded, half the bytes, the least noise.
+    pub fn encrypt(
+        &self,
+        key: &SecretKey<B>,
+        values: &[Complex],
+        items: usize,
+        level: Level,
+    ) -> Result<SeededCiphertext<B>> {
+        let scale = self.scale(level)?.clone();
+        let message = self.embed(values, items, level, &scale)?;
+        Ok(SeededCiphertext {
+            inner: key.encrypt(&message, level)?,
+            scale,
+            slots: values.len() / items,
+        })
+    }
+
+    /// Encrypts with a public key at the canonical scale of `level`.
+    pub fn encrypt_public(
+        &self,
+        key: &PublicKey<B>,
+        values: &[Complex],
+        items: usize,
+        level: Level,
+    ) -> Result<Ciphertext<B>> {
+        let scale = self.scale(level)?.clone();
+        let message = self.embed(values, items, level, &scale)?;
+        let inner = key.encrypt(&self.ctx, &message, level)?;
+        Ok(Ciphertext {
+            inner,
+            scale,
+            slots: values.len() / items,
+        })
+    }
+
+    /// Decrypts and decodes every item: `items * slots` values.
+    ///
+    /// The result carries the ciphertext's noise, which depends on the key: whoever is shown exact decryptions can find the
+    /// key (eprint 2020/1533). Release rounded values only.
+    pub fn decrypt(&self, key: &SecretKey<B>, ct: &Ciphertext<B>) -> Result<Vec<Complex>> {
+        let phase = key.phase(&ct.inner)?;
+        let (n, rows) = (self.ctx.params().degree(), phase.rows.len());
+        let primes = self.ctx.params().level("decrypt", ct.level())?.primes.iter();
+        let primes: Vec<u32> = primes
+            .map(|i| self.ctx.params().basis().prime(*i).value())
+            .collect();
+        let crt = Crt::new(&primes)?;
+        let mut words = vec![0; rows * n];
+        let mut values = vec![Complex::default(); ct.items() * ct.slots];
+        for (item, slots) in values.chunks_mut(ct.slots).enumerate() {
+            let span = Span::dense(ct.items(), 1, &phase.rows).slice_items(item, 1);
+            self.ctx
+                .backend()
+                .download(Ref::new(&phase.buffer, span), &mut words)?;
+            let coefficients = crt.lift_rows_f64(&words, n, &ct.scale)?;
+            self.embedding.unembed(&coefficients, slots)?;
+        }
+        Ok(values)
+    }
+}

@@ -1,0 +1,492 @@
+//! Sums and products of ciphertexts, plaintexts and constants; relinearisation and rescaling.
+
+use super::{Ciphertext, Ckks, CkksError, Plaintext, Result};
+use crate::{
+    backend::{Backend, Entries, Matrix, Mut, Ref, Span},
+    ring::Scale,
+    rlwe::{self, Context, EvaluationKeys, Level, RlweError},
+};
+
+/// Computes on ciphertexts with the evaluation keys of one client.
+pub struct Evaluator<'k, B: Backend> {
+    pub(super) ckks: Ckks<B>,
+    pub(super) keys: &'k EvaluationKeys<B>,
+}
+
+impl<'k, B: Backend> Evaluator<'k, B> {
+    /// An evaluator with the keys that a client sent.
+    pub fn new(ckks: &Ckks<B>, keys: &'k EvaluationKeys<B>) -> Self {
+        Self {
+            ckks: ckks.clone(),
+            keys,
+        }
+    }
+
+    /// The CKKS context.
+    pub fn ckks(&self) -> &Ckks<B> {
+        &self.ckks
+    }
+
+    pub(super) fn ctx(&self) -> &Context<B> {
+        self.ckks.context()
+    }
+
+    fn check_scales(operation: &'static str, level: Level, left: &Scale, right: &Scale) -> Result<()> {
+        if left != right {
+            let (left, right) = (left.log2(), right.log2());
+            return Err(CkksError::ScaleMismatch {
+                operation,
+                level,
+                left,
+                right,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_slots(operation: &'static str, left: usize, right: usize) -> Result<()> {
+        if left != right {
+            let remedy = "encode both operands with as many slots";
+            return Err(RlweError::mismatch(operation, "slot counts", left, right, remedy).into());
+        }
+        Ok(())
+    }
+
+    fn combine(
+        &self,
+        operation: &'static str,
+        a: &Ciphertext<B>,
+        b: &Ciphertext<B>,
+        sign: Sign,
+    ) -> Result<Ciphertext<B>> {
+        a.inner.check_like(operation, &b.inner)?;
+        Self::check_slots(operation, a.slots, b.slots)?;
+        Self::check_scales(operation, a.level(), &a.scale, &b.scale)?;
+        let (backend, tables) = (self.ctx().backend(), self.ctx().tables());
+        let common = a.components().min(b.components());
+        let components = a.components().max(b.components());
+        let inner = rlwe::Ciphertext::build(
+            self.ctx(),
+            operation,
+            a.level(),
+            a.items(),
+            components,
+            |mut dst| {
+                backend.copy(dst.part(|s| s.slice_polys(0, a.components())), a.inner.view())?;
+                let from = b.inner.view();
+                let shared = from.map(|s| s.slice_polys(0, common));
+                let to = dst.part(|s| s.slice_polys(0, common));
+                match sign {
+                    Sign::Plus => backend.add(tables, to, shared)?,
+                    Sign::Minus => backend.sub(tables, to, shared)?,
+                }
+                if b.components() > common {
+                    let rest = b.components() - common;
+                    backend.copy(
+                        dst.part(|s| s.slice_polys(common, rest)),
+                        from.map(|s| s.slice_polys(common, rest)),
+                    )?;
+                    if matches!(sign, Sign::Minus) {
+                        backend.neg(tables, dst.part(|s| s.slice_polys(common, rest)))?;
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        Ok(a.with(inner))
+    }
+
+    /// a + b: same level, scale, items and slots; the result has the larger number of components.
+    pub fn add(&self, a: &Ciphertext<B>, b: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        self.combine("add", a, b, Sign::Plus)
+    }
+
+    /// a - b: as `add`.
+    pub fn sub(&self, a: &Ciphertext<B>, b: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        self.combine("sub", a, b, Sign::Minus)
+    }
+
+    /// a += b: as `add`, without new memory when `a` is not shared.
+    pub fn add_assign(&self, a: &mut Ciphertext<B>, b: &Ciphertext<B>) -> Result<()> {
+        if a.components() != b.components() {
+            *a = self.add(a, b)?;
+            return Ok(());
+        }
+        a.inner.check_like("add", &b.inner)?;
+        Self::check_slots("add", a.slots, b.slots)?;
+        Self::check_scales("add", a.level(), &a.scale, &b.scale)?;
+        let ctx = self.ckks.context();
+        Ok(a.inner.update(ctx, |dst| {
+            Ok(ctx.backend().add(ctx.tables(), dst, b.inner.view())?)
+        })?)
+    }
+
+    /// All items one after the other; all parts share level, scale, slots and components.
+    pub fn concat(&self, parts: &[Ciphertext<B>]) -> Result<Ciphertext<B>> {
+        if let Some(first) = parts.first() {
+            for part in parts {
+                Self::check_scales("concat", first.level(), &first.scale, &part.scale)?;
+                Self::check_slots("concat", first.slots, part.slots)?;
+            }
+        }
+        let inner: Vec<_> = parts.iter().map(|p| p.inner.clone()).collect();
+        let joined = rlwe::Ciphertext::concat(self.ctx(), &inner)?;
+        // `concat` above refuses an empty list.
+        let like = &parts[0];
+        Ok(like.with(joined))
+    }
+
+    /// -a.
+    pub fn neg(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        self.updated(a, |ctx, dst| Ok(ctx.backend().neg(ctx.tables(), dst)?))
+    }
+
+    /// i a: multiplication of every slot by the imaginary unit; exact and free of noise.
+    pub fn mul_i(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        self.updated(a, |ctx, dst| Ok(ctx.backend().mul_i(ctx.tables(), dst)?))
+    }
+
+    fn updated(
+        &self,
+        a: &Ciphertext<B>,
+        write: impl FnOnce(&Context<B>, Mut<B>) -> rlwe::Result<()>,
+    ) -> Result<Ciphertext<B>> {
+        let mut result = a.clone();
+        result.inner.update(self.ctx(), |dst| write(self.ctx(), dst))?;
+        Ok(result)
+    }
+
+    /// a + p: same level and scale; one plaintext for all items or one an item.
+    pub fn add_plain(&self, a: &Ciphertext<B>, p: &Plaintext<B>) -> Result<Ciphertext<B>> {
+        let view = self.plain_view("add_plain", a, p)?;
+        Self::check_scales("add_plain", a.level(), &a.scale, &p.scale)?;
+        self.updated(a, |ctx, mut dst| {
+            Ok(ctx
+                .backend()
+                .add(ctx.tables(), dst.part(|s| s.slice_polys(0, 1)), view)?)
+        })
+    }
+
+    /// a p slotwise: same level, scales multiply; one plaintext for all items or one an item.
+    pub fn mul_plain(&self, a: &Ciphertext<B>, p: &Plaintext<B>) -> Result<Ciphertext<B>> {
+        let view = self
+            .plain_view("mul_plain", a, p)?
+            .map(|s| s.repeat_polys(a.components()));
+        let (ctx, components) = (self.ctx(), a.components());
+        let inner = rlwe::Ciphertext::build(ctx, "mul_plain", a.level(), a.items(), components, |dst| {
+            Ok(ctx.backend().mul(ctx.tables(), dst, a.inner.view(), view)?)
+        })?;
+        Ok(Ciphertext {
+            inner,
+            scale: a.scale.mul(&p.scale)?,
+            slots: a.slots,
+        })
+    }
+
+    fn plain_view<'p>(
+        &self,
+        operation: &'static str,
+        a: &Ciphertext<B>,
+        p: &'p Plaintext<B>,
+    ) -> Result<Ref<'p, B>> {
+        if a.level() != p.level {
+            let remedy = "encode the plaintext at the ciphertext's level";
+            return Err(RlweError::mismatch(operation, "levels", a.level(), p.level, remedy).into());
+        }
+        Self::check_slots(operation, a.slots, p.slots)?;
+        match p.items() {
+            1 => Ok(p.poly.view().map(|s| s.repeat_items(a.items()))),
+            n if n == a.items() => Ok(p.poly.view()),
+            n => {
+                let remedy = "pass one plaintext, or one for each ciphertext";
+                Err(RlweError::mismatch(operation, "items", a.items(), n, remedy).into())
+            }
+        }
+    }
+
+    /// The residues of integers modulo the primes of a level, one row of them an integer.
+    fn residues(&self, level: Level, integers: impl IntoIterator<Item = i128>) -> Result<Vec<u32>> {
+        let params = self.ctx().params();
+        let primes = &params.level("constant", level)?.primes;
+        let of = |c: i128| {
+            primes
+                .iter()
+                .map(move |i| params.basis().prime(*i).reduce_signed_wide(c))
+        };
+        Ok(integers.into_iter().flat_map(of).collect())
+    }
+
+    /// round(value scale); errors beyond 2^120.
+    fn integer(operation: &'static str, level: Level, value: f64, scale: &Scale) -> Result<i128> {
+        let (hi, lo) = scale.to_parts();
+        let (a, b) = (value * hi, value * lo);
+        if !a.is_finite() || a.abs() >= 2f64.powi(120) {
+            let remedy = "use a smaller constant or rescale first";
+            let (bits, limit) = (a.abs().log2(), String::from("120"));
+            return Err(CkksError::Constant {
+                operation,
+                level,
+                value,
+                scale_log2: scale.log2(),
+                bits,
+                limit,
+                remedy,
+            });
+        }
+        // a is exact to 53 bits; what its rounding left of value * hi matters only below the noise.
+        Ok(a.round() as i128 + b.round() as i128)
+    }
+
+    /// a + c in every slot, c complex, at the scale of a.
+    pub fn add_const(&self, a: &Ciphertext<B>, re: f64, im: f64) -> Result<Ciphertext<B>> {
+        let mut sum = self.add_const_each(a, &vec![re; a.items()])?;
+        if im != 0.0 {
+            // a + i im = i (-i a + im)
+            let turned = self.neg(&self.mul_i(&sum)?)?;
+            sum = self.mul_i(&self.add_const_each(&turned, &vec![im; a.items()])?)?;
+        }
+        Ok(sum)
+    }
+
+    /// Item i plus the real constant `c[i]` in every slot.
+    pub fn add_const_each(&self, a: &Ciphertext<B>, c: &[f64]) -> Result<Ciphertext<B>> {
+        if c.len() != a.items() {
+            let (wanted, remedy) = (
+                format!("one for each of {} items", a.items()),
+                "pass one constant an item",
+            );
+            return Err(CkksError::Length {
+                operation: "add_const_each",
+                given: c.len(),
+                wanted,
+                remedy,
+            });
+        }
+        let integer = |c: &f64| Self::integer("add_const", a.level(), *c, &a.scale);
+        let integers = c.iter().map(integer).collect::<Result<Vec<_>>>()?;
+        let residues = self.residues(a.level(), integers)?;
+        self.updated(a, |ctx, mut dst| {
+            Ok(ctx
+                .backend()
+                .add_const(ctx.tables(), dst.part(|s| s.slice_polys(0, 1)), &residues)?)
+        })
+    }
+
+    /// a c for an integer c: the scale stays, the values grow.
+    pub fn mul_integer(&self, a: &Ciphertext<B>, c: i128) -> Result<Ciphertext<B>> {
+        let residues = self.residues(a.level(), [c])?;
+        let (ctx, components) = (self.ctx(), a.components());
+        let inner = rlwe::Ciphertext::build(ctx, "mul_integer", a.level(), a.items(), components, |dst| {
+            Ok(ctx
+                .backend()
+                .mul_const(ctx.tables(), dst, a.inner.view(), &residues)?)
+        })?;
+        Ok(a.with(inner))
+    }
+
+    /// a c for a real constant, encoded at `scale`: scales multiply.
+    pub fn mul_const(&self, a: &Ciphertext<B>, c: f64, scale: &Scale) -> Result<Ciphertext<B>> {
+        let integer = Self::integer("mul_const", a.level(), c, scale)?;
+        let mut product = self.mul_integer(a, integer)?;
+        product.scale = a.scale.mul(scale)?;
+        Ok(product)
+    }
+
+    /// Item o of the result = sum over i of weights[o][i] / 2^weight_bits times item i: a matrix of small integers times the vector of
+    /// items. The scale grows by 2^weight_bits; nothing is rescaled, encoded or rotated.
+    pub fn mul_matrix(&self, a: &Ciphertext<B>, weights: Matrix, weight_bits: u32) -> Result<Ciphertext<B>> {
+        let entries = match weights.entries {
+            Entries::I8(v) => v.len(),
+            Entries::I16(v) => v.len(),
+        };
+        let wanted = weights.outputs.checked_mul(weights.inputs);
+        if weights.inputs != a.items() || wanted != Some(entries) || entries == 0 {
+            let (left, right) = (
+                format!("{} items", a.items()),
+                format!("{} x {}", weights.outputs, weights.inputs),
+            );
+            let remedy = "the matrix has as many columns as there are items, and all its entries";
+            return Err(RlweError::mismatch("mul_matrix", "shapes", left, right, remedy).into());
+        }
+        let (ctx, components) = (self.ctx(), a.components());
+        let inner =
+            rlwe::Ciphertext::build(ctx, "mul_matrix", a.level(), weights.outputs, components, |dst| {
+                Ok(ctx.backend().gemm(ctx.tables(), dst, a.inner.view(), weights)?)
+            })?;
+        Ok(Ciphertext {
+            inner,
+            scale: a.scale.clone().times_pow2(i64::from(weight_bits))?,
+            slots: a.slots,
+        })
+    }
+
+    /// a b slotwise, 3 components: same level, items and slots; scales multiply.
+    pub fn mul(&self, a: &Ciphertext<B>, b: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        self.tensor("mul", &[(a, b)], 1)
+    }
+
+    /// a^2, 3 components.
+    pub fn square(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        self.tensor("square", &[(a, a)], 1)
+    }
+
+    /// For each pair, the sum over items of their products: one item a pair, 3 components.
+    ///
+    /// All ciphertexts share level, slots and number of items, and all pairs share the product of scales.
+    pub fn inner_products(&self, pairs: &[(&Ciphertext<B>, &Ciphertext<B>)]) -> Result<Ciphertext<B>> {
+        let terms = pairs.first().map_or(0, |(a, _)| a.items());
+        self.tensor("inner_products", pairs, terms)
+    }
+
+    fn tensor(
+        &self,
+        operation: &'static str,
+        pairs: &[(&Ciphertext<B>, &Ciphertext<B>)],
+        terms: usize,
+    ) -> Result<Ciphertext<B>> {
+        let Some((first, second)) = pairs.first() else {
+            let wanted = String::from("at least one pair");
+            return Err(CkksError::Length {
+                operation,
+                given: 0,
+                wanted,
+                remedy: "pass at least one pair",
+            });
+        };
+        let scale = first.scale.mul(&second.scale)?;
+        for (a, b) in pairs {
+            a.inner.check_like(operation, &first.inner)?;
+            b.inner.check_like(operation, &first.inner)?;
+            for c in [a, b] {
+                c.inner
+                    .check_components(operation, 2, "relinearise the operand first")?;
+                Self::check_slots(operation, first.slots, c.slots)?;
+            }
+            Self::check_scales(operation, first.level(), &scale, &a.scale.mul(&b.scale)?)?;
+        }
+        let (ctx, each) = (self.ctx(), first.items() / terms.max(1));
+        let items = each * pairs.len();
+        let inner = rlwe::Ciphertext::build(ctx, operation, first.level(), items, 3, |mut dst| {
+            for (i, (a, b)) in pairs.iter().enumerate() {
+                let dst = dst.part(|s| s.slice_items(i * each, each));
+                ctx.backend()
+                    .tensor(ctx.tables(), dst, a.inner.view(), b.inner.view(), terms)?;
+            }
+            Ok(())
+        })?;
+        Ok(Ciphertext {
+            inner,
+            scale,
+            slots: first.slots,
+        })
+    }
+
+    /// From 3 components to 2; a ciphertext of 2 is returned as it is.
+    pub fn relinearise(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        if a.components() == 2 {
+            return Ok(a.clone());
+        }
+        a.inner
+            .check_components("relinearise", 3, "products have 3 components")?;
+        let (ctx, key) = (self.ctx(), self.keys.relinearisation("relinearise")?);
+        let digits = ctx.mod_up(&a.inner, 2)?;
+        let inner = rlwe::Ciphertext::build(ctx, "relinearise", a.level(), a.items(), 2, |mut dst| {
+            ctx.key_switch("relinearise", &digits, &[key], dst.again())?;
+            Ok(ctx
+                .backend()
+                .add(ctx.tables(), dst, a.inner.view().map(|s| s.slice_polys(0, 2)))?)
+        })?;
+        Ok(a.with(inner))
+    }
+
+    /// To the level below: divides by the primes that leave, times those that come; the scale follows exactly.
+    pub fn rescale(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        let (below, scale) = self.below("rescale", a)?;
+        let ctx = self.ctx();
+        let Some(step) = &ctx.level("rescale", a.level())?.rescale else {
+            return Err(self.exhausted("rescale", a));
+        };
+        let inner = rlwe::Ciphertext::build(ctx, "rescale", below, a.items(), a.components(), |dst| {
+            Ok(ctx.backend().step(ctx.tables(), dst, a.inner.view(), step)?)
+        })?;
+        Ok(Ciphertext {
+            inner,
+            scale,
+            slots: a.slots,
+        })
+    }
+
+    /// `rescale(relinearise(a))` with a single division, by P and the primes that leave: less work and one rounding.
+    pub fn relinearise_rescale(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        let operation = "relinearise_rescale";
+        if a.components() == 2 {
+            return self.rescale(a);
+        }
+        a.inner
+            .check_components(operation, 3, "products have 3 components")?;
+        let (below, scale) = self.below(operation, a)?;
+        let (ctx, key) = (self.ctx(), self.keys.relinearisation(operation)?);
+        let level = ctx.level(operation, a.level())?;
+        let Some(step) = &level.mod_down_rescale else {
+            return Err(self.exhausted(operation, a));
+        };
+        let mut sums = ctx.key_inner_product(operation, &ctx.mod_up(&a.inner, 2)?, &[key])?;
+        let span = Span::dense(a.items(), 2, &level.extended);
+        let own = Mut::new(&mut sums, span.with_rows(&level.extended[..level.rows.len()]));
+        let rest = a.inner.view().map(|s| s.slice_polys(0, 2));
+        ctx.backend()
+            .mul_const_add(ctx.tables(), own, rest, &level.special_product)?;
+        let inner = rlwe::Ciphertext::build(ctx, operation, below, a.items(), 2, |dst| {
+            Ok(ctx
+                .backend()
+                .step(ctx.tables(), dst, Ref::new(&sums, span), step)?)
+        })?;
+        Ok(Ciphertext {
+            inner,
+            scale,
+            slots: a.slots,
+        })
+    }
+
+    /// The level below and the scale there.
+    pub(super) fn below(&self, operation: &'static str, a: &Ciphertext<B>) -> Result<(Level, Scale)> {
+        let below = a.level().below().ok_or_else(|| self.exhausted(operation, a))?;
+        Ok((below, a.scale.mul(&self.step_ratio(operation, below)?)?))
+    }
+
+    /// prod(A) / prod(R) of the step down to `below`.
+    pub(super) fn step_ratio(&self, operation: &'static str, below: Level) -> Result<Scale> {
+        let params = self.ctx().params();
+        let (to, from) = (
+            params.level(operation, below)?,
+            params.level(operation, Level(below.0 + 1))?,
+        );
+        let apart = |a: &[u32], b: &[u32]| -> Vec<u32> {
+            let only = a.iter().filter(|i| !b.contains(i));
+            only.map(|i| params.basis().prime(*i).value()).collect()
+        };
+        Ok(Scale::pow2(0).rescaled(&apart(&to.primes, &from.primes), &apart(&from.primes, &to.primes))?)
+    }
+
+    pub(super) fn exhausted(&self, operation: &'static str, a: &Ciphertext<B>) -> CkksError {
+        let log2_q = self
+            .ctx()
+            .params()
+            .levels()
+            .get(a.level().0 as usize)
+            .map_or(0.0, |l| l.log2_q);
+        RlweError::LevelsExhausted {
+            operation,
+            level: a.level(),
+            scale_log2: a.scale.log2(),
+            log2_q,
+        }
+        .into()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Sign {
+    Plus,
+    Minus,
+}

@@ -1,0 +1,103 @@
+//! Rotations and conjugation of slots, one by one and hoisted.
+//!
+//! The key of sigma switches from s to sigma^-1(s), so that the automorphism is applied once, to the result:
+//! sigma(c_0 + k_0) + sigma(k_1) s, with (k_0, k_1) = key switch of c_1. The digits of c_1 do not depend on sigma, and a hoisted
+//! set of rotations shares them.
+
+use super::{Ciphertext, CkksError, Evaluator, Result};
+use crate::{
+    backend::{Backend, Mut, Ref, Span},
+    ring::Galois,
+    rlwe::{self, Digits},
+};
+
+impl<B: Backend> Evaluator<'_, B> {
+    fn rotation(&self, k: i64) -> Galois {
+        Galois::rotation(k, self.ctx().log_n())
+    }
+
+    /// Slots rotated left by `k` (right for negative k), cyclically over all slots.
+    pub fn rotate(&self, a: &Ciphertext<B>, k: i64) -> Result<Ciphertext<B>> {
+        self.automorphism("rotate", a, self.rotation(k))
+    }
+
+    /// Slots conjugated.
+    pub fn conjugate(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        self.automorphism("conjugate", a, Galois::conjugation(self.ctx().log_n()))
+    }
+
+    /// Several rotations of the same ciphertexts, with one ModUp for all (hoisting).
+    pub fn rotate_hoisted(&self, a: &Ciphertext<B>, steps: &[i64]) -> Result<Vec<Ciphertext<B>>> {
+        a.inner
+            .check_components("rotate_hoisted", 2, "relinearise first")?;
+        if steps.iter().all(|k| self.rotation(*k) == Galois::IDENTITY) {
+            return Ok(steps.iter().map(|_| a.clone()).collect());
+        }
+        let digits = self.ctx().mod_up(&a.inner, 1)?;
+        steps
+            .iter()
+            .map(|k| self.switched("rotate_hoisted", a, &digits, &[self.rotation(*k)]))
+            .collect()
+    }
+
+    /// Item i rotated left by `steps[i]`: one launch for a batch whose items need different rotations.
+    pub fn rotate_each(&self, a: &Ciphertext<B>, steps: &[i64]) -> Result<Ciphertext<B>> {
+        a.inner.check_components("rotate_each", 2, "relinearise first")?;
+        if steps.len() != a.items() {
+            let (wanted, remedy) = (
+                format!("one for each of {} items", a.items()),
+                "pass one rotation an item",
+            );
+            return Err(CkksError::Length {
+                operation: "rotate_each",
+                given: steps.len(),
+                wanted,
+                remedy,
+            });
+        }
+        let digits = self.ctx().mod_up(&a.inner, 1)?;
+        let elements: Vec<Galois> = steps.iter().map(|k| self.rotation(*k)).collect();
+        self.switched("rotate_each", a, &digits, &elements)
+    }
+
+    fn automorphism(&self, operation: &'static str, a: &Ciphertext<B>, g: Galois) -> Result<Ciphertext<B>> {
+        a.inner.check_components(operation, 2, "relinearise first")?;
+        if g == Galois::IDENTITY {
+            return Ok(a.clone());
+        }
+        self.switched(operation, a, &self.ctx().mod_up(&a.inner, 1)?, &[g])
+    }
+
+    /// One Galois element for all items, or one an item. An identity among several still needs no key of its own when all
+    /// elements are the identity; otherwise it is a missing key.
+    fn switched(
+        &self,
+        operation: &'static str,
+        a: &Ciphertext<B>,
+        digits: &Digits<B>,
+        elements: &[Galois],
+    ) -> Result<Ciphertext<B>> {
+        if elements.iter().all(|g| *g == Galois::IDENTITY) {
+            return Ok(a.clone());
+        }
+        let ctx = self.ctx();
+        let keys = elements
+            .iter()
+            .map(|g| self.keys.galois(operation, *g))
+            .collect::<rlwe::Result<Vec<_>>>()?;
+        let rows = &ctx.level(operation, a.level())?.rows;
+        let span = Span::dense(a.items(), 2, rows);
+        let mut switched = ctx.backend().alloc(ctx.log_n(), span.count())?;
+        ctx.key_switch(operation, digits, &keys, Mut::new(&mut switched, span))?;
+        let first = span.slice_polys(0, 1);
+        let c0 = a.inner.view().map(|s| s.slice_polys(0, 1));
+        ctx.backend()
+            .add(ctx.tables(), Mut::new(&mut switched, first), c0)?;
+        let inner = rlwe::Ciphertext::build(ctx, operation, a.level(), a.items(), 2, |dst| {
+            Ok(ctx
+                .backend()
+                .permute(ctx.tables(), dst, Ref::new(&switched, span), elements)?)
+        })?;
+        Ok(a.with(inner))
+    }
+}

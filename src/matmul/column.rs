@@ -1,0 +1,204 @@
+//! Column packing: one ciphertext a feature, slot = token * batch + request.
+//!
+//! A matrix of weights is a matrix of integers times the vector of ciphertexts: no rotation, no plaintext polynomial.
+//! Products over tokens are made diagonal by diagonal, with L tokens and B requests; a rotation by k B moves every
+//! request k tokens on. With r = g s + j, j < s (two-sided baby-step giant-step):
+//!
+//!   S_{g,j} = sum_l Rot_{-gsB}(q_l) Rot_{jB}(k_l):  slot t holds q[t - gs] . k[t + j],
+//!   o_c = sum_g Rot_{gsB}( sum_j f(S_{g,j}) Rot_{jB}(v_c) ):  slot t holds sum_u f(q[t] . k[u]) v_c[u].
+//!
+//! The rotation of a diagonal to its own place and the one back cancel between the two, so that 2 (L - s) of them are
+//! never made: for d features, 2 d (s - 1) + 2 d (L/s - 1) rotations in all. f acts slot by slot.
+
+use crate::{
+    backend::{Backend, Entries, Matrix},
+    ckks::{Ciphertext, Evaluator, Result},
+    rlwe::{KeyNeeds, RlweError},
+};
+
+/// An affine map of features, x -> W x / 2^weight_bits + b.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnWeights {
+    /// Length of the result.
+    pub outputs: usize,
+    /// Length of x.
+    pub inputs: usize,
+    /// W, row-major `[outputs][inputs]`.
+    pub weights: Vec<i16>,
+    /// Fractional bits of W.
+    pub weight_bits: u32,
+    /// b, `[outputs]`.
+    pub bias: Vec<f64>,
+}
+
+impl ColumnWeights {
+    /// One ciphertext a feature in, one a feature out; the scale grows by 2^weight_bits.
+    pub fn apply<B: Backend>(&self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        ev.add_const_each(&self.apply_linear(ev, x)?, &self.bias)
+    }
+
+    /// W x / 2^weight_bits without b.
+    pub fn apply_linear<B: Backend>(
+        &self,
+        ev: &Evaluator<'_, B>,
+        x: &Ciphertext<B>,
+    ) -> Result<Ciphertext<B>> {
+        let entries = Entries::I16(&self.weights);
+        ev.mul_matrix(
+            x,
+            Matrix {
+                outputs: self.outputs,
+                inputs: self.inputs,
+                entries,
+            },
+            self.weight_bits,
+        )
+    }
+}
+
+/// The shape of column packing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Columns {
+    tokens: usize,
+    batch: usize,
+    baby: usize,
+}
+
+impl Columns {
+    /// `tokens` tokens of `batch` requests; both powers of two. Together they fill the slots.
+    pub fn new(tokens: usize, batch: usize) -> Result<Self> {
+        if !tokens.is_power_of_two() || !batch.is_power_of_two() {
+            let (given, remedy) = (
+                format!("{tokens} tokens x {batch} requests"),
+                "pad both to powers of two",
+            );
+            return Err(
+                RlweError::mismatch("column packing", "shapes", given, "powers of two", remedy).into(),
+            );
+        }
+        // s is sqrt(2 L) or the power of two above it: baby steps are hoisted, giant steps of the result are not.
+        let log_tokens = tokens.trailing_zeros();
+        let baby = 1 << (log_tokens + 1).div_ceil(2).min(log_tokens);
+        Ok(Self { tokens, batch, baby })
+    }
+
+    /// Number of tokens L.
+    pub fn tokens(self) -> usize {
+        self.tokens
+    }
+
+    /// Number of requests B.
+    pub fn batch(self) -> usize {
+        self.batch
+    }
+
+    /// Slots of a ciphertext, L B.
+    pub fn slots(self) -> usize {
+        self.tokens * self.batch
+    }
+
+    /// The slot of a token of a request.
+    pub fn slot(self, token: usize, request: usize) -> usize {
+        token * self.batch + request
+    }
+
+    fn steps(self, tokens: impl Iterator<Item = usize>) -> Vec<i64> {
+        tokens.map(|t| (t * self.batch) as i64).collect()
+    }
+
+    /// The rotations that products over tokens use: j B for j < s, and g s B.
+    pub fn attention_keys(self, needs: KeyNeeds) -> KeyNeeds {
+        let giant = self.tokens / self.baby;
+        needs
+            .relinearise()
+            .rotate(self.steps(1..self.baby))
+            .rotate(self.steps((1..giant).map(|g| g * self.baby)))
+    }
+
+    /// The rotations that sums over tokens use: 2^i B.
+    pub fn sum_keys(self, needs: KeyNeeds) -> KeyNeeds {
+        needs.rotate(self.steps((0..self.tokens.trailing_zeros()).map(|i| 1 << i)))
+    }
+
+    /// Key switches of `scores` and `weighted_sum` together for d features: (rotations, relinearisations).
+    pub fn attention_key_switches(self, features: usize) -> (usize, usize) {
+        let giant = self.tokens / self.baby;
+        (
+            2 * features * (self.baby - 1 + giant - 1),
+            self.tokens + features * giant,
+        )
+    }
+
+    fn check<B: Backend>(self, operation: &'static str, x: &Ciphertext<B>) -> Result<()> {
+        if x.slots() != self.slots() {
+            let remedy = "encode tokens * batch slots";
+            return Err(
+                RlweError::mismatch(operation, "slot counts", x.slots(), self.slots(), remedy).into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The scores of one head, as L ciphertexts S_{g,j} in the order g s + j, rescaled; q and k hold one ciphertext a
+    /// feature.
+    pub fn scores<B: Backend>(
+        self,
+        ev: &Evaluator<'_, B>,
+        q: &Ciphertext<B>,
+        k: &Ciphertext<B>,
+    ) -> Result<Ciphertext<B>> {
+        self.check("scores", q)?;
+        self.check("scores", k)?;
+        let giant = self.tokens / self.baby;
+        let back = (0..giant).map(|g| (self.tokens - g * self.baby) % self.tokens);
+        let turned_q = ev.rotate_hoisted(q, &self.steps(back))?;
+        let turned_k = ev.rotate_hoisted(k, &self.steps(0..self.baby))?;
+        let pairs: Vec<_> = turned_q
+            .iter()
+            .flat_map(|q| turned_k.iter().map(move |k| (q, k)))
+            .collect();
+        ev.relinearise_rescale(&ev.inner_products(&pairs)?)
+    }
+
+    /// The sums of values weighted by p (as `scores` orders it), one ciphertext a feature of v, rescaled.
+    pub fn weighted_sum<B: Backend>(
+        self,
+        ev: &Evaluator<'_, B>,
+        p: &Ciphertext<B>,
+        v: &Ciphertext<B>,
+    ) -> Result<Ciphertext<B>> {
+        self.check("weighted_sum", p)?;
+        self.check("weighted_sum", v)?;
+        let (giant, features) = (self.tokens / self.baby, v.items());
+        let turned = ev.concat(&ev.rotate_hoisted(v, &self.steps(0..self.baby))?)?;
+        let values = (0..features)
+            .map(|c| turned.every(c, features, self.baby))
+            .collect::<Result<Vec<_>>>()?;
+        let weights = (0..giant)
+            .map(|g| p.slice(g * self.baby, self.baby))
+            .collect::<Result<Vec<_>>>()?;
+        let pairs: Vec<_> = weights
+            .iter()
+            .flat_map(|p| values.iter().map(move |v| (p, v)))
+            .collect();
+        let sums = ev.relinearise_rescale(&ev.inner_products(&pairs)?)?;
+        let mut total = sums.slice(0, features)?;
+        for g in 1..giant {
+            let turned = ev.rotate(
+                &sums.slice(g * features, features)?,
+                (g * self.baby * self.batch) as i64,
+            )?;
+            ev.add_assign(&mut total, &turned)?;
+        }
+        Ok(total)
+    }
+
+    /// Every slot replaced by the sum over all tokens of its request.
+    pub fn sum_tokens<B: Backend>(self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        self.check("sum_tokens", x)?;
+        (0..self.tokens.trailing_zeros()).try_fold(x.clone(), |sum, i| {
+            let turned = ev.rotate(&sum, (self.batch << i) as i64)?;
+            ev.add(&sum, &turned)
+        })
+    }
+}

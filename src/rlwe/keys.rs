@@ -1,0 +1,292 @@
+//! Public and evaluation keys: what a server may hold.
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use super::{
+    Ciphertext, Coeff, Context, Eval, Level, MissingKey, Params, Poly, Result, RlweError, secret::noise,
+};
+use crate::{
+    backend::{Backend, Integers, Mut, Ref, Span, derived::select},
+    ring::Galois,
+    sample::{PrivateSeed, PublicSeed, ternary},
+};
+
+/// Which evaluation keys a computation needs, and up to which level each.
+#[derive(Clone, Debug)]
+pub struct KeyNeeds {
+    log_n: u32,
+    top: Level,
+    relinearisation: Option<Level>,
+    galois: BTreeMap<Galois, Level>,
+}
+
+impl KeyNeeds {
+    /// No keys yet; keys named from now on reach the highest level.
+    pub fn new(params: &Params) -> Self {
+        Self {
+            log_n: params.log_n(),
+            top: params.top(),
+            relinearisation: None,
+            galois: BTreeMap::new(),
+        }
+    }
+
+    /// Keys named from now on reach `level` only, which makes them smaller.
+    pub fn up_to(mut self, level: Level) -> Self {
+        self.top = level;
+        self
+    }
+
+    /// Products of ciphertexts.
+    pub fn relinearise(mut self) -> Self {
+        self.relinearisation = Some(self.relinearisation.map_or(self.top, |l| l.max(self.top)));
+        self
+    }
+
+    /// Left rotations by these numbers of slots.
+    pub fn rotate(self, steps: impl IntoIterator<Item = i64>) -> Self {
+        let log_n = self.log_n;
+        steps
+            .into_iter()
+            .fold(self, |needs, k| needs.automorphism(Galois::rotation(k, log_n)))
+    }
+
+    /// Complex conjugation.
+    pub fn conjugate(self) -> Self {
+        let log_n = self.log_n;
+        self.automorphism(Galois::conjugation(log_n))
+    }
+
+    /// Any automorphism; the identity needs no key.
+    pub fn automorphism(mut self, g: Galois) -> Self {
+        if g != Galois::IDENTITY {
+            let level = self.galois.entry(g).or_insert(self.top);
+            *level = (*level).max(self.top);
+        }
+        self
+    }
+
+    /// How many keys.
+    pub fn count(&self) -> usize {
+        usize::from(self.relinearisation.is_some()) + self.galois.len()
+    }
+
+    pub(super) fn relinearisation(&self) -> Option<Level> {
+        self.relinearisation
+    }
+
+    pub(super) fn galois(&self) -> impl Iterator<Item = (Galois, Level)> + '_ {
+        self.galois.iter().map(|(g, l)| (*g, *l))
+    }
+}
+
+/// A key-switching key as it travels: b_j, and the seed of every a_j. Half the bytes.
+pub struct SeededSwitchKey<B: Backend> {
+    pub(super) purpose: MissingKey,
+    pub(super) level: Level,
+    pub(super) first: Poly<B, Eval>,
+    pub(super) seed: PublicSeed,
+}
+
+impl<B: Backend> SeededSwitchKey<B> {
+    /// Bytes of residues and seed.
+    pub fn bytes(&self, ctx: &Context<B>) -> usize {
+        self.first.items * self.first.rows.len() * (4 << ctx.log_n()) + 32
+    }
+
+    /// The key as a device uses it.
+    pub fn expand(&self, ctx: &Context<B>) -> Result<SwitchKey<B>> {
+        let (backend, tables) = (ctx.backend(), ctx.tables());
+        let (digits, rows) = (self.first.items, &self.first.rows);
+        let whole = Span::dense(digits, 2, rows);
+        let mut key = backend.alloc(ctx.log_n(), whole.count())?;
+        backend.copy(Mut::new(&mut key, whole.slice_polys(0, 1)), self.first.view())?;
+        let masks = Span {
+            offset: rows.len(),
+            items: 1,
+            item_stride: 0,
+            polys: digits,
+            poly_stride: 2 * rows.len(),
+            rows,
+        };
+        backend.expand(tables, Mut::new(&mut key, masks), &[self.seed], 0)?;
+        let prepared = backend.prepare(tables, Ref::new(&key, whole))?;
+        Ok(SwitchKey {
+            purpose: self.purpose,
+            level: self.level,
+            prepared,
+            bytes: whole.count() * (4 << ctx.log_n()),
+        })
+    }
+}
+
+/// A key-switching key in use.
+pub struct SwitchKey<B: Backend> {
+    purpose: MissingKey,
+    level: Level,
+    prepared: B::Key,
+    bytes: usize,
+}
+
+impl<B: Backend> SwitchKey<B> {
+    /// What it is for.
+    pub fn purpose(&self) -> MissingKey {
+        self.purpose
+    }
+
+    /// The highest level at which it can be used.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Bytes of its residues on the device.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn prepared(&self) -> &B::Key {
+        &self.prepared
+    }
+}
+
+/// Evaluation keys as they travel from client to server.
+pub struct SeededEvaluationKeys<B: Backend> {
+    pub(super) keys: Vec<SeededSwitchKey<B>>,
+}
+
+impl<B: Backend> SeededEvaluationKeys<B> {
+    /// Bytes of all keys.
+    pub fn bytes(&self, ctx: &Context<B>) -> usize {
+        self.keys.iter().map(|k| k.bytes(ctx)).sum()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The keys as a server uses them.
+    pub fn expand(&self, ctx: &Context<B>) -> Result<EvaluationKeys<B>> {
+        let mut keys = EvaluationKeys {
+            relinearisation: None,
+            galois: BTreeMap::new(),
+        };
+        for seeded in &self.keys {
+            let key = seeded.expand(ctx)?;
+            match seeded.purpose {
+                MissingKey::Relinearisation => keys.relinearisation = Some(key),
+                MissingKey::Galois(g) => drop(keys.galois.insert(g, key)),
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// What a server computes with. It holds no secret and has no way to one.
+pub struct EvaluationKeys<B: Backend> {
+    relinearisation: Option<SwitchKey<B>>,
+    galois: BTreeMap<Galois, SwitchKey<B>>,
+}
+
+impl<B: Backend> EvaluationKeys<B> {
+    /// No keys: enough for additions and products with plaintexts.
+    pub fn none() -> Self {
+        Self {
+            relinearisation: None,
+            galois: BTreeMap::new(),
+        }
+    }
+
+    /// The relinearisation key; the error names `operation`.
+    pub fn relinearisation(&self, operation: &str) -> Result<&SwitchKey<B>> {
+        self.relinearisation
+            .as_ref()
+            .ok_or_else(|| self.missing(operation, MissingKey::Relinearisation))
+    }
+
+    /// The key of an automorphism; the error names `operation`.
+    pub fn galois(&self, operation: &str, g: Galois) -> Result<&SwitchKey<B>> {
+        self.galois
+            .get(&g)
+            .ok_or_else(|| self.missing(operation, MissingKey::Galois(g)))
+    }
+
+    /// Bytes of all keys on the device.
+    pub fn bytes(&self) -> usize {
+        self.relinearisation
+            .iter()
+            .chain(self.galois.values())
+            .map(SwitchKey::bytes)
+            .sum()
+    }
+
+    fn missing(&self, operation: &str, key: MissingKey) -> RlweError {
+        let elements: Vec<String> = self
+            .galois
+            .keys()
+            .take(16)
+            .map(|g| g.element().to_string())
+            .collect();
+        let held = match (self.galois.len(), self.relinearisation.is_some()) {
+            (0, false) => String::from(" (it holds no key at all)"),
+            (0, true) => String::from(" (it holds the relinearisation key only)"),
+            (n, _) => format!(
+                " (it holds {n} Galois keys: {}{})",
+                elements.join(", "),
+                if n > 16 { ", .." } else { "" }
+            ),
+        };
+        RlweError::MissingKey {
+            operation: operation.to_owned(),
+            key,
+            held,
+        }
+    }
+}
+
+/// A public encryption key (b, a), b = -a s + e, modulo the primes of all levels.
+pub struct PublicKey<B: Backend> {
+    pub(super) first: Poly<B, Eval>,
+    pub(super) seed: PublicSeed,
+}
+
+impl<B: Backend> PublicKey<B> {
+    /// Bytes of residues and seed.
+    pub fn bytes(&self, ctx: &Context<B>) -> usize {
+        self.first.rows.len() * (4 << ctx.log_n()) + 32
+    }
+
+    /// Encrypts (v b + e_0 + m, v a + e_1), v ternary. Coefficient noise: sigma sqrt(1 + hw_v + hw_s).
+    ///
+    /// `message` (C) has the rows of `level`.
+    pub fn encrypt(&self, ctx: &Context<B>, message: &Poly<B, Coeff>, level: Level) -> Result<Ciphertext<B>> {
+        let rows = &ctx.level("encrypt", level)?.rows;
+        let (backend, tables, items) = (ctx.backend(), ctx.tables(), message.items);
+        let private = PrivateSeed::from_os()?;
+        let mut signs = Zeroizing::new(vec![0i8; items << ctx.log_n()]);
+        ternary(&mut private.stream("public-key encryption", 0), &mut signs);
+        let wide: Zeroizing<Vec<i32>> = Zeroizing::new(signs.iter().map(|s| i32::from(*s)).collect());
+        let mut v = Poly::lift(ctx, items, rows, Integers::I32(&wide))?.into_eval(ctx)?;
+        let mut first = noise(ctx, &private, "errors of a public-key encryption", 0, items, rows)?;
+        backend.add(tables, first.view_mut(), message.view())?;
+        let first = first.into_eval(ctx)?;
+        let second =
+            noise(ctx, &private, "errors of a public-key encryption", 1, items, rows)?.into_eval(ctx)?;
+        let primes: Vec<u32> = rows.iter().map(|r| r.prime).collect();
+        let own = select(&self.first.rows, &primes);
+        let mut mask: Poly<B, Eval> = Poly::alloc(ctx, 1, rows)?;
+        backend.expand(tables, mask.view_mut(), &[self.seed], 0)?;
+        let ct = Ciphertext::build(ctx, "encrypt", level, items, 2, |mut dst| {
+            let b = self.first.view().map(|s| s.with_rows(&own).repeat_items(items));
+            let a = mask.view().map(|s| s.repeat_items(items));
+            backend.copy(dst.part(|s| s.slice_polys(0, 1)), first.view())?;
+            backend.copy(dst.part(|s| s.slice_polys(1, 1)), second.view())?;
+            backend.mul_add(tables, dst.part(|s| s.slice_polys(0, 1)), v.view(), b)?;
+            Ok(backend.mul_add(tables, dst.part(|s| s.slice_polys(1, 1)), v.view(), a)?)
+        })?;
+        backend.zero(v.view_mut())?;
+        Ok(ct)
+    }
+}

@@ -1,0 +1,178 @@
+//! Parameters: an open, serialisable [`Spec`], and the checked, immutable, shared [`Params`] made from it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Result, RlweError};
+use crate::ring::{Basis, ChainReport, ChainTable, Scale, security};
+
+/// A level of a modulus chain. Ciphertexts start high; every rescale goes one down; level 0 is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Level(pub u32);
+
+impl Level {
+    /// The level below, if there is one.
+    pub fn below(self) -> Option<Self> {
+        self.0.checked_sub(1).map(Self)
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "level {}", self.0)
+    }
+}
+
+/// Parameters as a user writes or stores them: unchecked.
+///
+/// Secrets are uniform ternary; errors are centred binomial with standard deviation 3.24.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The modulus chain: ring degree, primes, levels, digits, special primes.
+    pub chain: ChainTable,
+}
+
+/// One level of checked parameters.
+#[derive(Clone, Debug)]
+pub struct LevelParams {
+    /// Indices of the level's primes, ascending.
+    pub primes: Vec<u32>,
+    /// The canonical scale of the level: what a product of two ciphertexts of the level above has after its rescale.
+    pub scale: Scale,
+    /// log2 of the product of the level's primes.
+    pub log2_q: f64,
+    /// Bits of weight scale that the step down removes besides a scale.
+    pub absorbed_bits: u32,
+}
+
+/// Checked parameters. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Params(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    spec: Spec,
+    report: ChainReport,
+    basis: Basis,
+    levels: Vec<LevelParams>,
+    special: Vec<u32>,
+}
+
+impl Params {
+    /// Checks the chain, and that the product of all primes keeps 128 bits of security by the 2024 table.
+    pub fn new(spec: Spec) -> Result<Self> {
+        spec.chain.check()?;
+        Self::insecure(spec)
+    }
+
+    /// Checks everything but security; for tests and demonstrations of how a chain works.
+    pub fn insecure(spec: Spec) -> Result<Self> {
+        let report = spec.chain.check_insecure()?;
+        let chain = &spec.chain;
+        let all: Vec<u32> = chain.primes.iter().chain(&chain.special).copied().collect();
+        let basis = Basis::new(chain.log_n, &all)?;
+        let levels = chain
+            .levels
+            .iter()
+            .zip(&report.levels)
+            .map(|(level, report)| LevelParams {
+                primes: level.primes.iter().map(|i| u32::from(*i)).collect(),
+                scale: report.scale.clone(),
+                log2_q: report.log2_q,
+                absorbed_bits: level.absorbed_bits,
+            });
+        let levels = levels.collect();
+        let special = (chain.primes.len() as u32..all.len() as u32).collect();
+        Ok(Self(Arc::new(Inner {
+            basis,
+            levels,
+            special,
+            report,
+            spec,
+        })))
+    }
+
+    /// What they were made from.
+    pub fn spec(&self) -> &Spec {
+        &self.0.spec
+    }
+
+    /// The check of the chain, as a table to print.
+    pub fn report(&self) -> &ChainReport {
+        &self.0.report
+    }
+
+    /// log2 of the ring degree N.
+    pub fn log_n(&self) -> u32 {
+        self.0.basis.log_n()
+    }
+
+    /// The ring degree N.
+    pub fn degree(&self) -> usize {
+        1 << self.log_n()
+    }
+
+    /// All primes: those of the levels, then the special ones.
+    pub fn basis(&self) -> &Basis {
+        &self.0.basis
+    }
+
+    /// The levels, 0 first.
+    pub fn levels(&self) -> &[LevelParams] {
+        &self.0.levels
+    }
+
+    /// The highest level.
+    pub fn top(&self) -> Level {
+        Level(self.0.levels.len() as u32 - 1)
+    }
+
+    /// One level; errors when it does not exist.
+    pub fn level(&self, operation: &'static str, level: Level) -> Result<&LevelParams> {
+        let top = self.top().0;
+        self.0.levels.get(level.index()).ok_or(RlweError::NoLevel {
+            operation,
+            level,
+            top,
+        })
+    }
+
+    /// Indices of the special primes.
+    pub fn special(&self) -> &[u32] {
+        &self.0.special
+    }
+
+    /// The digit of each level prime, by index.
+    pub fn digit_of(&self) -> &[u8] {
+        &self.0.spec.chain.digit_of
+    }
+
+    /// Indices of the primes of all levels up to `level`, ascending: the rows of a key truncated there, special primes apart.
+    pub fn primes_up_to(&self, level: Level) -> Vec<u32> {
+        let mut primes: Vec<u32> = self
+            .0
+            .levels
+            .iter()
+            .take(level.index() + 1)
+            .flat_map(|l| l.primes.iter().copied())
+            .collect();
+        primes.sort_unstable();
+        primes.dedup();
+        primes
+    }
+
+    /// log2 of the product of all primes: the largest modulus under which any key exists.
+    pub fn log2_qp(&self) -> f64 {
+        self.0.report.log2_up()
+    }
+
+    /// Classical security in bits by the 2024 table: 256, 192, 128, or 0 for less.
+    pub fn security_bits(&self) -> u32 {
+        security::classical_bits(self.log_n(), self.log2_qp())
+    }
+}

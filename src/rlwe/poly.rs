@@ -1,0 +1,80 @@
+//! Polynomials on a device, with their domain as a type.
+
+use std::marker::PhantomData;
+
+use super::{Context, Result};
+use crate::backend::{Backend, Integers, Mut, Ref, Row, Span};
+
+/// Coefficients in natural order.
+pub enum Coeff {}
+
+/// Evaluations in bit-reversed order.
+pub enum Eval {}
+
+/// A domain of polynomials.
+pub trait Domain: Send + Sync + 'static {}
+impl Domain for Coeff {}
+impl Domain for Eval {}
+
+/// One polynomial for each item, modulo a list of primes.
+pub struct Poly<B: Backend, D: Domain> {
+    pub(crate) buffer: B::Buffer,
+    pub(crate) items: usize,
+    pub(crate) rows: Vec<Row>,
+    domain: PhantomData<D>,
+}
+
+impl<B: Backend, D: Domain> Poly<B, D> {
+    /// Fresh memory; the caller writes it before anything reads it.
+    pub(crate) fn alloc(ctx: &Context<B>, items: usize, rows: &[Row]) -> Result<Self> {
+        let buffer = ctx.backend().alloc(ctx.log_n(), items * rows.len())?;
+        Ok(Self {
+            buffer,
+            items,
+            rows: rows.to_vec(),
+            domain: PhantomData,
+        })
+    }
+
+    /// The rows, to read.
+    pub fn view(&self) -> Ref<'_, B> {
+        Ref::new(&self.buffer, Span::dense(self.items, 1, &self.rows))
+    }
+
+    /// The rows, to write.
+    pub fn view_mut(&mut self) -> Mut<'_, B> {
+        Mut::new(&mut self.buffer, Span::dense(self.items, 1, &self.rows))
+    }
+
+    fn into_domain<E: Domain>(self) -> Poly<B, E> {
+        Poly {
+            buffer: self.buffer,
+            items: self.items,
+            rows: self.rows,
+            domain: PhantomData,
+        }
+    }
+}
+
+impl<B: Backend> Poly<B, Coeff> {
+    /// Integers as residues modulo the primes of `rows`; N per item.
+    pub(crate) fn lift(ctx: &Context<B>, items: usize, rows: &[Row], values: Integers) -> Result<Self> {
+        let mut poly = Self::alloc(ctx, items, rows)?;
+        ctx.backend().lift(ctx.tables(), poly.view_mut(), values)?;
+        Ok(poly)
+    }
+
+    /// To evaluations.
+    pub fn into_eval(mut self, ctx: &Context<B>) -> Result<Poly<B, Eval>> {
+        ctx.backend().ntt(ctx.tables(), self.view_mut())?;
+        Ok(self.into_domain())
+    }
+}
+
+impl<B: Backend> Poly<B, Eval> {
+    /// To coefficients.
+    pub fn into_coeff(mut self, ctx: &Context<B>) -> Result<Poly<B, Coeff>> {
+        ctx.backend().intt(ctx.tables(), self.view_mut())?;
+        Ok(self.into_domain())
+    }
+}
