@@ -4,7 +4,8 @@
 use cipherformer::{
     arith::ntt_primes,
     ring::{
-        ChainError, ChainKind, ChainSpec, ChainTable, Scale, build, log2_product, security::SecurityError, shipped,
+        ChainError, ChainKind, ChainSpec, ChainTable, Scale, build, log2_product, security::SecurityError,
+        shipped,
     },
 };
 use num_bigint::BigUint;
