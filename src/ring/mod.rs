@@ -12,6 +12,9 @@ mod crt;
 mod galois;
 mod scale;
 pub mod security;
+pub mod shipped;
+#[rustfmt::skip]
+mod tables;
 
 pub use basis::{Basis, Conversion, Step};
 pub use chain::{ChainError, ChainKind, ChainSpec, ChainTable, LevelTable, build};
