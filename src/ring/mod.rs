@@ -22,3 +22,4 @@ pub use chain_report::{ChainReport, LevelReport};
 pub use crt::{Crt, CrtError, log2_product};
 pub use galois::Galois;
 pub use scale::{Scale, ScaleError};
+pub use shipped::{chain, chains, insecure_chain, insecure_chains};
