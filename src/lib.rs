@@ -1,3 +1,4 @@
 //! Homomorphic encryption and encrypted transformer inference.
 
 pub mod arith;
+pub mod model;

@@ -1,17 +1,17 @@
 //! Chores of the project: `cargo xtask <verb>`.
 
 mod layers;
+mod train;
 
 use std::process::ExitCode;
 
 /// One chore: its name, what it does, and the function that does it with the remaining arguments.
 type Chore = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
-const CHORES: &[Chore] = &[(
-    "layers",
-    "fail on a `use crate::` that points up the layers",
-    layers::run,
-)];
+const CHORES: &[Chore] = &[
+    ("layers", "fail on a `use crate::` that points up the layers", layers::run),
+    ("train", "train the language-identification model (feature `train`)", train::run),
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -1,0 +1,143 @@
+//! What is measured of a trained model: accuracy, agreement of its two forms, and the margin.
+
+use std::collections::HashSet;
+
+use cipherformer::model::{CLASSES, LanguageModel, ModelError, Quantised, Verdict, heldout, normalise};
+
+use super::{corpus::Language, rng::Rng, sampler};
+
+/// Most windows of a text that are looked at.
+pub const WINDOWS: usize = 64;
+
+/// Lengths of the accuracy table, in characters.
+pub const TABLE: [usize; 4] = [12, 20, 32, 64];
+
+/// Right answers and all answers, per language.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub struct Score {
+    /// Named the right language first.
+    pub right: [usize; CLASSES],
+    /// Texts.
+    pub all: [usize; CLASSES],
+    /// Verdicts below the margin.
+    pub unsure: usize,
+}
+
+impl Score {
+    /// Share of right answers.
+    pub fn accuracy(&self) -> f64 {
+        self.right.iter().sum::<usize>() as f64 / self.total().max(1) as f64
+    }
+
+    /// Number of texts.
+    pub fn total(&self) -> usize {
+        self.all.iter().sum()
+    }
+}
+
+/// Scores the held-out sentences, cut to their first `characters` if given.
+pub fn score(model: &LanguageModel, characters: Option<usize>) -> Result<Score, String> {
+    let mut score = Score::default();
+    for (language, sentence) in heldout() {
+        let verdict = classify(model, &prefix(sentence, characters))?;
+        score.all[*language] += 1;
+        score.right[*language] += usize::from(verdict.best == *language);
+        score.unsure += usize::from(verdict.unsure);
+    }
+    Ok(score)
+}
+
+/// How often the quantised twin names the same language first, over the held-out sentences whole and cut to the
+/// lengths of [`TABLE`]; the largest difference of a logit of a whole sentence's first window.
+pub struct Agreement {
+    /// Whole sentences with the same answer, of [`heldout`].
+    pub whole: usize,
+    /// Cut sentences with the same answer.
+    pub cut: usize,
+    /// Largest difference between a probability of the two forms, over the whole sentences.
+    pub probability: f32,
+}
+
+/// Compares the two forms of the model.
+pub fn agreement(model: &LanguageModel) -> Result<Agreement, String> {
+    let twin = Quantised::from(model);
+    let mut agreement = Agreement { whole: 0, cut: 0, probability: 0.0 };
+    for (_, sentence) in heldout() {
+        for characters in [None].into_iter().chain(TABLE.map(Some)) {
+            let text = prefix(sentence, characters);
+            let rounded = twin.classify(&text, WINDOWS).map_err(|e| e.to_string())?;
+            let plain = classify(model, &text)?;
+            let same = usize::from(plain.best == rounded.best);
+            if characters.is_some() {
+                agreement.cut += same;
+                continue;
+            }
+            agreement.whole += same;
+            for (a, b) in plain.probabilities.iter().zip(rounded.probabilities) {
+                agreement.probability = agreement.probability.max((a - b).abs());
+            }
+        }
+    }
+    Ok(agreement)
+}
+
+/// The texts a margin is calibrated on, none of them trained on or held out.
+pub struct Calibration {
+    /// Sentences kept out of the training, whole.
+    pub sentences: Vec<String>,
+    /// Random letters.
+    pub noise: Vec<String>,
+    /// Words that stand in two or more of the word lists, by themselves.
+    pub shared: Vec<String>,
+}
+
+impl Calibration {
+    /// Collects the kept sentences and draws the rest.
+    pub fn new(languages: &[Language], rng: &mut Rng) -> Self {
+        let sentences = languages.iter().flat_map(|l| l.calibration.iter().cloned()).collect();
+        let noise = (0..1000).map(|_| sampler::noise(rng)).collect();
+        let mut seen = HashSet::new();
+        let mut shared: Vec<&String> = Vec::new();
+        for language in languages {
+            let own: HashSet<&String> = language.words.iter().collect();
+            shared.extend(language.words.iter().filter(|w| seen.contains(*w)));
+            seen.extend(own);
+        }
+        let shared = (0..1000).map(|_| (*rng.pick(&shared)).clone()).collect();
+        Self { sentences, noise, shared }
+    }
+
+    /// The largest margin, in hundredths up to 0.9, that leaves at most `allowed` of the sentences unsure.
+    pub fn margin(&self, model: &LanguageModel, allowed: f64) -> Result<f32, String> {
+        let mut margin = 0.0;
+        for hundredths in 1..=90 {
+            let candidate = hundredths as f32 / 100.0;
+            if unsure(model, &self.sentences, candidate)? > allowed {
+                break;
+            }
+            margin = candidate;
+        }
+        Ok(margin)
+    }
+}
+
+/// Share of texts whose lead is below `margin`.
+pub fn unsure(model: &LanguageModel, texts: &[String], margin: f32) -> Result<f64, String> {
+    let mut count = 0;
+    for text in texts {
+        count += usize::from(classify(model, text)?.lead < margin);
+    }
+    Ok(count as f64 / texts.len().max(1) as f64)
+}
+
+/// The verdict on a text.
+pub fn classify(model: &LanguageModel, text: &str) -> Result<Verdict, String> {
+    model.classify(text, WINDOWS).map_err(|e: ModelError| format!("{text:?}: {e}"))
+}
+
+fn prefix(sentence: &str, characters: Option<usize>) -> String {
+    match characters {
+        Some(count) => normalise(sentence).chars().take(count).collect(),
+        None => sentence.to_owned(),
+    }
+}
