@@ -16,7 +16,9 @@ pub enum ModelError {
         characters: usize,
     },
     /// The text is longer than [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES).
-    #[error("text of {bytes} bytes is over the limit of {limit}: cut it, a few hundred characters are enough")]
+    #[error(
+        "text of {bytes} bytes is over the limit of {limit}: cut it, a few hundred characters are enough"
+    )]
     TextTooLong {
         /// Bytes of the text.
         bytes: usize,

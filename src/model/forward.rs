@@ -28,10 +28,18 @@ impl Verdict {
                 best = class;
             }
         }
-        let others = probabilities.iter().enumerate().filter(|(class, _)| *class != best);
+        let others = probabilities
+            .iter()
+            .enumerate()
+            .filter(|(class, _)| *class != best);
         let second = others.map(|(_, p)| *p).fold(0.0, f32::max);
         let lead = probabilities[best] - second;
-        Self { best, unsure: lead.is_nan() || lead < margin, probabilities, lead }
+        Self {
+            best,
+            unsure: lead.is_nan() || lead < margin,
+            probabilities,
+            lead,
+        }
     }
 
     /// The language, or `unsure`.
@@ -68,7 +76,11 @@ impl LanguageModel {
                     }
                 }
             }
-            let y: Vec<f32> = x.iter().zip(self.output.apply(&attended)).map(|(x, o)| x + o).collect();
+            let y: Vec<f32> = x
+                .iter()
+                .zip(self.output.apply(&attended))
+                .map(|(x, o)| x + o)
+                .collect();
             let activated: Vec<f32> = self.up.apply(&y).iter().map(|h| h * h).collect();
             let down = self.down.apply(&activated);
             for (m, (y, d)) in mean.iter_mut().zip(y.iter().zip(down)) {
@@ -84,7 +96,10 @@ impl LanguageModel {
     /// # Errors
     /// Those of [`windows`].
     pub fn classify(&self, text: &str, max_windows: usize) -> Result<Verdict, ModelError> {
-        let logits = windows(text, max_windows)?.iter().map(|w| self.forward(w)).collect::<Result<Vec<_>, _>>()?;
+        let logits = windows(text, max_windows)?
+            .iter()
+            .map(|w| self.forward(w))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Verdict::from_logits(&mean_logits(&logits), self.margin))
     }
 }

@@ -4,7 +4,8 @@
 //! unchanged. All arithmetic is `f64`.
 
 use super::{
-    Affine, CLASSES, HEAD_WIDTH, HEADS, LanguageModel, ModelError, Verdict, WIDTH, WINDOW, Window, mean_logits, windows,
+    Affine, CLASSES, HEAD_WIDTH, HEADS, LanguageModel, ModelError, Verdict, WIDTH, WINDOW, Window,
+    mean_logits, windows,
 };
 
 /// Fractional bits of an integer weight.
@@ -175,15 +176,26 @@ impl Quantised {
             let (head, t) = (i / WINDOW, i % WINDOW);
             let start = t * WIDTH + head * HEAD_WIDTH;
             for (u, p) in row.iter().enumerate() {
-                for (o, v) in attended[start..start + HEAD_WIDTH].iter_mut().zip(part(&value, u, head)) {
+                for (o, v) in attended[start..start + HEAD_WIDTH]
+                    .iter_mut()
+                    .zip(part(&value, u, head))
+                {
                     *o += p * v;
                 }
             }
         }
-        let y: Vec<f64> = x.iter().zip(map_rows(&self.output, &attended)).map(|(x, o)| x + o).collect();
+        let y: Vec<f64> = x
+            .iter()
+            .zip(map_rows(&self.output, &attended))
+            .map(|(x, o)| x + o)
+            .collect();
         let hidden = map_rows(&self.up, &y);
         let squares: Vec<f64> = hidden.iter().map(|h| h * h).collect();
-        let z: Vec<f64> = y.iter().zip(map_rows(&self.down, &squares)).map(|(y, d)| y + d).collect();
+        let z: Vec<f64> = y
+            .iter()
+            .zip(map_rows(&self.down, &squares))
+            .map(|(y, d)| y + d)
+            .collect();
         let mut mean = [0.0; WIDTH];
         for token in z.chunks_exact(WIDTH) {
             for (m, z) in mean.iter_mut().zip(token) {
@@ -192,7 +204,19 @@ impl Quantised {
         }
         let last = self.head.apply(&mean);
         let logits = std::array::from_fn(|class| last[class]);
-        Ok(Trace { x, query, key, value, score, weight, attended, y, hidden, z, logits })
+        Ok(Trace {
+            x,
+            query,
+            key,
+            value,
+            score,
+            weight,
+            attended,
+            y,
+            hidden,
+            z,
+            logits,
+        })
     }
 
     fn embed(&self, window: &Window) -> Result<Vec<f64>, ModelError> {
@@ -201,14 +225,20 @@ impl Quantised {
             let start = usize::from(token) * WIDTH;
             let row = self.embedding.get(start..start + WIDTH);
             let vocabulary = self.embedding.len() / WIDTH;
-            x.extend_from_slice(row.ok_or(ModelError::Token { position, token, vocabulary })?);
+            x.extend_from_slice(row.ok_or(ModelError::Token {
+                position,
+                token,
+                vocabulary,
+            })?);
         }
         Ok(x)
     }
 }
 
 fn map_rows(map: &Integers, rows: &[f64]) -> Vec<f64> {
-    rows.chunks_exact(map.inputs).flat_map(|row| map.apply(row)).collect()
+    rows.chunks_exact(map.inputs)
+        .flat_map(|row| map.apply(row))
+        .collect()
 }
 
 fn part(rows: &[f64], token: usize, head: usize) -> &[f64] {
@@ -222,7 +252,12 @@ mod tests {
 
     #[test]
     fn rounding_is_to_the_nearest_integer_weight() {
-        let map = Affine { inputs: 3, outputs: 1, weight: vec![1.0, -0.5, 0.25 + 1.0 / 512.0], bias: vec![0.5] };
+        let map = Affine {
+            inputs: 3,
+            outputs: 1,
+            weight: vec![1.0, -0.5, 0.25 + 1.0 / 512.0],
+            bias: vec![0.5],
+        };
         let integers = Integers::from(&map);
         assert_eq!(integers.weight, [256, -128, 65]);
         assert_eq!(integers.largest(), 256);

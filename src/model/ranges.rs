@@ -85,7 +85,11 @@ impl Ranges {
     #[must_use]
     pub fn of_every_pair(model: &Quantised) -> Self {
         let rows = |map: &super::Integers| -> Vec<Vec<f64>> {
-            model.embedding.chunks_exact(WIDTH).map(|x| map.apply(x)).collect()
+            model
+                .embedding
+                .chunks_exact(WIDTH)
+                .map(|x| map.apply(x))
+                .collect()
         };
         let (query, key, value) = (rows(&model.query), rows(&model.key), rows(&model.value));
         let most = |rows: &[Vec<f64>]| rows.iter().map(|r| largest(r)).fold(0.0, f64::max);
@@ -149,7 +153,10 @@ impl Ranges {
     /// Whether every value is at most that of `limit`.
     #[must_use]
     pub fn within(&self, limit: &Self) -> bool {
-        self.rows().iter().zip(limit.rows()).all(|((_, value), (_, most))| *value <= most)
+        self.rows()
+            .iter()
+            .zip(limit.rows())
+            .all(|((_, value), (_, most))| *value <= most)
     }
 }
 

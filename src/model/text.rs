@@ -59,14 +59,19 @@ pub fn normalise(text: &str) -> String {
 /// [`ModelError::NoWindow`] for `max == 0`.
 pub fn windows(text: &str, max: usize) -> Result<Vec<Window>, ModelError> {
     if text.len() > MAX_TEXT_BYTES {
-        return Err(ModelError::TextTooLong { bytes: text.len(), limit: MAX_TEXT_BYTES });
+        return Err(ModelError::TextTooLong {
+            bytes: text.len(),
+            limit: MAX_TEXT_BYTES,
+        });
     }
     if max == 0 {
         return Err(ModelError::NoWindow);
     }
     let mut symbols: Vec<u16> = normalise(text).chars().filter_map(symbol).collect();
     if symbols.iter().all(|&s| s < FIRST_LETTER) {
-        return Err(ModelError::NoLetter { characters: text.chars().count() });
+        return Err(ModelError::NoLetter {
+            characters: text.chars().count(),
+        });
     }
     if symbols.len() <= WINDOW {
         symbols.push(SPACE);
@@ -76,7 +81,11 @@ pub fn windows(text: &str, max: usize) -> Result<Vec<Window>, ModelError> {
     let count = pairs.div_ceil(WINDOW);
     let kept = count.min(max);
     let starts = (0..kept).map(|i| {
-        let index = if kept == 1 { 0 } else { i * (count - 1) / (kept - 1) };
+        let index = if kept == 1 {
+            0
+        } else {
+            i * (count - 1) / (kept - 1)
+        };
         (index * WINDOW).min(pairs - WINDOW)
     });
     Ok(starts.map(|start| window(&symbols, start)).collect())
@@ -171,7 +180,10 @@ mod tests {
         let long = "a".repeat(MAX_TEXT_BYTES + 1);
         assert_eq!(
             windows(&long, 1),
-            Err(ModelError::TextTooLong { bytes: MAX_TEXT_BYTES + 1, limit: MAX_TEXT_BYTES })
+            Err(ModelError::TextTooLong {
+                bytes: MAX_TEXT_BYTES + 1,
+                limit: MAX_TEXT_BYTES
+            })
         );
         assert!(windows(&long[1..], 1).is_ok());
     }

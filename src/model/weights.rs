@@ -81,7 +81,8 @@ impl Affine {
     #[must_use]
     pub fn apply(&self, x: &[f32]) -> Vec<f32> {
         let rows = self.weight.chunks_exact(self.inputs).zip(&self.bias);
-        rows.map(|(row, b)| b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>()).collect()
+        rows.map(|(row, b)| b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>())
+            .collect()
     }
 }
 
@@ -185,16 +186,26 @@ impl LanguageModel {
         let failed = |reason: String| ModelError::Container { bytes: 0, reason };
         let header = serde_json::to_string(&header).map_err(|e| failed(e.to_string()))?;
         let mut tensors = vec![
-            ("embedding".to_owned(), vec![self.config.vocabulary, self.config.width], self.embedding.as_slice()),
+            (
+                "embedding".to_owned(),
+                vec![self.config.vocabulary, self.config.width],
+                self.embedding.as_slice(),
+            ),
             ("shift".to_owned(), vec![HEADS], self.shift.as_slice()),
             ("offset".to_owned(), vec![HEADS], self.offset.as_slice()),
         ];
         for (name, map) in self.maps() {
-            tensors.push((format!("{name}.weight"), vec![map.outputs, map.inputs], &map.weight));
+            tensors.push((
+                format!("{name}.weight"),
+                vec![map.outputs, map.inputs],
+                &map.weight,
+            ));
             tensors.push((format!("{name}.bias"), vec![map.outputs], &map.bias));
         }
-        let data: Vec<Vec<u8>> =
-            tensors.iter().map(|(_, _, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+        let data: Vec<Vec<u8>> = tensors
+            .iter()
+            .map(|(_, _, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect())
+            .collect();
         let mut views = Vec::with_capacity(tensors.len());
         for ((name, shape, _), bytes) in tensors.into_iter().zip(&data) {
             let view = safetensors::tensor::TensorView::new(Dtype::F32, shape, bytes);
@@ -226,11 +237,14 @@ impl LanguageModel {
         let mut x = Vec::with_capacity(WINDOW * WIDTH);
         for (position, &token) in window.iter().enumerate() {
             let start = usize::from(token) * WIDTH;
-            let row = self.embedding.get(start..start + WIDTH).ok_or(ModelError::Token {
-                position,
-                token,
-                vocabulary: self.config.vocabulary,
-            })?;
+            let row = self
+                .embedding
+                .get(start..start + WIDTH)
+                .ok_or(ModelError::Token {
+                    position,
+                    token,
+                    vocabulary: self.config.vocabulary,
+                })?;
             x.extend_from_slice(row);
         }
         Ok(x)
@@ -242,25 +256,48 @@ const WEIGHT_LIMIT: f32 = i16::MAX as f32 / (1u32 << WEIGHT_BITS) as f32;
 
 fn check_header(json: &str) -> Result<Header, ModelError> {
     let wrong = |field, found: String, wanted: String| ModelError::Config { field, found, wanted };
-    let header: Header = serde_json::from_str(json)
-        .map_err(|e| wrong("config", format!("{json:?} ({e})"), "JSON with sizes, labels and margin".to_owned()))?;
+    let header: Header = serde_json::from_str(json).map_err(|e| {
+        wrong(
+            "config",
+            format!("{json:?} ({e})"),
+            "JSON with sizes, labels and margin".to_owned(),
+        )
+    })?;
     if header.config != Config::LANGUAGE {
-        return Err(wrong("sizes", format!("{:?}", header.config), format!("{:?}", Config::LANGUAGE)));
+        return Err(wrong(
+            "sizes",
+            format!("{:?}", header.config),
+            format!("{:?}", Config::LANGUAGE),
+        ));
     }
     if header.alphabet != ALPHABET {
-        return Err(wrong("alphabet", format!("{:?}", header.alphabet), format!("{ALPHABET:?}")));
+        return Err(wrong(
+            "alphabet",
+            format!("{:?}", header.alphabet),
+            format!("{ALPHABET:?}"),
+        ));
     }
     if header.labels != LABELS {
-        return Err(wrong("labels", format!("{:?}", header.labels), format!("{LABELS:?}")));
+        return Err(wrong(
+            "labels",
+            format!("{:?}", header.labels),
+            format!("{LABELS:?}"),
+        ));
     }
     if !(0.0..=1.0).contains(&header.margin) {
-        return Err(wrong("margin", header.margin.to_string(), "a value from 0 to 1".to_owned()));
+        return Err(wrong(
+            "margin",
+            header.margin.to_string(),
+            "a value from 0 to 1".to_owned(),
+        ));
     }
     Ok(header)
 }
 
 fn read(file: &SafeTensors<'_>, tensor: &str, shape: &[usize], limit: f32) -> Result<Vec<f32>, ModelError> {
-    let view = file.tensor(tensor).map_err(|_| ModelError::Missing { tensor: tensor.to_owned() })?;
+    let view = file.tensor(tensor).map_err(|_| ModelError::Missing {
+        tensor: tensor.to_owned(),
+    })?;
     if view.dtype() != Dtype::F32 || view.shape() != shape {
         return Err(ModelError::Shape {
             tensor: tensor.to_owned(),
@@ -272,9 +309,12 @@ fn read(file: &SafeTensors<'_>, tensor: &str, shape: &[usize], limit: f32) -> Re
     let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
     // Written so that a NaN, which no comparison accepts, counts as outside.
     match values.iter().position(|v| !(-limit..=limit).contains(v)) {
-        Some(index) => {
-            Err(ModelError::Value { tensor: tensor.to_owned(), index, value: values[index], limit })
-        }
+        Some(index) => Err(ModelError::Value {
+            tensor: tensor.to_owned(),
+            index,
+            value: values[index],
+            limit,
+        }),
         None => Ok(values),
     }
 }
@@ -295,7 +335,11 @@ mod tests {
         let mut window = [0; WINDOW];
         assert_eq!(model.embed(&window).unwrap().len(), WINDOW * WIDTH);
         window[5] = VOCABULARY as u16;
-        let refused = ModelError::Token { position: 5, token: 2916, vocabulary: VOCABULARY };
+        let refused = ModelError::Token {
+            position: 5,
+            token: 2916,
+            vocabulary: VOCABULARY,
+        };
         assert_eq!(model.embed(&window), Err(refused));
     }
 }

@@ -9,8 +9,16 @@ use std::process::ExitCode;
 type Chore = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
 const CHORES: &[Chore] = &[
-    ("layers", "fail on a `use crate::` that points up the layers", layers::run),
-    ("train", "train the language-identification model (feature `train`)", train::run),
+    (
+        "layers",
+        "fail on a `use crate::` that points up the layers",
+        layers::run,
+    ),
+    (
+        "train",
+        "train the language-identification model (feature `train`)",
+        train::run,
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -7,8 +7,14 @@ use cipherformer::model::{LABELS, normalise};
 use super::rng::Rng;
 
 /// File names of the Debian word lists, in the order of the labels.
-pub const WORD_LISTS: [&str; LABELS.len()] =
-    ["american-english", "french", "ngerman", "spanish", "italian", "dutch"];
+pub const WORD_LISTS: [&str; LABELS.len()] = [
+    "american-english",
+    "french",
+    "ngerman",
+    "spanish",
+    "italian",
+    "dutch",
+];
 
 /// The packages they come from.
 pub const PACKAGES: &str = "wamerican wfrench wngerman wspanish witalian wdutch";
@@ -31,28 +37,46 @@ pub struct Language {
 }
 
 impl Language {
+    /// Number of function words.
+    pub fn function_words(&self) -> usize {
+        self.function_words.len()
+    }
+
     /// A function word, drawn by its frequency.
     pub fn function_word(&self, rng: &mut Rng) -> &String {
         let total = self.weights.last().copied().unwrap_or(0.0);
         let at = rng.unit() * total;
-        let rank = self.weights.partition_point(|w| *w <= at).min(self.function_words.len() - 1);
+        let rank = self
+            .weights
+            .partition_point(|w| *w <= at)
+            .min(self.function_words.len() - 1);
         &self.function_words[rank]
     }
 
     /// A function word or a word of the list, with equal chances.
     pub fn word(&self, rng: &mut Rng) -> &String {
-        if rng.chance(0.5) { self.function_word(rng) } else { rng.pick(&self.words) }
+        if rng.chance(0.5) {
+            self.function_word(rng)
+        } else {
+            rng.pick(&self.words)
+        }
     }
 }
 
 /// Reads the material of every language.
 pub fn load(root: &Path, lists: &Path) -> Result<Vec<Language>, String> {
-    LABELS.iter().zip(WORD_LISTS).map(|(label, list)| language(root, label, &lists.join(list))).collect()
+    LABELS
+        .iter()
+        .zip(WORD_LISTS)
+        .map(|(label, list)| language(root, label, &lists.join(list)))
+        .collect()
 }
 
 fn language(root: &Path, label: &str, list: &Path) -> Result<Language, String> {
-    let function_words: Vec<String> =
-        lines(&root.join(format!("data/function-words/{label}.txt")))?.iter().map(|w| normalise(w)).collect();
+    let function_words: Vec<String> = lines(&root.join(format!("data/function-words/{label}.txt")))?
+        .iter()
+        .map(|w| normalise(w))
+        .collect();
     let mut total = 0.0;
     let weights = (0..function_words.len())
         .map(|rank| {
@@ -61,14 +85,20 @@ fn language(root: &Path, label: &str, list: &Path) -> Result<Language, String> {
         })
         .collect();
     let written = lines(&root.join(format!("data/sentences/{label}.txt")))?;
-    let (kept, trained): (Vec<_>, Vec<_>) =
-        written.into_iter().enumerate().partition(|(i, _)| i % CALIBRATION == CALIBRATION - 1);
+    let (kept, trained): (Vec<_>, Vec<_>) = written
+        .into_iter()
+        .enumerate()
+        .partition(|(i, _)| i % CALIBRATION == CALIBRATION - 1);
     let words = lines(list)
         .map_err(|e| format!("{e}; the training reads Debian's word lists: `apt-get install {PACKAGES}`"))?;
     Ok(Language {
         function_words,
         weights,
-        words: words.iter().filter(|w| usable(w, label)).map(|w| normalise(w)).collect(),
+        words: words
+            .iter()
+            .filter(|w| usable(w, label))
+            .map(|w| normalise(w))
+            .collect(),
         sentences: trained.iter().map(|(_, s)| split(s)).collect(),
         calibration: kept.into_iter().map(|(_, s)| s).collect(),
     })
@@ -77,20 +107,28 @@ fn language(root: &Path, label: &str, list: &Path) -> Result<Language, String> {
 /// Whether a line of a word list is an ordinary word: no name or abbreviation, no English genitive, 3 to 18 letters.
 fn usable(word: &str, label: &str) -> bool {
     let start = if label == "de" { 1 } else { 0 };
-    let ordinary = !word.chars().skip(start).any(char::is_uppercase) && !(label == "en" && word.contains('\''));
+    let special = word.chars().skip(start).any(char::is_uppercase) || (label == "en" && word.contains('\''));
     let length = word.chars().count();
-    ordinary && (3..=18).contains(&length) && normalise(word).chars().count() == length
+    !special && (3..=18).contains(&length) && normalise(word).chars().count() == length
 }
 
 fn split(sentence: &str) -> Vec<String> {
     normalise(sentence).split(' ').map(str::to_owned).collect()
 }
 
-fn lines(path: &Path) -> Result<Vec<String>, String> {
+/// The lines of a file that are not empty; an error if there is none.
+pub fn lines(path: &Path) -> Result<Vec<String>, String> {
     let text = fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    let lines: Vec<String> = text.lines().map(str::to_owned).filter(|l| !l.is_empty()).collect();
+    let lines: Vec<String> = text
+        .lines()
+        .map(str::to_owned)
+        .filter(|l| !l.is_empty())
+        .collect();
     if lines.is_empty() {
-        return Err(format!("{} holds no line: the training needs at least one", path.display()));
+        return Err(format!(
+            "{} holds no line: the training needs at least one",
+            path.display()
+        ));
     }
     Ok(lines)
 }

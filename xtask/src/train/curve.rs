@@ -27,15 +27,33 @@ pub fn render(model: &LanguageModel, ablation: &LanguageModel) -> Result<String,
         let value = f64::from(tenths) / 10.0;
         let y = vertical(value);
         line(&mut svg, (LEFT, y), (WIDTH - RIGHT, y), "#ddd");
-        label(&mut svg, LEFT - 8.0, y + 4.0, "end", &format!("{:.0} %", value * 100.0));
+        label(
+            &mut svg,
+            LEFT - 8.0,
+            y + 4.0,
+            "end",
+            &format!("{:.0} %", value * 100.0),
+        );
     }
     for characters in [4, 12, 20, 32, 48, 64] {
         let x = horizontal(characters);
         line(&mut svg, (x, HEIGHT - BOTTOM), (x, HEIGHT - BOTTOM + 5.0), "#666");
-        label(&mut svg, x, HEIGHT - BOTTOM + 20.0, "middle", &characters.to_string());
+        label(
+            &mut svg,
+            x,
+            HEIGHT - BOTTOM + 20.0,
+            "middle",
+            &characters.to_string(),
+        );
     }
     let middle = (LEFT + WIDTH - RIGHT) / 2.0;
-    label(&mut svg, middle, HEIGHT - 10.0, "middle", "characters of the sentence read");
+    label(
+        &mut svg,
+        middle,
+        HEIGHT - 10.0,
+        "middle",
+        "characters of the sentence read",
+    );
     for (name, colour, dash, at, which) in [
         ("with attention", "#1f5fa8", "", LEFT, model),
         ("without attention", "#c2571a", "5 4", LEFT + 170.0, ablation),
@@ -75,5 +93,8 @@ fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
 }
 
 fn label(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
-    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
+    let _ = writeln!(
+        svg,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
+    );
 }

@@ -9,6 +9,9 @@ use super::{corpus::Language, rng::Rng, sampler};
 /// Most windows of a text that are looked at.
 pub const WINDOWS: usize = 64;
 
+/// Characters of a calibration piece: the shortest text for which the accuracy is promised.
+const PIECE: usize = 32;
+
 /// Lengths of the accuracy table, in characters.
 pub const TABLE: [usize; 4] = [12, 20, 32, 64];
 
@@ -61,7 +64,11 @@ pub struct Agreement {
 /// Compares the two forms of the model.
 pub fn agreement(model: &LanguageModel) -> Result<Agreement, String> {
     let twin = Quantised::from(model);
-    let mut agreement = Agreement { whole: 0, cut: 0, probability: 0.0 };
+    let mut agreement = Agreement {
+        whole: 0,
+        cut: 0,
+        probability: 0.0,
+    };
     for (_, sentence) in heldout() {
         for characters in [None].into_iter().chain(TABLE.map(Some)) {
             let text = prefix(sentence, characters);
@@ -83,8 +90,8 @@ pub fn agreement(model: &LanguageModel) -> Result<Agreement, String> {
 
 /// The texts a margin is calibrated on, none of them trained on or held out.
 pub struct Calibration {
-    /// Sentences kept out of the training, whole.
-    pub sentences: Vec<String>,
+    /// Sentences kept out of the training, whole and cut into pieces of 32 characters.
+    pub pieces: Vec<String>,
     /// Random letters.
     pub noise: Vec<String>,
     /// Words that stand in two or more of the word lists, by themselves.
@@ -94,7 +101,16 @@ pub struct Calibration {
 impl Calibration {
     /// Collects the kept sentences and draws the rest.
     pub fn new(languages: &[Language], rng: &mut Rng) -> Self {
-        let sentences = languages.iter().flat_map(|l| l.calibration.iter().cloned()).collect();
+        let mut pieces = Vec::new();
+        for sentence in languages.iter().flat_map(|l| &l.calibration) {
+            let characters: Vec<char> = normalise(sentence).chars().collect();
+            pieces.extend(
+                characters
+                    .chunks_exact(PIECE)
+                    .map(|c| c.iter().collect::<String>()),
+            );
+            pieces.push(sentence.clone());
+        }
         let noise = (0..1000).map(|_| sampler::noise(rng)).collect();
         let mut seen = HashSet::new();
         let mut shared: Vec<&String> = Vec::new();
@@ -104,15 +120,19 @@ impl Calibration {
             seen.extend(own);
         }
         let shared = (0..1000).map(|_| (*rng.pick(&shared)).clone()).collect();
-        Self { sentences, noise, shared }
+        Self {
+            pieces,
+            noise,
+            shared,
+        }
     }
 
-    /// The largest margin, in hundredths up to 0.9, that leaves at most `allowed` of the sentences unsure.
+    /// The largest margin, in hundredths up to 0.9, that leaves at most `allowed` of the pieces unsure.
     pub fn margin(&self, model: &LanguageModel, allowed: f64) -> Result<f32, String> {
         let mut margin = 0.0;
         for hundredths in 1..=90 {
             let candidate = hundredths as f32 / 100.0;
-            if unsure(model, &self.sentences, candidate)? > allowed {
+            if unsure(model, &self.pieces, candidate)? > allowed {
                 break;
             }
             margin = candidate;
@@ -132,7 +152,9 @@ pub fn unsure(model: &LanguageModel, texts: &[String], margin: f32) -> Result<f6
 
 /// The verdict on a text.
 pub fn classify(model: &LanguageModel, text: &str) -> Result<Verdict, String> {
-    model.classify(text, WINDOWS).map_err(|e: ModelError| format!("{text:?}: {e}"))
+    model
+        .classify(text, WINDOWS)
+        .map_err(|e: ModelError| format!("{text:?}: {e}"))
 }
 
 fn prefix(sentence: &str, characters: Option<usize>) -> String {

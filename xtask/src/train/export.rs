@@ -5,8 +5,8 @@
 
 use candle_core::Tensor;
 use cipherformer::model::{
-    Affine, Config, HEAD_WIDTH, HEADS, LABELS, LanguageModel, Quantised, Ranges, SYMBOLS, VOCABULARY, WIDTH, WINDOW,
-    Window,
+    Affine, Config, HEAD_WIDTH, HEADS, LABELS, LanguageModel, Quantised, Ranges, SYMBOLS, VOCABULARY, WIDTH,
+    WINDOW, Window,
 };
 
 use super::network::{DOWN, EPSILON, HEAD, KEY, Layer, Network, Norm, OUTPUT, QUERY, UP, VALUE};
@@ -19,7 +19,11 @@ pub fn export(network: &Network, windows: &[Window]) -> Result<LanguageModel, St
     let mut model = fold(network).map_err(|e| format!("export failed: {e}"))?;
     let twin = Quantised::from(&model);
     let seen = Ranges::over(&twin, windows).map_err(|e| e.to_string())?;
-    balance(&mut model, &seen.max(&Ranges::of_every_pair(&twin)), network.attention);
+    balance(
+        &mut model,
+        &seen.max(&Ranges::of_every_pair(&twin)),
+        network.attention,
+    );
     Ok(model)
 }
 
@@ -32,8 +36,11 @@ fn fold(network: &Network) -> candle_core::Result<LanguageModel> {
         output.weight.fill(0.0);
         output.bias.fill(0.0);
     }
-    let (first, second, pair) =
-        (values(&network.first)?, values(&network.second)?, values(&network.pair)?);
+    let (first, second, pair) = (
+        values(&network.first)?,
+        values(&network.second)?,
+        values(&network.pair)?,
+    );
     let embedding = (0..VOCABULARY * WIDTH).map(|i| {
         let (token, feature) = (i / WIDTH, i % WIDTH);
         first[token / SYMBOLS * WIDTH + feature] + second[token % SYMBOLS * WIDTH + feature] + pair[i]
@@ -67,8 +74,16 @@ fn affine(layer: &Layer, norm: Option<&Norm>, scale: f64) -> candle_core::Result
         Some(norm) => (values(&norm.mean)?, values(&norm.variance)?),
         None => (vec![0.0; inputs], vec![(1.0 - EPSILON) as f32; inputs]),
     };
-    let gain: Vec<f64> = variance.iter().map(|v| (f64::from(*v) + EPSILON).sqrt().recip()).collect();
-    let mut folded = Affine { inputs, outputs, weight: Vec::new(), bias: Vec::new() };
+    let gain: Vec<f64> = variance
+        .iter()
+        .map(|v| (f64::from(*v) + EPSILON).sqrt().recip())
+        .collect();
+    let mut folded = Affine {
+        inputs,
+        outputs,
+        weight: Vec::new(),
+        bias: Vec::new(),
+    };
     for (row, b) in weight.chunks_exact(inputs).zip(bias) {
         let mut constant = f64::from(b);
         for (i, w) in row.iter().enumerate() {
@@ -98,7 +113,13 @@ fn balance(model: &mut LanguageModel, seen: &Ranges, attention: bool) {
     model.embedding.iter_mut().for_each(|e| *e *= room as f32);
     outputs(&mut model.output, room);
     outputs(&mut model.down, room);
-    for map in [&mut model.query, &mut model.key, &mut model.value, &mut model.up, &mut model.head] {
+    for map in [
+        &mut model.query,
+        &mut model.key,
+        &mut model.value,
+        &mut model.up,
+        &mut model.head,
+    ] {
         inputs(map, room.recip());
     }
 }

@@ -8,7 +8,7 @@ use cipherformer::model::{CLASSES, SYMBOLS, WINDOW};
 
 use super::{
     corpus::Language,
-    network::{Mode, Network, cross_entropy},
+    network::{Network, cross_entropy},
     rng::Rng,
     sampler::example,
 };
@@ -32,6 +32,8 @@ pub struct Settings {
 
 /// Steps over which the learning rate rises.
 const WARM_UP: usize = 100;
+/// How far running statistics move towards those of a batch.
+const MOMENTUM: f64 = 0.1;
 /// Batches over which the final statistics are averaged.
 const STATISTICS: usize = 100;
 
@@ -40,7 +42,11 @@ pub fn fit(languages: &[Language], settings: &Settings) -> Result<Network, Strin
     let failed = |e: candle_core::Error| format!("training failed: {e}");
     let mut rng = Rng::new(settings.seed);
     let mut network = Network::new(settings.attention, &mut rng).map_err(failed)?;
-    let parameters = ParamsAdamW { lr: settings.rate, weight_decay: 0.05, ..ParamsAdamW::default() };
+    let parameters = ParamsAdamW {
+        lr: settings.rate,
+        weight_decay: 0.05,
+        ..ParamsAdamW::default()
+    };
     let mut optimiser = AdamW::new(network.variables(), parameters).map_err(failed)?;
     let start = Instant::now();
     let mut shown = (0.0, 0.0);
@@ -50,7 +56,7 @@ pub fn fit(languages: &[Language], settings: &Settings) -> Result<Network, Strin
         optimiser.set_learning_rate(settings.rate * warm * cosine);
         let (first, second, target) = batch(languages, settings.batch, &mut rng)?;
         let (loss, penalty) = (|| {
-            let (logits, penalty) = network.forward(&first, &second, Mode::Batch(0.1))?;
+            let (logits, penalty) = network.forward(&first, &second, MOMENTUM)?;
             let loss = cross_entropy(&logits, &target)?;
             optimiser.backward_step(&(&loss + (&penalty * settings.penalty)?)?)?;
             Ok((loss.to_scalar::<f32>()?, penalty.to_scalar::<f32>()?))
@@ -74,7 +80,9 @@ pub fn fit(languages: &[Language], settings: &Settings) -> Result<Network, Strin
     }
     for count in 0..STATISTICS {
         let (first, second, _) = batch(languages, settings.batch, &mut rng)?;
-        network.forward(&first, &second, Mode::Batch(1.0 / (count + 1) as f64)).map_err(failed)?;
+        network
+            .forward(&first, &second, 1.0 / (count + 1) as f64)
+            .map_err(failed)?;
     }
     Ok(network)
 }

@@ -25,7 +25,10 @@ pub struct Layer {
 impl Layer {
     fn new(inputs: usize, outputs: usize, gain: f64, rng: &mut Rng) -> Result<Self> {
         let deviation = gain / (inputs as f64).sqrt();
-        Ok(Self { weight: random(&[outputs, inputs], deviation, rng)?, bias: random(&[outputs], 0.0, rng)? })
+        Ok(Self {
+            weight: random(&[outputs, inputs], deviation, rng)?,
+            bias: random(&[outputs], 0.0, rng)?,
+        })
     }
 
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
@@ -39,15 +42,6 @@ pub struct Norm {
     pub mean: Tensor,
     /// Variance of each feature.
     pub variance: Tensor,
-}
-
-/// How the forward pass treats batch statistics.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Mode {
-    /// Normalise by the batch; move the running statistics this far towards it.
-    Batch(f64),
-    /// Normalise by the running statistics.
-    Running,
 }
 
 /// The trained variables.
@@ -128,7 +122,9 @@ impl Network {
     }
 
     /// Logits `[batch, CLASSES]` and the range penalty of tokens `[batch, WINDOW]`, given as their two characters.
-    pub fn forward(&mut self, first: &Tensor, second: &Tensor, mode: Mode) -> Result<(Tensor, Tensor)> {
+    ///
+    /// Normalises by the statistics of the batch and moves the running ones towards them by `rate`.
+    pub fn forward(&mut self, first: &Tensor, second: &Tensor, rate: f64) -> Result<(Tensor, Tensor)> {
         let batch = first.dim(0)?;
         let (first, second) = (first.flatten_all()?, second.flatten_all()?);
         let pair = ((&first * SYMBOLS as f64)? + &second)?;
@@ -136,31 +132,38 @@ impl Network {
         let x = (x + self.pair.index_select(&pair, 0)?)?;
         let mut penalties = Vec::new();
         let y = if self.attention {
-            let normal = self.norms[0].apply(&x, mode)?;
+            let normal = self.norms[0].apply(&x, rate)?;
             let heads = |layer: &Layer, scale: f64| -> Result<Tensor> {
                 let rows = (layer.apply(&normal)? * scale)?;
-                rows.reshape((batch, WINDOW, HEADS, HEAD_WIDTH))?.transpose(1, 2)?.contiguous()
+                rows.reshape((batch, WINDOW, HEADS, HEAD_WIDTH))?
+                    .transpose(1, 2)?
+                    .contiguous()
             };
             let root = (HEAD_WIDTH as f64).powf(-0.25);
             let (query, key) = (heads(&self.layers[QUERY], root)?, heads(&self.layers[KEY], root)?);
             let value = heads(&self.layers[VALUE], (WINDOW as f64).powf(-0.5))?;
-            let score = query.matmul(&key.t()?.contiguous()?)?.broadcast_add(&self.shift)?;
+            let score = query
+                .matmul(&key.t()?.contiguous()?)?
+                .broadcast_add(&self.shift)?;
             penalties.push(excess(&score, FREE[0])?);
             let attended = score.sqr()?.broadcast_add(&self.offset)?.matmul(&value)?;
-            let attended = attended.transpose(1, 2)?.contiguous()?.reshape((batch * WINDOW, WIDTH))?;
+            let attended = attended
+                .transpose(1, 2)?
+                .contiguous()?
+                .reshape((batch * WINDOW, WIDTH))?;
             penalties.push(excess(&attended, FREE[2])?);
             (&x + self.layers[OUTPUT].apply(&attended)?)?
         } else {
             x.clone()
         };
-        let normal = self.norms[1].apply(&y, mode)?;
+        let normal = self.norms[1].apply(&y, rate)?;
         let hidden = self.layers[UP].apply(&normal)?;
         penalties.push(excess(&hidden, FREE[1])?);
         let z = (&y + self.layers[DOWN].apply(&hidden.sqr()?)?)?;
         for stream in [&x, &y, &z] {
             penalties.push(excess(stream, FREE[3])?);
         }
-        let normal = self.norms[2].apply(&z, mode)?;
+        let normal = self.norms[2].apply(&z, rate)?;
         let mean = normal.reshape((batch, WINDOW, WIDTH))?.mean(1)?;
         let logits = self.layers[HEAD].apply(&mean)?;
         penalties.push(excess(&logits, FREE[4])?);
@@ -173,23 +176,18 @@ impl Network {
 }
 
 impl Norm {
-    fn apply(&mut self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let (mean, variance) = match mode {
-            Mode::Running => (self.mean.clone(), self.variance.clone()),
-            Mode::Batch(rate) => {
-                let mean = x.mean_keepdim(0)?;
-                let variance = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim(0)?;
-                let towards = |old: &Tensor, new: &Tensor| (old * (1.0 - rate))? + (new.detach() * rate)?;
-                self.mean = towards(&self.mean, &mean)?;
-                self.variance = towards(&self.variance, &variance)?;
-                (mean, variance)
-            }
-        };
-        x.broadcast_sub(&mean)?.broadcast_div(&(variance + EPSILON)?.sqrt()?)
+    fn apply(&mut self, x: &Tensor, rate: f64) -> Result<Tensor> {
+        let mean = x.mean_keepdim(0)?;
+        let variance = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim(0)?;
+        let towards = |old: &Tensor, new: &Tensor| (old * (1.0 - rate))? + (new.detach() * rate)?;
+        self.mean = towards(&self.mean, &mean)?;
+        self.variance = towards(&self.variance, &variance)?;
+        x.broadcast_sub(&mean)?
+            .broadcast_div(&(variance + EPSILON)?.sqrt()?)
     }
 }
 
-/// Sum over the values of a window's worth of squared excess over `free`, averaged over the batch dimension.
+/// Mean square of what the magnitudes have in excess of `free`.
 fn excess(values: &Tensor, free: f64) -> Result<Tensor> {
     (values.abs()? - free)?.relu()?.sqr()?.mean_all()
 }
@@ -201,7 +199,8 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
 }
 
 fn random(shape: &[usize], deviation: f64, rng: &mut Rng) -> Result<Var> {
-    let values: Vec<f32> =
-        (0..shape.iter().product()).map(|_| (rng.normal() * deviation) as f32).collect();
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| (rng.normal() * deviation) as f32)
+        .collect();
     Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

@@ -3,7 +3,7 @@
 //! Half of the text is function words drawn by frequency and half is words of the lists and of the sentences. Some
 //! examples are short, some mix two languages and some are noise, so that the model learns when to be unsure.
 
-use cipherformer::model::{ALPHABET, CLASSES, Window, windows};
+use cipherformer::model::{ALPHABET, CLASSES, SYMBOLS, Window, windows};
 
 use super::{corpus::Language, rng::Rng};
 
@@ -48,7 +48,11 @@ fn excerpt(language: &Language, rng: &mut Rng) -> String {
     let start = rng.below(first.len());
     let replaced = if rng.chance(0.5) { 0.0 } else { 0.3 };
     join(first[start..].iter().chain(second).map(|word| {
-        if rng.chance(replaced) { rng.pick(&language.words).clone() } else { word.clone() }
+        if rng.chance(replaced) {
+            rng.pick(&language.words).clone()
+        } else {
+            word.clone()
+        }
     }))
 }
 
@@ -60,13 +64,23 @@ fn short(language: &Language, rng: &mut Rng) -> String {
     }
     let sentence = rng.pick(&language.sentences);
     let length = 4 + rng.below(29);
-    join(sentence[rng.below(sentence.len())..].iter().cloned()).chars().take(length).collect()
+    join(sentence[rng.below(sentence.len())..].iter().cloned())
+        .chars()
+        .take(length)
+        .collect()
 }
 
 /// Words of two languages by turns.
 fn mixture(one: &Language, other: &Language, rng: &mut Rng) -> String {
     let count = 8 + rng.below(6);
-    join((0..count).map(|i| if i % 2 == 0 { one.word(rng) } else { other.word(rng) }.clone()))
+    join((0..count).map(|i| {
+        if i % 2 == 0 {
+            one.word(rng)
+        } else {
+            other.word(rng)
+        }
+        .clone()
+    }))
 }
 
 /// Random letters, plain ones mostly, in words of 1 to 9, or few letters over and over.
@@ -79,7 +93,33 @@ pub fn noise(rng: &mut Rng) -> String {
         _ => "bcdfghjklmnpqrstvwxz".chars().collect(),
     };
     let count = 1 + rng.below(9);
-    join((0..count).map(|_| (0..1 + rng.below(9)).map(|_| *rng.pick(&pool)).collect::<String>()))
+    join((0..count).map(|_| {
+        (0..1 + rng.below(9))
+            .map(|_| *rng.pick(&pool))
+            .collect::<String>()
+    }))
+}
+
+/// The window of every text that repeats one, two or three characters without end, each once: the inputs that make
+/// the attention sum largest.
+pub fn periodic() -> Vec<Window> {
+    let mut all = Vec::new();
+    for period in 1..=3 {
+        for code in 0..SYMBOLS.pow(period) {
+            let symbol = |i: u32| code / SYMBOLS.pow(i % period) % SYMBOLS;
+            let rotated = |by| {
+                (0..period)
+                    .map(|i| symbol(i + by) * SYMBOLS.pow(i))
+                    .sum::<usize>()
+            };
+            if (1..period).all(|by| code <= rotated(by)) {
+                all.push(std::array::from_fn(|t| {
+                    (symbol(t as u32) * SYMBOLS + symbol(t as u32 + 1)) as u16
+                }));
+            }
+        }
+    }
+    all
 }
 
 fn join(words: impl Iterator<Item = String>) -> String {
