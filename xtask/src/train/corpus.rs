@@ -37,6 +37,31 @@ pub struct Language {
 }
 
 impl Language {
+    /// Normalises and sorts out the material. Every list needs at least one usable entry.
+    pub fn new(label: &str, function_words: &[String], words: &[String], sentences: Vec<String>) -> Self {
+        let mut total = 0.0;
+        let weights = (0..function_words.len()).map(|rank| {
+            total += 1.0 / (rank as f64 + 3.0);
+            total
+        });
+        let weights = weights.collect();
+        let (kept, trained): (Vec<_>, Vec<_>) = sentences
+            .into_iter()
+            .enumerate()
+            .partition(|(i, _)| i % CALIBRATION == CALIBRATION - 1);
+        Self {
+            function_words: function_words.iter().map(|w| normalise(w)).collect(),
+            weights,
+            words: words
+                .iter()
+                .filter(|w| usable(w, label))
+                .map(|w| normalise(w))
+                .collect(),
+            sentences: trained.iter().map(|(_, s)| split(s)).collect(),
+            calibration: kept.into_iter().map(|(_, s)| s).collect(),
+        }
+    }
+
     /// Number of function words.
     pub fn function_words(&self) -> usize {
         self.function_words.len()
@@ -73,35 +98,11 @@ pub fn load(root: &Path, lists: &Path) -> Result<Vec<Language>, String> {
 }
 
 fn language(root: &Path, label: &str, list: &Path) -> Result<Language, String> {
-    let function_words: Vec<String> = lines(&root.join(format!("data/function-words/{label}.txt")))?
-        .iter()
-        .map(|w| normalise(w))
-        .collect();
-    let mut total = 0.0;
-    let weights = (0..function_words.len())
-        .map(|rank| {
-            total += 1.0 / (rank as f64 + 3.0);
-            total
-        })
-        .collect();
-    let written = lines(&root.join(format!("data/sentences/{label}.txt")))?;
-    let (kept, trained): (Vec<_>, Vec<_>) = written
-        .into_iter()
-        .enumerate()
-        .partition(|(i, _)| i % CALIBRATION == CALIBRATION - 1);
+    let function_words = lines(&root.join(format!("data/function-words/{label}.txt")))?;
+    let sentences = lines(&root.join(format!("data/sentences/{label}.txt")))?;
     let words = lines(list)
         .map_err(|e| format!("{e}; the training reads Debian's word lists: `apt-get install {PACKAGES}`"))?;
-    Ok(Language {
-        function_words,
-        weights,
-        words: words
-            .iter()
-            .filter(|w| usable(w, label))
-            .map(|w| normalise(w))
-            .collect(),
-        sentences: trained.iter().map(|(_, s)| split(s)).collect(),
-        calibration: kept.into_iter().map(|(_, s)| s).collect(),
-    })
+    Ok(Language::new(label, &function_words, &words, sentences))
 }
 
 /// Whether a line of a word list is an ordinary word: no name or abbreviation, no English genitive, 3 to 18 letters.

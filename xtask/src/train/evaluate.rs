@@ -129,25 +129,26 @@ impl Calibration {
 
     /// The largest margin, in hundredths up to 0.9, that leaves at most `allowed` of the pieces unsure.
     pub fn margin(&self, model: &LanguageModel, allowed: f64) -> Result<f32, String> {
-        let mut margin = 0.0;
-        for hundredths in 1..=90 {
-            let candidate = hundredths as f32 / 100.0;
-            if unsure(model, &self.pieces, candidate)? > allowed {
-                break;
-            }
-            margin = candidate;
-        }
-        Ok(margin)
+        let leads = leads(model, &self.pieces)?;
+        let fits = |margin: &f32| share_below(&leads, *margin) <= allowed;
+        Ok((0..=90)
+            .map(|hundredths| hundredths as f32 / 100.0)
+            .filter(fits)
+            .fold(0.0, f32::max))
     }
 }
 
 /// Share of texts whose lead is below `margin`.
 pub fn unsure(model: &LanguageModel, texts: &[String], margin: f32) -> Result<f64, String> {
-    let mut count = 0;
-    for text in texts {
-        count += usize::from(classify(model, text)?.lead < margin);
-    }
-    Ok(count as f64 / texts.len().max(1) as f64)
+    Ok(share_below(&leads(model, texts)?, margin))
+}
+
+fn leads(model: &LanguageModel, texts: &[String]) -> Result<Vec<f32>, String> {
+    texts.iter().map(|text| Ok(classify(model, text)?.lead)).collect()
+}
+
+fn share_below(leads: &[f32], margin: f32) -> f64 {
+    leads.iter().filter(|lead| **lead < margin).count() as f64 / leads.len().max(1) as f64
 }
 
 /// The verdict on a text.

@@ -14,16 +14,15 @@ use super::network::{DOWN, EPSILON, HEAD, KEY, Layer, Network, Norm, OUTPUT, QUE
 /// Share of the allowed range that balancing aims at.
 const FILL: f64 = 0.5;
 
-/// The inference form, balanced on `windows`; its margin is 0 until it is calibrated.
+/// The inference form, balanced on `windows`; its margin is 0 until it is calibrated. The ablation, which is compared
+/// but not shipped, is not balanced.
 pub fn export(network: &Network, windows: &[Window]) -> Result<LanguageModel, String> {
     let mut model = fold(network).map_err(|e| format!("export failed: {e}"))?;
-    let twin = Quantised::from(&model);
-    let seen = Ranges::over(&twin, windows).map_err(|e| e.to_string())?;
-    balance(
-        &mut model,
-        &seen.max(&Ranges::of_every_pair(&twin)),
-        network.attention,
-    );
+    if network.attention {
+        let twin = Quantised::from(&model);
+        let seen = Ranges::over(&twin, windows).map_err(|e| e.to_string())?;
+        balance(&mut model, &seen.max(&Ranges::of_every_pair(&twin)));
+    }
     Ok(model)
 }
 
@@ -96,16 +95,14 @@ fn affine(layer: &Layer, norm: Option<&Norm>, scale: f64) -> candle_core::Result
     Ok(folded)
 }
 
-fn balance(model: &mut LanguageModel, seen: &Ranges, attention: bool) {
+fn balance(model: &mut LanguageModel, seen: &Ranges) {
     let target = Ranges::TARGET;
-    if attention {
-        let even = (seen.key / seen.query).sqrt();
-        outputs(&mut model.query, even);
-        outputs(&mut model.key, even.recip());
-        let room = FILL * (target.attended / seen.attended).min(target.value / seen.value);
-        outputs(&mut model.value, room);
-        inputs(&mut model.output, room.recip());
-    }
+    let even = (seen.key / seen.query).sqrt();
+    outputs(&mut model.query, even);
+    outputs(&mut model.key, even.recip());
+    let room = FILL * (target.attended / seen.attended).min(target.value / seen.value);
+    outputs(&mut model.value, room);
+    inputs(&mut model.output, room.recip());
     let room = FILL * target.hidden / seen.hidden;
     outputs(&mut model.up, room);
     inputs(&mut model.down, (room * room).recip());

@@ -106,3 +106,37 @@ fn batch(languages: &[Language], size: usize, rng: &mut Rng) -> Result<(Tensor, 
     })();
     tensors.map_err(|e: candle_core::Error| format!("batch of {size}: {e}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::export::export;
+
+    #[test]
+    fn equal_seeds_give_equal_weights_and_others_do_not() {
+        let list = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
+        let languages: Vec<Language> = (0..CLASSES)
+            .map(|c| {
+                let words = list(&"abc def ghi jkl mno pqr".replace('a', &"aeiouy"[c..=c]));
+                Language::new("en", &words, &words, vec!["one two three four".to_owned()])
+            })
+            .collect();
+        let weights = |seed| {
+            let settings = Settings {
+                steps: 3,
+                batch: 4,
+                seed,
+                rate: 1e-3,
+                penalty: 1.0,
+                attention: true,
+            };
+            let network = fit(&languages, &settings).unwrap();
+            export(&network, &[[0; WINDOW]])
+                .unwrap()
+                .to_safetensors()
+                .unwrap()
+        };
+        assert_eq!(weights(1), weights(1));
+        assert_ne!(weights(1), weights(2));
+    }
+}

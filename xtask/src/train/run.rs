@@ -17,7 +17,7 @@ use super::{
 
 /// The settings of the shipped model.
 const SETTINGS: Settings = Settings {
-    steps: 2000,
+    steps: 1500,
     batch: 128,
     seed: 20,
     rate: 4e-3,
@@ -54,6 +54,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let start = Instant::now();
     let model = train(&languages, &settings, &extreme, &calibration)?;
     let seconds = start.elapsed().as_secs_f64();
+    let bytes = model.to_safetensors().map_err(|e| e.to_string())?;
+    write(&root.join("models/langid.safetensors"), &bytes)?;
     println!("training without attention");
     let ablation = train(
         &languages,
@@ -64,7 +66,6 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         &sampled,
         &calibration,
     )?;
-    let bytes = model.to_safetensors().map_err(|e| e.to_string())?;
     let kept: Vec<Window> = kept_windows()?;
     let twin = Quantised::from(&model);
     let over = |windows: &[Window]| Ranges::over(&twin, windows).map_err(|e| e.to_string());
@@ -90,7 +91,6 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         &root.join("docs/model-curve.svg"),
         curve::render(&model, &ablation)?.as_bytes(),
     )?;
-    write(&root.join("models/langid.safetensors"), &bytes)?;
     println!(
         "held-out accuracy {:.4}, margin {}",
         evaluate::score(&model, None)?.accuracy(),
