@@ -133,11 +133,11 @@ fn flipped_bytes_never_panic() {
 fn edited(from: &str, to: &str) -> Result<LanguageModel, ModelError> {
     assert_eq!(from.len(), to.len());
     let mut bytes = FILE.to_vec();
-    let at = bytes
-        .windows(from.len())
-        .position(|w| w == from.as_bytes())
-        .unwrap();
-    bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes());
+    assert!(at.is_some(), "{from} is not in the file");
+    for (byte, new) in bytes.iter_mut().skip(at.unwrap_or(0)).zip(to.bytes()) {
+        *byte = new;
+    }
     LanguageModel::from_safetensors(&bytes)
 }
 
