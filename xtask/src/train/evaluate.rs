@@ -12,6 +12,9 @@ pub const WINDOWS: usize = 64;
 /// Characters of a calibration piece: the shortest text for which the accuracy is promised.
 const PIECE: usize = 32;
 
+/// Versions of a calibration sentence with three words of ten replaced by list words.
+pub const VARIANTS: usize = 9;
+
 /// Lengths of the accuracy table, in characters.
 pub const TABLE: [usize; 4] = [12, 20, 32, 64];
 
@@ -22,8 +25,6 @@ pub struct Score {
     pub right: [usize; CLASSES],
     /// Texts.
     pub all: [usize; CLASSES],
-    /// Verdicts below the margin.
-    pub unsure: usize,
 }
 
 impl Score {
@@ -45,7 +46,6 @@ pub fn score(model: &LanguageModel, characters: Option<usize>) -> Result<Score, 
         let verdict = classify(model, &prefix(sentence, characters))?;
         score.all[*language] += 1;
         score.right[*language] += usize::from(verdict.best == *language);
-        score.unsure += usize::from(verdict.unsure);
     }
     Ok(score)
 }
@@ -90,7 +90,7 @@ pub fn agreement(model: &LanguageModel) -> Result<Agreement, String> {
 
 /// The texts a margin is calibrated on, none of them trained on or held out.
 pub struct Calibration {
-    /// Sentences kept out of the training, whole and cut into pieces of 32 characters.
+    /// Sentences kept out of the training, whole and cut into pieces of 32 characters, and the same with words replaced.
     pub pieces: Vec<String>,
     /// Random letters.
     pub noise: Vec<String>,
@@ -102,14 +102,28 @@ impl Calibration {
     /// Collects the kept sentences and draws the rest.
     pub fn new(languages: &[Language], rng: &mut Rng) -> Self {
         let mut pieces = Vec::new();
-        for sentence in languages.iter().flat_map(|l| &l.calibration) {
-            let characters: Vec<char> = normalise(sentence).chars().collect();
-            pieces.extend(
-                characters
-                    .chunks_exact(PIECE)
-                    .map(|c| c.iter().collect::<String>()),
-            );
-            pieces.push(sentence.clone());
+        for language in languages {
+            for sentence in &language.calibration {
+                for variant in 0..=VARIANTS {
+                    let replaced = if variant == 0 { 0.0 } else { 0.3 };
+                    let words = normalise(sentence);
+                    let words = words.split(' ').map(|word| {
+                        if rng.chance(replaced) {
+                            rng.pick(&language.words).as_str()
+                        } else {
+                            word
+                        }
+                    });
+                    let text = words.collect::<Vec<_>>().join(" ");
+                    let characters: Vec<char> = text.chars().collect();
+                    pieces.extend(
+                        characters
+                            .chunks_exact(PIECE)
+                            .map(|c| c.iter().collect::<String>()),
+                    );
+                    pieces.push(text);
+                }
+            }
         }
         let noise = (0..1000).map(|_| sampler::noise(rng)).collect();
         let mut seen = HashSet::new();
