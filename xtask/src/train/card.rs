@@ -192,7 +192,7 @@ fn accuracy(out: &mut String, card: &Card<'_>) -> Result<(), String> {
     let _ = writeln!(
         out,
         "The mean training loss over the last 100 steps is {:.3} with attention and {:.3} without; it includes the mixed and\n\
-         meaningless windows, on which the margin below depends.",
+         meaningless windows. The table under Margin compares the two on such texts.",
         card.losses[0], card.losses[1],
     );
     let mut wrong = String::new();
@@ -292,8 +292,8 @@ fn margin(out: &mut String, card: &Card<'_>) -> Result<(), String> {
         "\n## Margin\n\n\
          A language is named when its probability leads by {} or more. The margin is the largest that leaves at most {} %\n\
          of the calibration pieces unsure: the {} sentences kept out of the training, each as it is and {} times with three\n\
-         words of ten replaced by list words, whole and cut into pieces of 32 characters. That\n\
-         share was set with the held-out row below in view, to keep it under 2 %. The network without attention has a\n\
+         words of ten replaced by list words, whole and cut into pieces of 32 characters. That share\n\
+         was set with the held-out row below in view, to keep it under 2 %. The network without attention has a\n\
          margin of its own, {}, found the same way.\n\n\
          | texts | number | unsure | unsure, no attention |\n|---|---:|---:|---:|\n",
         model.margin,
@@ -367,7 +367,7 @@ const LIMITS: &str = "\n## Limits\n\n\
     - A small model on a small task. Its training text is mostly words without grammar, and all sentences, held-out ones\n  \
       included, come from one hand: expect lower accuracy on slang, names, quotations and text with spelling mistakes.\n\
     - The held-out set is small: one sentence is a third of a point in total and two points in a language.\n\
-    - Accents carry much of the evidence; text typed without them is harder.\n\
+    - Text typed without its accents was not measured.\n\
     - `unsure` is a tendency, not a detector: what it does with words of no language is in the table above.\n\
     - It knows six languages and takes others for the nearest of them. Five sentences each of `data/other.tsv`:\n\n\
     | language | answers |\n|---|---|\n";
