@@ -2,9 +2,9 @@
 
 use crate::{
     backend::Backend,
-    ckks::Result,
+    ckks::{CkksError, Result},
     ring::Scale,
-    rlwe::{self, Context, Eval, Level, Poly},
+    rlwe::{self, Context, Eval, Level, Poly, RlweError},
 };
 
 /// Some ciphertexts (the items) at one level and scale, each of `slots` complex numbers. Cheap to clone and to slice.
@@ -73,11 +73,55 @@ impl<B: Backend> Ciphertext<B> {
         Ok(self.with(self.inner.every(first, step, items)?))
     }
 
+    /// All items one after the other; all parts at the same level and scale, with as many slots and components.
+    pub fn concat(ctx: &Context<B>, parts: &[Self]) -> Result<Self> {
+        let inner: Vec<_> = parts.iter().map(|part| part.inner.clone()).collect();
+        let inner = rlwe::Ciphertext::concat(ctx, &inner)?;
+        let Some(first) = parts.first() else {
+            return Err(RlweError::mismatch(
+                "concat",
+                "parts",
+                0,
+                "at least 1",
+                "pass at least one ciphertext",
+            )
+            .into());
+        };
+        for part in parts {
+            check_slots("concat", first.slots, part.slots)?;
+            check_scales("concat", first.level(), &first.scale, &part.scale)?;
+        }
+        Ok(first.with(inner))
+    }
+
     /// The same residues read at `2^k` times the scale: every value divided by `2^k`, without any work.
     pub fn divided_by_pow2(mut self, k: u32) -> Result<Self> {
         self.scale = self.scale.times_pow2(i64::from(k))?;
         Ok(self)
     }
+}
+
+/// Demands exactly equal scales.
+pub(super) fn check_scales(operation: &'static str, level: Level, left: &Scale, right: &Scale) -> Result<()> {
+    if left != right {
+        let (left, right) = (left.log2(), right.log2());
+        return Err(CkksError::ScaleMismatch {
+            operation,
+            level,
+            left,
+            right,
+        });
+    }
+    Ok(())
+}
+
+/// Demands as many slots.
+pub(super) fn check_slots(operation: &'static str, left: usize, right: usize) -> Result<()> {
+    if left != right {
+        let remedy = "encode both operands with as many slots";
+        return Err(RlweError::mismatch(operation, "slot counts", left, right, remedy).into());
+    }
+    Ok(())
 }
 
 /// Encoded values in the evaluation domain, ready for products and sums.

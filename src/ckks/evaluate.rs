@@ -1,6 +1,9 @@
 //! Sums and products of ciphertexts, plaintexts and constants; relinearisation and rescaling.
 
-use super::{Ciphertext, Ckks, CkksError, Plaintext, Result};
+use super::{
+    Ciphertext, Ckks, CkksError, Plaintext, Result,
+    ciphertext::{check_scales, check_slots},
+};
 use crate::{
     backend::{Backend, Entries, Matrix, Mut, Ref, Span},
     ring::Scale,
@@ -31,27 +34,6 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         self.ckks.context()
     }
 
-    fn check_scales(operation: &'static str, level: Level, left: &Scale, right: &Scale) -> Result<()> {
-        if left != right {
-            let (left, right) = (left.log2(), right.log2());
-            return Err(CkksError::ScaleMismatch {
-                operation,
-                level,
-                left,
-                right,
-            });
-        }
-        Ok(())
-    }
-
-    fn check_slots(operation: &'static str, left: usize, right: usize) -> Result<()> {
-        if left != right {
-            let remedy = "encode both operands with as many slots";
-            return Err(RlweError::mismatch(operation, "slot counts", left, right, remedy).into());
-        }
-        Ok(())
-    }
-
     fn combine(
         &self,
         operation: &'static str,
@@ -60,8 +42,8 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         sign: Sign,
     ) -> Result<Ciphertext<B>> {
         a.inner.check_like(operation, &b.inner)?;
-        Self::check_slots(operation, a.slots, b.slots)?;
-        Self::check_scales(operation, a.level(), &a.scale, &b.scale)?;
+        check_slots(operation, a.slots, b.slots)?;
+        check_scales(operation, a.level(), &a.scale, &b.scale)?;
         let (backend, tables) = (self.ctx().backend(), self.ctx().tables());
         let common = a.components().min(b.components());
         let components = a.components().max(b.components());
@@ -113,8 +95,8 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             return Ok(());
         }
         a.inner.check_like("add", &b.inner)?;
-        Self::check_slots("add", a.slots, b.slots)?;
-        Self::check_scales("add", a.level(), &a.scale, &b.scale)?;
+        check_slots("add", a.slots, b.slots)?;
+        check_scales("add", a.level(), &a.scale, &b.scale)?;
         let ctx = self.ckks.context();
         Ok(a.inner.update(ctx, |dst| {
             Ok(ctx.backend().add(ctx.tables(), dst, b.inner.view())?)
@@ -159,7 +141,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     /// a + p: same level and scale; one plaintext for all items or one an item.
     pub fn add_plain(&self, a: &Ciphertext<B>, p: &Plaintext<B>) -> Result<Ciphertext<B>> {
         let view = self.plain_view("add_plain", a, p)?;
-        Self::check_scales("add_plain", a.level(), &a.scale, &p.scale)?;
+        check_scales("add_plain", a.level(), &a.scale, &p.scale)?;
         self.updated(a, |ctx, mut dst| {
             Ok(ctx
                 .backend()
@@ -193,7 +175,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             let remedy = "encode the plaintext at the ciphertext's level";
             return Err(RlweError::mismatch(operation, "levels", a.level(), p.level, remedy).into());
         }
-        Self::check_slots(operation, a.slots, p.slots)?;
+        check_slots(operation, a.slots, p.slots)?;
         match p.items() {
             1 => Ok(p.poly.view().map(|s| s.repeat_items(a.items()))),
             n if n == a.items() => Ok(p.poly.view()),
@@ -360,9 +342,9 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             for c in [a, b] {
                 c.inner
                     .check_components(operation, 2, "relinearise the operand first")?;
-                Self::check_slots(operation, first.slots, c.slots)?;
+                check_slots(operation, first.slots, c.slots)?;
             }
-            Self::check_scales(operation, first.level(), &scale, &a.scale.mul(&b.scale)?)?;
+            check_scales(operation, first.level(), &scale, &a.scale.mul(&b.scale)?)?;
         }
         let (ctx, each) = (self.ctx(), first.items() / terms.max(1));
         let items = each * pairs.len();
