@@ -111,16 +111,16 @@ impl<B: Backend> Ciphertext<B> {
         Ref::new(self.buffer.as_ref(), span)
     }
 
-    /// The items from `first`, `items` of them, sharing memory.
+    /// The items from `first`, `items` of them and at least one, sharing memory.
     pub fn slice(&self, first: usize, items: usize) -> Result<Self> {
-        if first.checked_add(items).is_none_or(|end| end > self.items) {
+        if items == 0 || first.checked_add(items).is_none_or(|end| end > self.items) {
             let wanted = format!("items {first}..{}", first.saturating_add(items));
             return Err(RlweError::mismatch(
                 "slice",
                 "items",
                 self.items,
                 wanted,
-                "slice within the items there are",
+                "take at least one item, within those there are",
             ));
         }
         Ok(Self {
@@ -130,7 +130,7 @@ impl<B: Backend> Ciphertext<B> {
         })
     }
 
-    /// Every `step`-th item from `first`, `items` of them, sharing memory.
+    /// Every `step`-th item from `first`, `items` of them and at least one, sharing memory; step 0 repeats one item.
     pub fn every(&self, first: usize, step: usize, items: usize) -> Result<Self> {
         let last = items
             .checked_sub(1)
@@ -143,9 +143,11 @@ impl<B: Backend> Ciphertext<B> {
                 "items",
                 self.items,
                 wanted,
-                "stay within the items there are",
+                "take at least one item, within those there are",
             ));
         }
+        // A single item has no step, and any number may have been given for it.
+        let step = if items == 1 { 1 } else { step };
         let (offset, item_stride) = (self.offset + first * self.item_stride, self.item_stride * step);
         Ok(Self {
             offset,
@@ -198,13 +200,14 @@ impl<B: Backend> Ciphertext<B> {
         })
     }
 
-    /// Writes to own memory, copying it first if it is shared.
+    /// Writes to own memory, copying it first if it is shared or if items share it with one another.
     pub(crate) fn update(
         &mut self,
         ctx: &Context<B>,
         write: impl FnOnce(Mut<B>) -> Result<()>,
     ) -> Result<()> {
-        if Arc::get_mut(&mut self.buffer).is_none() {
+        let repeated = self.items > 1 && self.item_stride == 0;
+        if repeated || Arc::get_mut(&mut self.buffer).is_none() {
             *self = self.duplicate(ctx)?;
         }
         let span = Span {
