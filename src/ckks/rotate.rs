@@ -40,7 +40,8 @@ impl<B: Backend> Evaluator<'_, B> {
             .collect()
     }
 
-    /// Item i rotated left by `steps[i]`: one launch for a batch whose items need different rotations.
+    /// Item i rotated left by `steps[i]`: one launch for a batch whose items need different rotations. An item that stays
+    /// where it is needs no key.
     pub fn rotate_each(&self, a: &Ciphertext<B>, steps: &[i64]) -> Result<Ciphertext<B>> {
         a.inner.check_components("rotate_each", 2, "relinearise first")?;
         if steps.len() != a.items() {
@@ -55,9 +56,35 @@ impl<B: Backend> Evaluator<'_, B> {
                 remedy,
             });
         }
-        let digits = self.ctx().mod_up(&a.inner, 1)?;
         let elements: Vec<Galois> = steps.iter().map(|k| self.rotation(*k)).collect();
-        self.switched("rotate_each", a, &digits, &elements)
+        let (moving, elements): (Vec<usize>, Vec<Galois>) = (0..)
+            .zip(elements)
+            .filter(|(_, g)| *g != Galois::IDENTITY)
+            .unzip();
+        if moving.is_empty() {
+            return Ok(a.clone());
+        }
+        if moving.len() == a.items() {
+            return self.switched("rotate_each", a, &self.ctx().mod_up(&a.inner, 1)?, &elements);
+        }
+        // Items that stay need no key: only the others are switched.
+        let parts = moving
+            .iter()
+            .map(|i| a.slice(*i, 1))
+            .collect::<Result<Vec<_>>>()?;
+        let parts = Ciphertext::concat(self.ctx(), &parts)?;
+        let moved = self.switched(
+            "rotate_each",
+            &parts,
+            &self.ctx().mod_up(&parts.inner, 1)?,
+            &elements,
+        )?;
+        let item = |i: usize| match moving.binary_search(&i) {
+            Ok(place) => moved.slice(place, 1),
+            Err(_) => a.slice(i, 1),
+        };
+        let items = (0..a.items()).map(item).collect::<Result<Vec<_>>>()?;
+        Ciphertext::concat(self.ctx(), &items)
     }
 
     fn automorphism(&self, operation: &'static str, a: &Ciphertext<B>, g: Galois) -> Result<Ciphertext<B>> {
@@ -68,8 +95,7 @@ impl<B: Backend> Evaluator<'_, B> {
         self.switched(operation, a, &self.ctx().mod_up(&a.inner, 1)?, &[g])
     }
 
-    /// One Galois element for all items, or one an item. An identity among several still needs no key of its own when all
-    /// elements are the identity; otherwise it is a missing key.
+    /// One Galois element for all items, or one an item: then none of them is the identity, for which there is no key.
     fn switched(
         &self,
         operation: &'static str,
