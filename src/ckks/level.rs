@@ -36,17 +36,14 @@ impl<B: Backend> Evaluator<'_, B> {
         if level == a.level() {
             return self.raise_scale(a, scale);
         }
+        if level > a.level() {
+            let remedy = "levels only go down; encrypt at a higher level";
+            return Err(RlweError::mismatch("adjust", "levels", a.level(), level, remedy).into());
+        }
         let above = Level(level.0 + 1);
-        let a = match a.level().cmp(&above) {
-            std::cmp::Ordering::Less => {
-                let remedy = "levels only go down; encrypt at a higher level";
-                return Err(RlweError::mismatch("adjust", "levels", a.level(), level, remedy).into());
-            }
-            std::cmp::Ordering::Equal => a.clone(),
-            std::cmp::Ordering::Greater => match self.drop_to(a, above) {
-                Ok(dropped) => dropped,
-                Err(_) => self.adjust(a, above, &self.ckks.scale(above)?.clone())?,
-            },
+        let a = match self.drop_to(a, above) {
+            Ok(dropped) => dropped,
+            Err(_) => self.adjust(a, above, &self.ckks.scale(above)?.clone())?,
         };
         let ratio = scale.div(&a.scale.mul(&self.step_ratio("adjust", level)?)?)?;
         let bits = ratio.log2();
