@@ -4,7 +4,7 @@ use crate::{
     backend::Backend,
     ckks::{CkksError, Result},
     ring::Scale,
-    rlwe::{self, Context, Eval, Level, Poly, RlweError},
+    rlwe::{self, Context, Eval, Level, Params, Poly, RlweError},
 };
 
 /// Some ciphertexts (the items) at one level and scale, each of `slots` complex numbers. Cheap to clone and to slice.
@@ -127,6 +127,7 @@ pub(super) fn check_slots(operation: &'static str, left: usize, right: usize) ->
 /// Encoded values in the evaluation domain, ready for products and sums.
 pub struct Plaintext<B: Backend> {
     pub(super) poly: Poly<B, Eval>,
+    pub(super) params: Params,
     pub(super) level: Level,
     pub(super) scale: Scale,
     pub(super) slots: usize,

@@ -83,6 +83,7 @@ impl<B: Backend> Ckks<B> {
         let poly = self.embed(values, items, level, scale)?.into_eval(&self.ctx)?;
         Ok(Plaintext {
             poly,
+            params: self.ctx.params().clone(),
             level,
             scale: scale.clone(),
             slots: values.len() / items,
@@ -97,6 +98,9 @@ impl<B: Backend> Ckks<B> {
         items: usize,
         level: Level,
     ) -> Result<SeededCiphertext<B>> {
+        self.ctx
+            .params()
+            .check("encrypt", "the secret key", key.context().params())?;
         let scale = self.scale(level)?.clone();
         let message = self.embed(values, items, level, &scale)?;
         Ok(SeededCiphertext {
@@ -129,6 +133,7 @@ impl<B: Backend> Ckks<B> {
     /// The result carries the ciphertext's noise, which depends on the key: whoever is shown exact decryptions can find the
     /// key (eprint 2020/1533). Release rounded values only.
     pub fn decrypt(&self, key: &SecretKey<B>, ct: &Ciphertext<B>) -> Result<Vec<Complex>> {
+        ct.inner.check_context("decrypt", &self.ctx)?;
         let phase = key.phase(&ct.inner)?;
         let (n, rows) = (self.ctx.params().degree(), phase.rows.len());
         let primes = self.ctx.params().level("decrypt", ct.level())?.primes.iter();

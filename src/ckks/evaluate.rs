@@ -41,6 +41,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         b: &Ciphertext<B>,
         sign: Sign,
     ) -> Result<Ciphertext<B>> {
+        a.inner.check_context(operation, self.ctx())?;
         a.inner.check_like(operation, &b.inner)?;
         check_slots(operation, a.slots, b.slots)?;
         check_scales(operation, a.level(), &a.scale, &b.scale)?;
@@ -94,6 +95,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             *a = self.add(a, b)?;
             return Ok(());
         }
+        a.inner.check_context("add", self.ctx())?;
         a.inner.check_like("add", &b.inner)?;
         check_slots("add", a.slots, b.slots)?;
         check_scales("add", a.level(), &a.scale, &b.scale)?;
@@ -120,19 +122,23 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// -a.
     pub fn neg(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
-        self.updated(a, |ctx, dst| Ok(ctx.backend().neg(ctx.tables(), dst)?))
+        self.updated("neg", a, |ctx, dst| Ok(ctx.backend().neg(ctx.tables(), dst)?))
     }
 
     /// i a: multiplication of every slot by the imaginary unit; exact and free of noise.
     pub fn mul_i(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
-        self.updated(a, |ctx, dst| Ok(ctx.backend().mul_i(ctx.tables(), dst)?))
+        self.updated("mul_i", a, |ctx, dst| {
+            Ok(ctx.backend().mul_i(ctx.tables(), dst)?)
+        })
     }
 
     fn updated(
         &self,
+        operation: &'static str,
         a: &Ciphertext<B>,
         write: impl FnOnce(&Context<B>, Mut<B>) -> rlwe::Result<()>,
     ) -> Result<Ciphertext<B>> {
+        a.inner.check_context(operation, self.ctx())?;
         let mut result = a.clone();
         result.inner.update(self.ctx(), |dst| write(self.ctx(), dst))?;
         Ok(result)
@@ -142,7 +148,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     pub fn add_plain(&self, a: &Ciphertext<B>, p: &Plaintext<B>) -> Result<Ciphertext<B>> {
         let view = self.plain_view("add_plain", a, p)?;
         check_scales("add_plain", a.level(), &a.scale, &p.scale)?;
-        self.updated(a, |ctx, mut dst| {
+        self.updated("add_plain", a, |ctx, mut dst| {
             Ok(ctx
                 .backend()
                 .add(ctx.tables(), dst.part(|s| s.slice_polys(0, 1)), view)?)
@@ -171,6 +177,8 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         a: &Ciphertext<B>,
         p: &'p Plaintext<B>,
     ) -> Result<Ref<'p, B>> {
+        a.inner.check_context(operation, self.ctx())?;
+        (self.ctx().params()).check(operation, "the plaintext", &p.params)?;
         if a.level() != p.level {
             let remedy = "encode the plaintext at the ciphertext's level";
             return Err(RlweError::mismatch(operation, "levels", a.level(), p.level, remedy).into());
@@ -232,6 +240,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// Item i plus the real constant `c[i]` in every slot.
     pub fn add_const_each(&self, a: &Ciphertext<B>, c: &[f64]) -> Result<Ciphertext<B>> {
+        a.inner.check_context("add_const", self.ctx())?;
         if c.len() != a.items() {
             let (wanted, remedy) = (
                 format!("one for each of {} items", a.items()),
@@ -247,7 +256,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         let integer = |c: &f64| Self::integer("add_const", a.level(), *c, &a.scale);
         let integers = c.iter().map(integer).collect::<Result<Vec<_>>>()?;
         let residues = self.residues(a.level(), integers)?;
-        self.updated(a, |ctx, mut dst| {
+        self.updated("add_const", a, |ctx, mut dst| {
             Ok(ctx
                 .backend()
                 .add_const(ctx.tables(), dst.part(|s| s.slice_polys(0, 1)), &residues)?)
@@ -256,6 +265,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// a c for an integer c: the scale stays, the values grow.
     pub fn mul_integer(&self, a: &Ciphertext<B>, c: i128) -> Result<Ciphertext<B>> {
+        a.inner.check_context("mul_integer", self.ctx())?;
         let residues = self.residues(a.level(), [c])?;
         let (ctx, components) = (self.ctx(), a.components());
         let inner = rlwe::Ciphertext::build(ctx, "mul_integer", a.level(), a.items(), components, |dst| {
@@ -335,6 +345,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
                 remedy: "pass at least one pair",
             });
         };
+        first.inner.check_context(operation, self.ctx())?;
         let scale = first.scale.mul(&second.scale)?;
         for (a, b) in pairs {
             a.inner.check_like(operation, &first.inner)?;
@@ -365,6 +376,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// From 3 components to 2; a ciphertext of 2 is returned as it is.
     pub fn relinearise(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        a.inner.check_context("relinearise", self.ctx())?;
         if a.components() == 2 {
             return Ok(a.clone());
         }
@@ -432,6 +444,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// The level below and the scale there.
     pub(super) fn below(&self, operation: &'static str, a: &Ciphertext<B>) -> Result<(Level, Scale)> {
+        a.inner.check_context(operation, self.ctx())?;
         let below = a.level().below().ok_or_else(|| self.exhausted(operation, a))?;
         Ok((below, a.scale.mul(&self.step_ratio(operation, below)?)?))
     }

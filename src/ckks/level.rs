@@ -15,6 +15,7 @@ impl<B: Backend> Evaluator<'_, B> {
     ///
     /// Only where the lower level's primes are all among the ciphertext's; elsewhere `adjust` does it.
     pub fn drop_to(&self, a: &Ciphertext<B>, level: Level) -> Result<Ciphertext<B>> {
+        a.inner.check_context("drop_to", self.ctx())?;
         let remedy = "use `adjust`, which multiplies and rescales";
         if level > a.level() {
             let remedy = "levels only go down; encrypt at a higher level";
@@ -33,6 +34,7 @@ impl<B: Backend> Evaluator<'_, B> {
     /// 2^-(bits of c) relative, and by one rescale's noise. Levels in between are dropped where the sets nest, and taken one at a time
     /// at their canonical scales where they do not.
     pub fn adjust(&self, a: &Ciphertext<B>, level: Level, scale: &Scale) -> Result<Ciphertext<B>> {
+        a.inner.check_context("adjust", self.ctx())?;
         if level == a.level() {
             return self.raise_scale(a, scale);
         }

@@ -28,6 +28,7 @@ impl<B: Backend> Evaluator<'_, B> {
 
     /// Several rotations of the same ciphertexts, with one ModUp for all (hoisting).
     pub fn rotate_hoisted(&self, a: &Ciphertext<B>, steps: &[i64]) -> Result<Vec<Ciphertext<B>>> {
+        a.inner.check_context("rotate_hoisted", self.ctx())?;
         a.inner
             .check_components("rotate_hoisted", 2, "relinearise first")?;
         if steps.iter().all(|k| self.rotation(*k) == Galois::IDENTITY) {
@@ -43,6 +44,7 @@ impl<B: Backend> Evaluator<'_, B> {
     /// Item i rotated left by `steps[i]`: one launch for a batch whose items need different rotations. An item that stays
     /// where it is needs no key.
     pub fn rotate_each(&self, a: &Ciphertext<B>, steps: &[i64]) -> Result<Ciphertext<B>> {
+        a.inner.check_context("rotate_each", self.ctx())?;
         a.inner.check_components("rotate_each", 2, "relinearise first")?;
         if steps.len() != a.items() {
             let (wanted, remedy) = (
@@ -88,6 +90,7 @@ impl<B: Backend> Evaluator<'_, B> {
     }
 
     fn automorphism(&self, operation: &'static str, a: &Ciphertext<B>, g: Galois) -> Result<Ciphertext<B>> {
+        a.inner.check_context(operation, self.ctx())?;
         a.inner.check_components(operation, 2, "relinearise first")?;
         if g == Galois::IDENTITY {
             return Ok(a.clone());
