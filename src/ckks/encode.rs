@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::{Ciphertext, CkksError, Plaintext, Result, SeededCiphertext};
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -102,9 +104,11 @@ impl<B: Backend> Ckks<B> {
             .params()
             .check("encrypt", "the secret key", key.context().params())?;
         let scale = self.scale(level)?.clone();
-        let message = self.embed(values, items, level, &scale)?;
+        let mut message = self.embed(values, items, level, &scale)?;
+        let inner = key.encrypt(&message, level)?;
+        self.ctx.backend().zero(message.view_mut())?;
         Ok(SeededCiphertext {
-            inner: key.encrypt(&message, level)?,
+            inner,
             scale,
             slots: values.len() / items,
         })
@@ -119,8 +123,9 @@ impl<B: Backend> Ckks<B> {
         level: Level,
     ) -> Result<Ciphertext<B>> {
         let scale = self.scale(level)?.clone();
-        let message = self.embed(values, items, level, &scale)?;
+        let mut message = self.embed(values, items, level, &scale)?;
         let inner = key.encrypt(&self.ctx, &message, level)?;
+        self.ctx.backend().zero(message.view_mut())?;
         Ok(Ciphertext {
             inner,
             scale,
@@ -134,23 +139,24 @@ impl<B: Backend> Ckks<B> {
     /// key (eprint 2020/1533). Release rounded values only.
     pub fn decrypt(&self, key: &SecretKey<B>, ct: &Ciphertext<B>) -> Result<Vec<Complex>> {
         ct.inner.check_context("decrypt", &self.ctx)?;
-        let phase = key.phase(&ct.inner)?;
+        let mut phase = key.phase(&ct.inner)?;
         let (n, rows) = (self.ctx.params().degree(), phase.rows.len());
         let primes = self.ctx.params().level("decrypt", ct.level())?.primes.iter();
         let primes: Vec<u32> = primes
             .map(|i| self.ctx.params().basis().prime(*i).value())
             .collect();
         let crt = Crt::new(&primes)?;
-        let mut words = vec![0; rows * n];
+        let mut words = Zeroizing::new(vec![0; rows * n]);
         let mut values = vec![Complex::default(); ct.items() * ct.slots];
         for (item, slots) in values.chunks_mut(ct.slots).enumerate() {
             let span = Span::dense(ct.items(), 1, &phase.rows).slice_items(item, 1);
             self.ctx
                 .backend()
                 .download(Ref::new(&phase.buffer, span), &mut words)?;
-            let coefficients = crt.lift_rows_f64(&words, n, &ct.scale)?;
+            let coefficients = Zeroizing::new(crt.lift_rows_f64(&words, n, &ct.scale)?);
             self.embedding.unembed(&coefficients, slots)?;
         }
+        self.ctx.backend().zero(phase.view_mut())?;
         Ok(values)
     }
 }

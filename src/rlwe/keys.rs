@@ -279,7 +279,7 @@ impl<B: Backend> PublicKey<B> {
         let mut signs = Zeroizing::new(vec![0i8; items << ctx.log_n()]);
         ternary(&mut private.stream("public-key encryption", 0), &mut signs);
         let wide: Zeroizing<Vec<i32>> = Zeroizing::new(signs.iter().map(|s| i32::from(*s)).collect());
-        let mut v = Poly::lift(ctx, items, rows, Integers::I32(&wide))?.into_eval(ctx)?;
+        let v = Poly::lift(ctx, items, rows, Integers::I32(&wide))?.into_eval(ctx)?;
         let mut first = noise(ctx, &private, "errors of a public-key encryption", 0, items, rows)?;
         backend.add(tables, first.view_mut(), message.view())?;
         let first = first.into_eval(ctx)?;
@@ -297,7 +297,9 @@ impl<B: Backend> PublicKey<B> {
             backend.mul_add(tables, dst.part(|s| s.slice_polys(0, 1)), v.view(), b)?;
             Ok(backend.mul_add(tables, dst.part(|s| s.slice_polys(1, 1)), v.view(), a)?)
         })?;
-        backend.zero(v.view_mut())?;
+        for mut secret in [v, first, second] {
+            backend.zero(secret.view_mut())?;
+        }
         Ok(ct)
     }
 }

@@ -108,6 +108,7 @@ impl<B: Backend> SecretKey<B> {
         let own = self.own_rows(rows);
         backend.mul(tables, product.view_mut(), mask.view(), self.secret(&own, items))?;
         backend.sub(tables, first.view_mut(), product.view())?;
+        backend.zero(product.view_mut())?;
         Ok(SeededCiphertext {
             first,
             seeds,
@@ -169,6 +170,7 @@ impl<B: Backend> SecretKey<B> {
         let mut product: Poly<B, Eval> = Poly::alloc(&self.ctx, count, rows)?;
         backend.mul(tables, product.view_mut(), mask.view(), under)?;
         backend.sub(tables, first.view_mut(), product.view())?;
+        backend.zero(product.view_mut())?;
         Ok(first)
     }
 
