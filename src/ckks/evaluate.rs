@@ -160,13 +160,15 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         let view = self
             .plain_view("mul_plain", a, p)?
             .map(|s| s.repeat_polys(a.components()));
+        let scale = a.scale.mul(&p.scale)?;
+        self.ckks.check_room("mul_plain", a.level(), &scale)?;
         let (ctx, components) = (self.ctx(), a.components());
         let inner = rlwe::Ciphertext::build(ctx, "mul_plain", a.level(), a.items(), components, |dst| {
             Ok(ctx.backend().mul(ctx.tables(), dst, a.inner.view(), view)?)
         })?;
         Ok(Ciphertext {
             inner,
-            scale: a.scale.mul(&p.scale)?,
+            scale,
             slots: a.slots,
         })
     }
@@ -206,25 +208,44 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         Ok(integers.into_iter().flat_map(of).collect())
     }
 
-    /// round(value scale); errors beyond 2^120.
-    fn integer(operation: &'static str, level: Level, value: f64, scale: &Scale) -> Result<i128> {
+    /// round(value scale); errors beyond 2^120 and from half the level's modulus, where it would wrap around.
+    fn integer(&self, operation: &'static str, level: Level, value: f64, scale: &Scale) -> Result<i128> {
         let (hi, lo) = scale.to_parts();
         let (a, b) = (value * hi, value * lo);
-        if !a.is_finite() || a.abs() >= 2f64.powi(120) {
-            let remedy = "use a smaller constant or rescale first";
-            let (bits, limit) = (a.abs().log2(), String::from("120"));
-            return Err(CkksError::Constant {
-                operation,
-                level,
-                value,
-                scale_log2: scale.log2(),
-                bits,
-                limit,
-                remedy,
-            });
-        }
+        self.check_integer(operation, level, (value, scale.log2()), a.abs())?;
         // a is exact to 53 bits; what its rounding left of value * hi matters only below the noise.
         Ok(a.round() as i128 + b.round() as i128)
+    }
+
+    /// Demands an integer below 2^120 and half the level's modulus; it stands for a value at log2 of a scale.
+    fn check_integer(
+        &self,
+        operation: &'static str,
+        level: Level,
+        (value, scale_log2): (f64, f64),
+        magnitude: f64,
+    ) -> Result<()> {
+        let log2_q = self.ctx().params().level(operation, level)?.log2_q;
+        let (bits, most) = (magnitude.log2(), 120f64.min(log2_q - 1.0));
+        // Written so that not-a-number is refused too; log2(0) is minus infinity.
+        if bits < most {
+            return Ok(());
+        }
+        let remedy = if magnitude.is_finite() {
+            "use a smaller constant, a smaller scale or a higher level"
+        } else {
+            "use finite constants and scales"
+        };
+        let limit = format!("{most:.1}");
+        Err(CkksError::Constant {
+            operation,
+            level,
+            value,
+            scale_log2,
+            bits,
+            limit,
+            remedy,
+        })
     }
 
     /// a + c in every slot, c complex, at the scale of a.
@@ -253,7 +274,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
                 remedy,
             });
         }
-        let integer = |c: &f64| Self::integer("add_const", a.level(), *c, &a.scale);
+        let integer = |c: &f64| self.integer("add_const", a.level(), *c, &a.scale);
         let integers = c.iter().map(integer).collect::<Result<Vec<_>>>()?;
         let residues = self.residues(a.level(), integers)?;
         self.updated("add_const", a, |ctx, mut dst| {
@@ -266,6 +287,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     /// a c for an integer c: the scale stays, the values grow.
     pub fn mul_integer(&self, a: &Ciphertext<B>, c: i128) -> Result<Ciphertext<B>> {
         a.inner.check_context("mul_integer", self.ctx())?;
+        self.check_integer("mul_integer", a.level(), (c as f64, 0.0), c.unsigned_abs() as f64)?;
         let residues = self.residues(a.level(), [c])?;
         let (ctx, components) = (self.ctx(), a.components());
         let inner = rlwe::Ciphertext::build(ctx, "mul_integer", a.level(), a.items(), components, |dst| {
@@ -278,9 +300,11 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// a c for a real constant, encoded at `scale`: scales multiply.
     pub fn mul_const(&self, a: &Ciphertext<B>, c: f64, scale: &Scale) -> Result<Ciphertext<B>> {
-        let integer = Self::integer("mul_const", a.level(), c, scale)?;
+        let integer = self.integer("mul_const", a.level(), c, scale)?;
+        let scale = a.scale.mul(scale)?;
+        self.ckks.check_room("mul_const", a.level(), &scale)?;
         let mut product = self.mul_integer(a, integer)?;
-        product.scale = a.scale.mul(scale)?;
+        product.scale = scale;
         Ok(product)
     }
 
@@ -347,10 +371,10 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         };
         first.inner.check_context(operation, self.ctx())?;
         let scale = first.scale.mul(&second.scale)?;
+        self.ckks.check_room(operation, first.level(), &scale)?;
         for (a, b) in pairs {
-            a.inner.check_like(operation, &first.inner)?;
-            b.inner.check_like(operation, &first.inner)?;
             for c in [a, b] {
+                first.inner.check_like(operation, &c.inner)?;
                 c.inner
                     .check_components(operation, 2, "relinearise the operand first")?;
                 check_slots(operation, first.slots, c.slots)?;

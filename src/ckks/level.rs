@@ -22,7 +22,10 @@ impl<B: Backend> Evaluator<'_, B> {
             return Err(RlweError::mismatch("drop_to", "levels", a.level(), level, remedy).into());
         }
         match a.inner.select_level(self.ctx(), level)? {
-            Some(inner) => Ok(a.with(inner)),
+            Some(inner) => {
+                self.ckks.check_room("drop_to", level, &a.scale)?;
+                Ok(a.with(inner))
+            }
             None => Err(RlweError::mismatch("drop_to", "sets of primes", a.level(), level, remedy).into()),
         }
     }
@@ -47,6 +50,7 @@ impl<B: Backend> Evaluator<'_, B> {
             Ok(dropped) => dropped,
             Err(_) => self.adjust(a, above, &self.ckks.scale(above)?.clone())?,
         };
+        self.ckks.check_room("adjust", level, scale)?;
         let ratio = scale.div(&a.scale.mul(&self.step_ratio("adjust", level)?)?)?;
         let bits = ratio.log2();
         if !(RATIO_BITS..=120.0).contains(&bits) {
@@ -74,14 +78,10 @@ impl<B: Backend> Evaluator<'_, B> {
         let ratio = scale.div(&a.scale)?;
         let k = ratio.two_exponent();
         if ratio.prime_exponents().next().is_some() || !(0..=100).contains(&k) {
-            let (left, right) = (a.scale.log2(), scale.log2());
-            return Err(CkksError::ScaleMismatch {
-                operation: "adjust",
-                level: a.level(),
-                left,
-                right,
-            });
+            let remedy = "at its own level a scale can only grow, by a power of two up to 2^100; adjust to a level below";
+            return Err(RlweError::mismatch("adjust", "scales", &a.scale, scale, remedy).into());
         }
+        self.ckks.check_room("adjust", a.level(), scale)?;
         let mut result = if k == 0 {
             a.clone()
         } else {
