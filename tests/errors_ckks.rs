@@ -2,7 +2,7 @@
 
 use cipherformer::{
     arith::Complex,
-    backend::{Backend, Ref, Span, cpu::Cpu},
+    backend::{Backend, Entries, Matrix, Ref, Span, cpu::Cpu},
     ckks::{Ciphertext, Ckks, CkksError, Evaluator},
     ring::{ChainKind, ChainSpec, Galois, Scale, build},
     rlwe::{self, Context, EvaluationKeys, KeyNeeds, Level, Params, RlweError, SecretKey, Spec},
@@ -232,7 +232,7 @@ fn scales() {
         "mul at level 2: the result would have scale 2^8589934646.0, which the modulus of 94.4 bits cannot hold; rescale first or compute at a higher level",
     );
     says(
-        Ciphertext::concat(set.ctx(), &[a.clone(), b]),
+        ev.concat(&[a.clone(), b]),
         "concat at level 2: scales differ: 2^28.000000 and 2^29.000000; bring one to the other's level and scale with `adjust`",
     );
 }
@@ -406,15 +406,15 @@ fn shapes() {
     );
     assert_eq!(a.every(1, usize::MAX, 1).unwrap().items(), 1);
     says(
-        Ciphertext::<Cpu>::concat(set.ctx(), &[]),
-        "concat: parts differ: 0 and at least 1; pass at least one ciphertext",
+        ev.concat(&[]),
+        "concat: 0 values given, but at least one ciphertext wanted; pass at least one ciphertext",
     );
     says(
-        Ciphertext::concat(set.ctx(), &[a.clone(), product]),
+        ev.concat(&[a.clone(), product]),
         "concat: shapes differ: level 2 with 2 components and level 2 with 3 components; bring all parts to one level and relinearise them first",
     );
     says(
-        Ciphertext::concat(set.ctx(), &[a, c]),
+        ev.concat(&[a, c]),
         "concat: slot counts differ: 32 and 4; encode both operands with as many slots",
     );
 }
@@ -575,6 +575,24 @@ fn products_that_the_modulus_cannot_hold() {
         ev.mul_const(&low, 0.001, &Scale::pow2(28)),
         "mul_const at level 0: the result would have scale 2^56.0, which the modulus of 38.4 bits cannot hold; rescale first or compute at a higher level",
     );
+    let matrix = Matrix {
+        outputs: 1,
+        inputs: 1,
+        entries: Entries::I8(&[1]),
+    };
+    says(
+        ev.mul_matrix(&low, matrix, 15),
+        "mul_matrix at level 0: the result would have scale 2^43.0, which the modulus of 38.4 bits cannot hold; rescale first or compute at a higher level",
+    );
+    let two = Matrix {
+        outputs: 1,
+        inputs: 2,
+        entries: Entries::I8(&[1]),
+    };
+    says(
+        ev.mul_matrix(&set.encrypt(1, 2, TOP), two, 1),
+        "mul_matrix: shapes differ: 2 items and 1 x 2; the matrix has as many columns as there are items, and all its entries",
+    );
     let product = ev.square(&a).unwrap();
     says(
         ev.drop_to(&product, Level(0)),
@@ -592,11 +610,15 @@ fn parameters_below_128_bits_are_insecure_only() {
     (wanted.log_n, wanted.max_log2_qp) = (12, Some(400.0));
     let chain = build(&wanted).unwrap();
     let spec = Spec { chain };
+    let params = Params::insecure(spec.clone()).unwrap();
+    let (have, above) = (params.log2_qp(), params.log2_qp() - 106.0);
     says(
-        Params::new(spec.clone()),
-        "log2(QP) = 308.67 exceeds 106, the bound of eprint 2024/463 table 5.2 for N = 2^12 at 128 bits, by 202.67; use fewer levels, a smaller scale, more digits (smaller P) or N = 2^13",
+        Params::new(spec),
+        &format!(
+            "log2(QP) = {have:.2} exceeds 106, the bound of eprint 2024/463 table 5.2 for N = 2^12 at 128 bits, by {above:.2}; \
+             use fewer levels, a smaller scale, more digits (smaller P) or N = 2^13"
+        ),
     );
-    let params = Params::insecure(spec).unwrap();
     assert!(params.security_bits() == 0 && params.log2_qp() > 106.0);
     wanted.max_log2_qp = None;
     says(
@@ -649,6 +671,12 @@ fn foreign_ciphertexts_and_keys() {
     refused("mul_plain", ev.mul_plain(&a, &plain).err().unwrap());
     refused("add_const", ev.add_const(&a, 1.0, 1.0).err().unwrap());
     refused("mul_integer", ev.mul_integer(&a, 2).err().unwrap());
+    let matrix = Matrix {
+        outputs: 1,
+        inputs: 1,
+        entries: Entries::I8(&[1]),
+    };
+    refused("mul_matrix", ev.mul_matrix(&a, matrix, 1).err().unwrap());
     refused("mul_const", ev.mul_const(&a, 2.0, scale).err().unwrap());
     refused("mul", ev.mul(&a, &a).err().unwrap());
     refused("inner_products", ev.inner_products(&[(&own, &a)]).err().unwrap());
@@ -670,10 +698,7 @@ fn foreign_ciphertexts_and_keys() {
             .unwrap(),
     );
     refused("decrypt", set.ckks.decrypt(&set.sk, &a).err().unwrap());
-    refused(
-        "concat",
-        Ciphertext::concat(set.ctx(), &[a.clone()]).err().unwrap(),
-    );
+    refused("concat", ev.concat(&[a.clone()]).err().unwrap());
     let values = [Complex::default(); HALF];
     let public = other.sk.public_key().unwrap();
     refused(

@@ -4,7 +4,7 @@
 
 use cipherformer::{
     arith::Complex,
-    backend::{Backend, cpu::Cpu},
+    backend::{Backend, Entries, Matrix, cpu::Cpu},
     ckks::{Ciphertext, Ckks, CkksError, Evaluator},
     ring::{ChainKind, ChainSpec, Scale, build},
     rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, RlweError, SecretKey, Spec},
@@ -253,6 +253,27 @@ fn constant_laws(set: &Set, a: &Ciphertext<Cpu>, x: &[Complex], check: &Check) {
         check("mul_const", &result, &each(x, |z| z * Complex::from(c)), FRESH);
         set.canonical("mul_const, rescale", &ev.rescale(&result).unwrap(), Level(2));
     }
+    let weights: Vec<i8> = (0..2 * items as i32).map(|i| (i * 37 % 19 - 9) as i8).collect();
+    let wide: Vec<i16> = weights.iter().map(|w| i16::from(*w)).collect();
+    let row = |o: usize, k: usize| {
+        let terms =
+            (0..items).map(|i| x[i * slots + k] * Complex::from(f64::from(wide[o * items + i]) / 16.0));
+        terms.fold(Complex::default(), |s, z| s + z)
+    };
+    let want: Vec<Complex> = (0..2)
+        .flat_map(|o| (0..slots).map(move |k| (o, k)))
+        .map(|(o, k)| row(o, k))
+        .collect();
+    for entries in [Entries::I8(&weights), Entries::I16(&wide)] {
+        let matrix = Matrix {
+            outputs: 2,
+            inputs: items,
+            entries,
+        };
+        let result = ev.mul_matrix(a, matrix, 4).unwrap();
+        assert_eq!(result.scale(), &canonical.clone().times_pow2(4).unwrap());
+        check("mul_matrix", &result, &want, FRESH);
+    }
     let half = a.clone().divided_by_pow2(1).unwrap();
     check(
         "divided_by_pow2",
@@ -476,7 +497,7 @@ fn level_laws(set: &Set, a: &Ciphertext<Cpu>, x: &[Complex], check: &Check) {
     assert_eq!(raised.scale(), &finer);
     check("adjust by 2^5", &raised, x, FRESH);
 
-    let concat = |parts: &[Ciphertext<Cpu>]| Ciphertext::concat(set.ctx(), parts).unwrap();
+    let concat = |parts: &[Ciphertext<Cpu>]| ev.concat(parts).unwrap();
     let backwards: Vec<_> = (0..items).rev().map(|i| a.slice(i, 1).unwrap()).collect();
     let want: Vec<Complex> = x.chunks(slots).rev().flatten().copied().collect();
     check("concat of slices", &concat(&backwards), &want, FRESH);
@@ -557,7 +578,7 @@ fn adding_to_repeated_items_that_nothing_else_shares() {
     let sum = set.ev().add(&repeated, &other).unwrap();
     drop(other);
     let item = repeated.slice(0, 1).unwrap();
-    let three = Ciphertext::concat(set.ctx(), &[item.clone(), item.clone(), item]).unwrap();
+    let three = set.ev().concat(&[item.clone(), item.clone(), item]).unwrap();
     set.ev().add_assign(&mut repeated, &three).unwrap();
     assert_eq!(set.words(&repeated), set.words(&sum));
 }

@@ -73,27 +73,6 @@ impl<B: Backend> Ciphertext<B> {
         Ok(self.with(self.inner.every(first, step, items)?))
     }
 
-    /// All items one after the other; all parts at the same level and scale, with as many slots and components.
-    pub fn concat(ctx: &Context<B>, parts: &[Self]) -> Result<Self> {
-        let inner: Vec<_> = parts.iter().map(|part| part.inner.clone()).collect();
-        let inner = rlwe::Ciphertext::concat(ctx, &inner)?;
-        let Some(first) = parts.first() else {
-            return Err(RlweError::mismatch(
-                "concat",
-                "parts",
-                0,
-                "at least 1",
-                "pass at least one ciphertext",
-            )
-            .into());
-        };
-        for part in parts {
-            check_slots("concat", first.slots, part.slots)?;
-            check_scales("concat", first.level(), &first.scale, &part.scale)?;
-        }
-        Ok(first.with(inner))
-    }
-
     /// The same residues read at `2^k` times the scale: every value divided by `2^k`, without any work.
     pub fn divided_by_pow2(mut self, k: u32) -> Result<Self> {
         self.scale = self.scale.times_pow2(i64::from(k))?;

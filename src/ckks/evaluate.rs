@@ -107,17 +107,22 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// All items one after the other; all parts share level, scale, slots and components.
     pub fn concat(&self, parts: &[Ciphertext<B>]) -> Result<Ciphertext<B>> {
-        if let Some(first) = parts.first() {
-            for part in parts {
-                Self::check_scales("concat", first.level(), &first.scale, &part.scale)?;
-                Self::check_slots("concat", first.slots, part.slots)?;
-            }
-        }
+        let Some(first) = parts.first() else {
+            let wanted = String::from("at least one ciphertext");
+            return Err(CkksError::Length {
+                operation: "concat",
+                given: 0,
+                wanted,
+                remedy: "pass at least one ciphertext",
+            });
+        };
         let inner: Vec<_> = parts.iter().map(|p| p.inner.clone()).collect();
         let joined = rlwe::Ciphertext::concat(self.ctx(), &inner)?;
-        // `concat` above refuses an empty list.
-        let like = &parts[0];
-        Ok(like.with(joined))
+        for part in parts {
+            check_slots("concat", first.slots, part.slots)?;
+            check_scales("concat", first.level(), &first.scale, &part.scale)?;
+        }
+        Ok(first.with(joined))
     }
 
     /// -a.
@@ -324,6 +329,9 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             let remedy = "the matrix has as many columns as there are items, and all its entries";
             return Err(RlweError::mismatch("mul_matrix", "shapes", left, right, remedy).into());
         }
+        a.inner.check_context("mul_matrix", self.ctx())?;
+        let scale = a.scale.clone().times_pow2(i64::from(weight_bits))?;
+        self.ckks.check_room("mul_matrix", a.level(), &scale)?;
         let (ctx, components) = (self.ctx(), a.components());
         let inner =
             rlwe::Ciphertext::build(ctx, "mul_matrix", a.level(), weights.outputs, components, |dst| {
@@ -331,7 +339,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             })?;
         Ok(Ciphertext {
             inner,
-            scale: a.scale.clone().times_pow2(i64::from(weight_bits))?,
+            scale,
             slots: a.slots,
         })
     }

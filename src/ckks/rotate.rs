@@ -74,7 +74,7 @@ impl<B: Backend> Evaluator<'_, B> {
             .iter()
             .map(|i| a.slice(*i, 1))
             .collect::<Result<Vec<_>>>()?;
-        let parts = Ciphertext::concat(self.ctx(), &parts)?;
+        let parts = self.concat(&parts)?;
         let moved = self.switched(
             "rotate_each",
             &parts,
@@ -86,7 +86,7 @@ impl<B: Backend> Evaluator<'_, B> {
             Err(_) => a.slice(i, 1),
         };
         let items = (0..a.items()).map(item).collect::<Result<Vec<_>>>()?;
-        Ciphertext::concat(self.ctx(), &items)
+        self.concat(&items)
     }
 
     fn automorphism(&self, operation: &'static str, a: &Ciphertext<B>, g: Galois) -> Result<Ciphertext<B>> {
