@@ -1,5 +1,7 @@
 //! Every error a caller can run into: its type, its numbers and its whole message; and that nothing panics.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
+
 use cipherformer::{
     arith::Complex,
     backend::{Backend, Entries, Matrix, Ref, Span, cpu::Cpu},

@@ -2,6 +2,8 @@
 //!
 //! After each operation its operands are compared bit for bit with what they were: nothing changes memory that is shared.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
+
 use cipherformer::{
     arith::Complex,
     backend::{Backend, Entries, Matrix, cpu::Cpu},
