@@ -353,10 +353,7 @@ fn shapes() {
         ev.add_plain(&a, &three),
         "add_plain: items differ: 2 and 3; pass one plaintext, or one for each ciphertext",
     );
-    let four = set
-        .ckks
-        .encode(&vec![Complex::default(); 4], 1, TOP, scale)
-        .unwrap();
+    let four = set.ckks.encode(&[Complex::default(); 4], 1, TOP, scale).unwrap();
     says(
         ev.mul_plain(&a, &four),
         "mul_plain: slot counts differ: 32 and 4; encode both operands with as many slots",
@@ -700,7 +697,7 @@ fn foreign_ciphertexts_and_keys() {
             .unwrap(),
     );
     refused("decrypt", set.ckks.decrypt(&set.sk, &a).err().unwrap());
-    refused("concat", ev.concat(&[a.clone()]).err().unwrap());
+    refused("concat", ev.concat(std::slice::from_ref(&a)).err().unwrap());
     let values = [Complex::default(); HALF];
     let public = other.sk.public_key().unwrap();
     refused(

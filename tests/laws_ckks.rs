@@ -168,6 +168,7 @@ fn laws(set: &Set, slots: usize, items: usize, seed: u64, real: bool) {
     level_laws(set, &a, &x, &check);
 }
 
+type Unary<'a> = dyn Fn(&Ciphertext<Cpu>) -> Ciphertext<Cpu> + 'a;
 type Check<'a> = dyn Fn(&str, &Ciphertext<Cpu>, &[Complex], f64) + 'a;
 
 fn linear_laws(
@@ -512,7 +513,7 @@ fn level_laws(set: &Set, a: &Ciphertext<Cpu>, x: &[Complex], check: &Check) {
     // Views compute as copies do, bit for bit.
     for view in [odd, same, a.slice(items - 1, 1).unwrap()] {
         let copy = concat(std::slice::from_ref(&view));
-        let operations: [&dyn Fn(&Ciphertext<Cpu>) -> Ciphertext<Cpu>; 8] = [
+        let operations: [&Unary; 8] = [
             &|c| ev.neg(c).unwrap(),
             &|c| ev.mul_i(c).unwrap(),
             &|c| ev.mul_integer(c, 5).unwrap(),
