@@ -94,6 +94,7 @@ impl<B: Backend> SecretKey<B> {
     /// `message` (C) has the rows of `level`.
     pub fn encrypt(&self, message: &Poly<B, Coeff>, level: Level) -> Result<SeededCiphertext<B>> {
         let rows = &self.ctx.level("encrypt", level)?.rows;
+        message.check_rows("encrypt", level, rows)?;
         let (backend, tables, items) = (self.ctx.backend(), self.ctx.tables(), message.items);
         let mut first = self.error(items, rows)?;
         backend.add(tables, first.view_mut(), message.view())?;
@@ -107,11 +108,18 @@ impl<B: Backend> SecretKey<B> {
         let own = self.own_rows(rows);
         backend.mul(tables, product.view_mut(), mask.view(), self.secret(&own, items))?;
         backend.sub(tables, first.view_mut(), product.view())?;
-        Ok(SeededCiphertext { first, seeds, level })
+        backend.zero(product.view_mut())?;
+        Ok(SeededCiphertext {
+            first,
+            seeds,
+            level,
+            params: self.ctx.params().clone(),
+        })
     }
 
     /// The phase c_0 + c_1 s + c_2 s^2 of every item (C): the message and its noise.
     pub fn phase(&self, ct: &Ciphertext<B>) -> Result<Poly<B, Coeff>> {
+        ct.check_context("decrypt", &self.ctx)?;
         let rows = &self.ctx.level("decrypt", ct.level())?.rows;
         let (backend, tables, items) = (self.ctx.backend(), self.ctx.tables(), ct.items());
         let own = self.own_rows(rows);
@@ -133,7 +141,11 @@ impl<B: Backend> SecretKey<B> {
         let rows = compact(&self.ctx.params().primes_up_to(self.ctx.params().top()));
         let seed = PublicSeed::from_os()?;
         let first = self.masked_error(&rows, 1, &seed, &self.rows)?;
-        Ok(PublicKey { first, seed })
+        Ok(PublicKey {
+            params: self.ctx.params().clone(),
+            first,
+            seed,
+        })
     }
 
     /// e_j - a_j s' for j < `count` (E); a_j from stream j of the seed.
@@ -158,6 +170,7 @@ impl<B: Backend> SecretKey<B> {
         let mut product: Poly<B, Eval> = Poly::alloc(&self.ctx, count, rows)?;
         backend.mul(tables, product.view_mut(), mask.view(), under)?;
         backend.sub(tables, first.view_mut(), product.view())?;
+        backend.zero(product.view_mut())?;
         Ok(first)
     }
 
@@ -195,6 +208,7 @@ impl<B: Backend> SecretKey<B> {
                 .mul_const_add(self.ctx.tables(), dst, src, &product)?;
         }
         Ok(SeededSwitchKey {
+            params: params.clone(),
             purpose,
             level,
             first,
