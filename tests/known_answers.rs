@@ -1,5 +1,7 @@
 //! The numerical contract against answers from unbounded integers (`tests/vectors/generate.py`), for every backend here.
 
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
 use cipherformer::{
     arith::{Complex, Double, Embedding, Modulus, smallest_root},
     backend::{Backend, BasisStep, Mut, Ref, Span, compact, cpu::Cpu, oracle::Oracle},

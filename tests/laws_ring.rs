@@ -1,5 +1,7 @@
 //! Laws of rings, transforms, automorphisms, conversions and steps, for random operands on the CPU backend.
 
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
 use cipherformer::{
     arith::{Modulus, multiply_by_schoolbook, ntt_primes},
     backend::{Backend, BasisStep, Mut, Ref, Result, Row, Span, compact, cpu::Cpu},

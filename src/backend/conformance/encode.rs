@@ -33,7 +33,7 @@ fn lift<B: Backend>(runner: &mut Runner<B>, dst: &Operand, count: usize) {
     let mut wide: Vec<i128> = vec![i128::MIN, i128::MAX, 0, -1, 1];
     while wide.len() < count {
         let random = &mut runner.random;
-        let value = (u128::from(random.next()) << 64 | u128::from(random.next())) as i128;
+        let value = ((u128::from(random.next()) << 64) | u128::from(random.next())) as i128;
         wide.push(value >> random.below(128));
     }
     wide.truncate(count);

@@ -56,7 +56,7 @@ fn gemm<B: Backend>(runner: &mut Runner<B>, outputs: usize, inputs: usize) {
         .collect();
     let mut words: Vec<i16> = bytes
         .iter()
-        .map(|b| i16::from(*b) << 8 | runner.random.next() as i16 & 0xff)
+        .map(|b| (i16::from(*b) << 8) | (runner.random.next() as i16 & 0xff))
         .collect();
     (bytes[0], words[0]) = (i8::MIN, i16::MIN);
     let least = (vec![i8::MIN; bytes.len()], vec![i16::MIN; bytes.len()]);

@@ -102,7 +102,7 @@ impl<'r, B: Backend> Runner<'r, B> {
         Ok(Self {
             tables: backend.tables(&basis).map_err(|e| e.to_string())?,
             oracle: Oracle.tables(&basis).map_err(|e| e.to_string())?,
-            random: Random(u64::from(log_n) << 32 | items as u64),
+            random: Random((u64::from(log_n) << 32) | items as u64),
             backend,
             report,
             basis,

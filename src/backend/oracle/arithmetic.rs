@@ -94,7 +94,7 @@ pub(super) fn chacha_lane(key: &[u8; 32], stream: u64, counter: u64, lane: u64) 
         }
     }
     let word = |i: usize| u128::from(x[i].wrapping_add(input[i]));
-    (0..4).fold(0, |sum, i| sum | word(4 * lane as usize + i) << (32 * i))
+    (0..4).fold(0, |sum, i| sum | (word(4 * lane as usize + i) << (32 * i)))
 }
 
 #[cfg(test)]

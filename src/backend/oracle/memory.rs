@@ -74,6 +74,21 @@ impl Rows {
     }
 }
 
+/// The constant for a row: all items share `c`, or each has its own.
+pub(super) fn constant(c: &[u32], rows: usize, items: usize, at: At) -> i128 {
+    assert!(
+        c.len() == rows || c.len() == rows * items,
+        "one constant a row, or one a row and item"
+    );
+    let i = if c.len() == rows {
+        at.row
+    } else {
+        at.item * rows + at.row
+    };
+    assert!(i128::from(c[i]) < at.p, "constants are canonical");
+    i128::from(c[i])
+}
+
 /// Demands equal items, polynomials and primes.
 pub(super) fn alike(a: &Span, b: &Span) {
     assert_eq!((a.items, a.polys), (b.items, b.polys), "items and polynomials");
@@ -168,5 +183,76 @@ pub(super) fn scatter_any(dst: Mut<Oracle>, f: impl Fn(At) -> Vec<u32>) {
         let row = f(at);
         assert!(row.iter().all(|w| *w < LIMIT), "rows are canonical at exit");
         dst.buffer.words[span.position(at.item, at.poly, at.row) * n..][..n].copy_from_slice(&row);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        arith::ntt_primes,
+        backend::{Backend, Row, compact},
+        ring::Basis,
+    };
+
+    /// Two buffers of two rows; the words of the first are given, the second was never written.
+    fn run(words: &[u32], f: impl FnOnce(&Tables, Buffer, Buffer)) {
+        let primes: Vec<u32> = ntt_primes(1, 2, 100).take(2).collect();
+        let t = Oracle.tables(&Basis::new(1, &primes).unwrap()).unwrap();
+        let mut first = Oracle.alloc(1, 2).unwrap();
+        let rows = compact(&[0, 1]);
+        Oracle
+            .upload(Mut::new(&mut first, Span::dense(1, 1, &rows)), words)
+            .unwrap();
+        f(&t, first, Oracle.alloc(1, 2).unwrap());
+    }
+
+    #[test]
+    #[should_panic(expected = "written before they are read")]
+    fn refuses_rows_that_were_never_written() {
+        run(&[1, 2, 3, 4], |t, first, mut second| {
+            let rows = compact(&[0, 1]);
+            let span = Span::dense(1, 1, &rows);
+            let _ = Oracle.add(t, Mut::new(&mut second, span), Ref::new(&first, span));
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "canonical at entry")]
+    fn refuses_residues_that_are_not_canonical() {
+        run(&[1, 2, 100, 4], |t, first, mut second| {
+            let rows = compact(&[0, 1]);
+            let (span, c) = (Span::dense(1, 1, &rows), [1, 1]);
+            let _ = Oracle.mul_const(t, Mut::new(&mut second, span), Ref::new(&first, span), &c);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "the same primes in the same order")]
+    fn refuses_operands_of_other_primes() {
+        run(&[1, 2, 3, 4], |_, first, mut second| {
+            let (rows, turned) = (compact(&[0, 1]), compact(&[1, 0]));
+            let (dst, src) = (Span::dense(1, 1, &rows), Span::dense(1, 1, &turned));
+            let _ = Oracle.copy(Mut::new(&mut second, dst), Ref::new(&first, src));
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "rows to write are apart")]
+    fn refuses_destinations_that_coincide() {
+        run(&[1, 2, 3, 4], |_, _, mut second| {
+            let rows = [Row { at: 0, prime: 0 }; 2];
+            let _ = Oracle.zero(Mut::new(&mut second, Span::dense(1, 1, &rows)));
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "lie within the buffer")]
+    fn refuses_rows_beyond_the_buffer() {
+        run(&[1, 2, 3, 4], |_, first, mut second| {
+            let rows = [Row { at: 2, prime: 0 }];
+            let span = Span::dense(1, 1, &rows);
+            let _ = Oracle.copy(Mut::new(&mut second, span), Ref::new(&first, span));
+        });
     }
 }

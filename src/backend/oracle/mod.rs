@@ -5,12 +5,13 @@
 //! that was never written. Running a computation on it is therefore a check of every layer above.
 
 mod arithmetic;
+mod conversion;
 mod memory;
 
+pub use conversion::Prepared;
 pub use memory::{Buffer, Tables};
 
-use memory::{At, Rows, alike, gather, gather_any, scatter, scatter_any};
-use num_bigint::{BigInt, BigUint};
+use memory::{Rows, alike, constant, gather, gather_any, scatter, scatter_any};
 
 use super::{Backend, BackendError, Capabilities, Integers, Matrix, Mut, Ref, Result};
 use crate::{
@@ -28,102 +29,6 @@ pub struct Key {
     rows: Rows,
     digits: usize,
     primes: Vec<u32>,
-}
-
-/// A conversion, its constants checked against one another.
-pub struct Prepared {
-    constants: Conversion,
-    sources: Vec<u64>,
-    targets: Vec<u64>,
-    product: BigInt,
-    /// Q / q_i.
-    terms: Vec<BigInt>,
-    /// b modulo each target, found from the weights.
-    after: Vec<u64>,
-}
-
-impl Prepared {
-    /// Checks fraction = floor(2^64 / q), and weight q_i = -overflow (both are b Q) modulo every target.
-    fn new(t: &Tables, c: &Conversion) -> Self {
-        let values = |indices: &[u32]| indices.iter().map(|i| t.primes[*i as usize]).collect::<Vec<_>>();
-        let (sources, targets) = (values(&c.sources), values(&c.targets));
-        let count = sources.len();
-        assert!(c.source_factor.len() == count && c.fraction.len() == count);
-        assert!(c.weights.len() == count * targets.len() && c.overflow.len() == targets.len());
-        let product: BigUint = sources.iter().product();
-        for (i, q) in sources.iter().enumerate() {
-            assert!(u64::from(c.source_factor[i]) < *q, "source factor is canonical");
-            assert_eq!(
-                u128::from(c.fraction[i]),
-                (1u128 << 64) / u128::from(*q),
-                "fraction of a source"
-            );
-        }
-        let mut after = Vec::new();
-        for (j, r) in targets.iter().enumerate() {
-            assert!(u64::from(c.overflow[j]) < *r, "overflow is canonical");
-            for (i, q) in sources.iter().enumerate() {
-                let weight = u64::from(c.weights[j * count + i]);
-                assert!(weight < *r, "weight is canonical");
-                assert_eq!(
-                    (weight * (q % r) + u64::from(c.overflow[j])) % r,
-                    0,
-                    "weight and overflow"
-                );
-            }
-            let term = sources.iter().skip(1).fold(1, |product, q| product * (q % r) % r);
-            let b = c
-                .weights
-                .get(j * count)
-                .map(|w| u64::from(*w) * arithmetic::inverse(*r, term) % r);
-            after.push(b.unwrap_or(0));
-        }
-        let terms = sources.iter().map(|q| BigInt::from(&product / q));
-        Self {
-            terms: terms.collect(),
-            product: BigInt::from(product),
-            constants: c.clone(),
-            sources,
-            targets,
-            after,
-        }
-    }
-
-    /// sum y_i (Q/q_i) - v Q for the residues of one coefficient.
-    fn lift(&self, x: &[u32]) -> BigInt {
-        let factors = self.constants.source_factor.iter();
-        let y = x.iter().zip(factors).zip(&self.sources);
-        let y: Vec<u64> = y.map(|((x, f), q)| u64::from(*x) * u64::from(*f) % q).collect();
-        let fractions = y
-            .iter()
-            .zip(&self.constants.fraction)
-            .map(|(y, f)| BigUint::from(*y) * f);
-        let v = (fractions.sum::<BigUint>() + (1u64 << 63)) >> 64u32;
-        let sum: BigInt = y.iter().zip(&self.terms).map(|(y, term)| term * *y).sum();
-        let lift = sum - BigInt::from(v) * &self.product;
-        // |lift| <= Q (1/2 + 2^-28), for up to 64 sources.
-        let bound = &self.product * ((1u64 << 27) + 1);
-        assert!(
-            self.sources.len() > 64 || BigInt::from(lift.magnitude() << 28u32) <= bound,
-            "the lift is centred"
-        );
-        lift
-    }
-}
-
-/// The constant for a row: all items share `c`, or each has its own.
-fn constant(c: &[u32], rows: usize, items: usize, at: At) -> i128 {
-    assert!(
-        c.len() == rows || c.len() == rows * items,
-        "one constant a row, or one a row and item"
-    );
-    let i = if c.len() == rows {
-        at.row
-    } else {
-        at.item * rows + at.row
-    };
-    assert!(i128::from(c[i]) < at.p, "constants are canonical");
-    i128::from(c[i])
 }
 
 fn wide(row: &[u32]) -> impl Iterator<Item = i128> {
@@ -407,7 +312,7 @@ impl Backend for Oracle {
         scatter(t, dst, |at| {
             let (stream, prime) = (label + at.poly as u64, u64::from(span.rows[at.row].prime));
             let lane =
-                |k: u64| arithmetic::chacha_lane(&seeds[at.item].0, stream, prime << 32 | k / 4, k % 4);
+                |k: u64| arithmetic::chacha_lane(&seeds[at.item].0, stream, (prime << 32) | (k / 4), k % 4);
             (0..1u64 << t.log_n)
                 .map(|k| (lane(k) % at.p as u128) as i128)
                 .collect()
