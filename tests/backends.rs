@@ -1,5 +1,6 @@
 //! One computation on several backends: the same bits; and what it costs, on the one that counts.
 
+#![cfg(feature = "fallback")]
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 use cipherformer::{

@@ -1,5 +1,7 @@
 //! Every backend of this build against the oracle, and the suite against backends that are wrong.
 
+#![cfg(feature = "fallback")]
+
 use cipherformer::backend::{
     conformance::{Opaque, Report, Scope, run},
     cpu::Cpu,

@@ -1,5 +1,6 @@
 //! Laws of rings, transforms, automorphisms, conversions and steps, for random operands on the CPU backend.
 
+#![cfg(feature = "fallback")]
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 use cipherformer::{
