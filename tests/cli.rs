@@ -1,6 +1,7 @@
 //! The command line program, as a user meets it: good input, bad input, never a panic.
 
 #![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 use std::{
     path::PathBuf,
