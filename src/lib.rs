@@ -3,8 +3,13 @@
 pub mod arith;
 pub mod backend;
 pub mod ckks;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "fallback")]
+pub mod engine;
 pub mod matmul;
 pub mod model;
+pub mod report;
 pub mod ring;
 pub mod rlwe;
 pub mod sample;

@@ -1,3 +1,5 @@
 //! The `cipherformer` command line program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cipherformer::cli::run()
+}

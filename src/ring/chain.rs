@@ -356,8 +356,9 @@ impl ChainTable {
         let scales = self.exact_scales()?;
         for (level, (table, scale)) in self.levels.iter().zip(&scales).enumerate() {
             let (exact, nominal, log2_q) = (scale.log2(), table.nominal_bits, self.log2_q(level));
-            // Written so that a nominal value that is not a number is refused.
-            if !((exact - nominal).abs() <= self.kind.tolerance_bits()) {
+            // False for a nominal value that is not a number.
+            let near = (exact - nominal).abs() <= self.kind.tolerance_bits();
+            if !near {
                 let kind = self.kind;
                 return Err(ChainError::Deviation {
                     level,

@@ -10,8 +10,8 @@ pub(super) const FRACTION_BITS: u32 = 112;
 /// Smaller rings take the primes of this one, which are dense enough and few enough to list.
 const SMALLEST_LOG_N: u32 = 12;
 
-/// First primes of a pair that are tried.
-const FIRSTS: usize = 64;
+/// First primes of a pair that are tried, unless one meets a sixteenth of the tolerance before.
+const FIRSTS: usize = 256;
 
 /// Smallest prime used, in bits.
 pub(super) const LEAST_BITS: f64 = 18.0;
@@ -133,6 +133,9 @@ impl PrimeList {
                 let off = (self.log(first) + self.log(second) - rest).abs();
                 if off <= tolerance && best.is_none_or(|(least, _)| off < least) {
                     best = Some((off, [first, second]));
+                }
+                if off <= tolerance / 16.0 {
+                    break;
                 }
             }
         }

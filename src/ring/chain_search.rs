@@ -28,6 +28,8 @@ const SPARE_ROWS: usize = 2;
 /// Costs of a wasted bit of U, in rows, tried first, and when nothing fitted.
 const QUICK_WASTE_COSTS: [f64; 2] = [0.01, 0.5];
 const THRIFTY_WASTE_COSTS: [f64; 2] = [5.0, 50.0];
+/// Most levels of a chain that gets the second round: it is slow.
+const FALLBACK_LEVELS: usize = 8;
 /// Cost of adding a prime in a step, in rows.
 const ADDITION_COST: f64 = 0.2;
 /// Costs of a prime whose value is fixed, in rows, tried in turn.
@@ -206,12 +208,11 @@ impl Search<'_> {
             }];
         }
         let mut all = Vec::new();
-        // The second round is wide only for chains short enough to take about as long as the first.
-        let wide = if top <= 10 { 3 * WIDTH } else { WIDTH };
-        for (waste_costs, spare_rows, width, fallback) in [
-            (QUICK_WASTE_COSTS, SPARE_ROWS, WIDTH, false),
-            (THRIFTY_WASTE_COSTS, SPARE_ROWS + 1, wide, true),
-        ] {
+        let mut rounds = vec![(QUICK_WASTE_COSTS, SPARE_ROWS, WIDTH, false)];
+        if top <= FALLBACK_LEVELS {
+            rounds.push((THRIFTY_WASTE_COSTS, SPARE_ROWS + 1, 3 * WIDTH, true));
+        }
+        for (waste_costs, spare_rows, width, fallback) in rounds {
             for waste_cost in waste_costs {
                 for chosen_cost in CHOSEN_COSTS {
                     let least = self.least_rows(top);

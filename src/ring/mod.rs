@@ -12,6 +12,9 @@ mod crt;
 mod galois;
 mod scale;
 pub mod security;
+pub mod shipped;
+#[rustfmt::skip]
+mod tables;
 
 pub use basis::{Basis, Conversion, Step};
 pub use chain::{ChainError, ChainKind, ChainSpec, ChainTable, LevelTable, build};
@@ -19,3 +22,4 @@ pub use chain_report::{ChainReport, LevelReport};
 pub use crt::{Crt, CrtError, log2_product};
 pub use galois::Galois;
 pub use scale::{Scale, ScaleError};
+pub use shipped::{chain, chains, insecure_chain, insecure_chains};

@@ -82,6 +82,22 @@ impl<B: Backend> Ciphertext<B> {
         self.items * self.components * self.rows.len() * (4 << ctx.log_n())
     }
 
+    /// The first words of the first row, as a server sees them.
+    pub fn first_words(&self, ctx: &Context<B>, words: usize) -> Result<Vec<u32>> {
+        let mut row = vec![0; 1 << ctx.log_n()];
+        let span = self.view().span;
+        let first = Span {
+            items: 1,
+            polys: 1,
+            rows: &span.rows[..1],
+            ..span
+        };
+        ctx.backend()
+            .download(Ref::new(self.buffer.as_ref(), first), &mut row)?;
+        row.truncate(words);
+        Ok(row)
+    }
+
     /// The rows, to read.
     pub fn view(&self) -> Ref<'_, B> {
         let span = Span {

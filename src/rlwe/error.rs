@@ -45,6 +45,14 @@ pub enum RlweError {
     /// No randomness from the operating system.
     #[error(transparent)]
     Sample(#[from] SampleError),
+    /// No chain of that name is shipped.
+    #[error("no chain is called {name:?}; there are {known}, and `ring::build` makes others")]
+    UnknownChain {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
     /// A key was not generated or not loaded.
     #[error(
         "{operation} needs {key}, which this key set lacks{held}; name it in `KeyNeeds` when the client generates keys"

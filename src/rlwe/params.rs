@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Result, RlweError};
-use crate::ring::{Basis, ChainReport, ChainTable, Scale, security};
+use crate::ring::{Basis, ChainReport, ChainTable, Scale, chain, chains, security};
 
 /// A level of a modulus chain. Ciphertexts start high; every rescale goes one down; level 0 is the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,6 +64,17 @@ struct Inner {
 }
 
 impl Params {
+    /// A chain that comes with the crate, by name; the error lists the names.
+    pub fn shipped(name: &str) -> Result<Self> {
+        let unknown = || RlweError::UnknownChain {
+            name: name.to_owned(),
+            known: chains().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
+        };
+        Self::new(Spec {
+            chain: chain(name).ok_or_else(unknown)?,
+        })
+    }
+
     /// Checks the chain, and that the product of all primes keeps 128 bits of security by the 2024 table.
     pub fn new(spec: Spec) -> Result<Self> {
         spec.chain.check()?;

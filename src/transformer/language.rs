@@ -9,7 +9,7 @@ use crate::{
         CLASSES, HEADS, Integers, LanguageModel, ModelError, Quantised, WEIGHT_BITS, WIDTH, WINDOW, Window,
     },
     rlwe::{KeyNeeds, Params},
-    transformer::{Block, Head, Progress, Stage},
+    transformer::{Attention, Block, Head, Progress, Stage},
 };
 
 /// The server's side of the classifier: weights in column packing.
@@ -35,13 +35,16 @@ impl LanguageClassifier {
             shift: model.shift[h],
             offset: model.offset[h],
         });
-        let block = Block {
+        let attention = Attention {
             columns: Columns::new(WINDOW, batch)?,
             heads: heads.collect(),
             query: column(&model.query),
             key: column(&model.key),
             value: column(&model.value),
             output: column(&model.output),
+        };
+        let block = Block {
+            attention,
             up: column(&model.up),
             down: column(&model.down),
         };
@@ -53,12 +56,21 @@ impl LanguageClassifier {
 
     /// The packing of texts.
     pub fn columns(&self) -> Columns {
-        self.block.columns
+        self.block.attention.columns
     }
 
     /// The keys that the server needs.
     pub fn keys(&self, params: &Params) -> KeyNeeds {
-        self.block.columns.sum_keys(self.block.keys(params))
+        self.columns().sum_keys(self.block.attention.keys(params))
+    }
+
+    /// Key switches of `infer`: (rotations, relinearisations).
+    pub fn key_switches(&self) -> (usize, usize) {
+        let (rotations, relinearisations) = self.block.key_switches();
+        (
+            rotations + CLASSES * self.columns().tokens().trailing_zeros() as usize,
+            relinearisations,
+        )
     }
 
     /// Logits of every window, one ciphertext a class; every token of a window carries them.
@@ -71,7 +83,7 @@ impl LanguageClassifier {
         progress.expect(1);
         let z = self.block.forward(ev, x, progress)?;
         progress.time(Stage::Head, || {
-            let columns = self.block.columns;
+            let columns = self.columns();
             let sum = columns.sum_tokens(ev, &self.head.apply_linear(ev, &z)?)?;
             let mean = sum.divided_by_pow2(columns.tokens().trailing_zeros())?;
             ev.add_const_each(&mean, &self.head.bias)

@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo xtask <verb>`.
 
+mod chains;
 mod layers;
 
 use std::process::ExitCode;
@@ -7,11 +8,18 @@ use std::process::ExitCode;
 /// One chore: its name, what it does, and the function that does it with the remaining arguments.
 type Chore = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
-const CHORES: &[Chore] = &[(
-    "layers",
-    "fail on a `use crate::` that points up the layers",
-    layers::run,
-)];
+const CHORES: &[Chore] = &[
+    (
+        "chains",
+        "build the shipped chains and write their tables (--check: compare only; --print: show all)",
+        chains::run,
+    ),
+    (
+        "layers",
+        "fail on a `use crate::` that points up the layers",
+        layers::run,
+    ),
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

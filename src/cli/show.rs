@@ -1,0 +1,66 @@
+//! Progress bars and colours.
+
+use std::{io::IsTerminal, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::transformer::Stage;
+
+/// What a stage does, in words.
+pub(super) fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Projections => "projections and residual sums",
+        Stage::Qk => "scores Q K^T, ciphertext by ciphertext",
+        Stage::Sigma => "sigma of the scores",
+        Stage::Pv => "scores times values",
+        Stage::FeedForward => "feed-forward square",
+        Stage::Head => "pooling and classifier head",
+    }
+}
+
+/// The JSON name of a stage.
+pub(super) fn key(stage: Stage) -> String {
+    let name = match stage {
+        Stage::Projections => "projections",
+        Stage::Qk => "qk",
+        Stage::Sigma => "sigma",
+        Stage::Pv => "pv",
+        Stage::FeedForward => "feed_forward",
+        Stage::Head => "head",
+    };
+    name.to_owned()
+}
+
+/// A bar on standard error, when that is a terminal.
+pub(super) fn progress(label: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    if let Ok(style) =
+        ProgressStyle::with_template("  {prefix:<9}{bar:32.cyan} {pos:>3}/{len} {elapsed:>4}  {msg}")
+    {
+        bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+    }
+    bar.set_prefix(label.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// Bold on a terminal that wants colours.
+pub(super) fn bold(text: &str) -> String {
+    styled(text, "1")
+}
+
+/// Dim on a terminal that wants colours.
+pub(super) fn dim(text: &str) -> String {
+    styled(text, "2")
+}
+
+fn styled(text: &str, code: &str) -> String {
+    if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}

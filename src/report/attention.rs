@@ -1,0 +1,56 @@
+//! The result of the attention benchmark.
+
+use serde::Serialize;
+
+/// One run of encrypted attention on random weights and inputs.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttentionReport {
+    /// Tokens of a request.
+    pub tokens: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Features of the model.
+    pub dim: usize,
+    /// Requests computed together.
+    pub batch: usize,
+    /// The packing.
+    pub packing: &'static str,
+    /// The device.
+    pub backend: &'static str,
+    /// Threads of the CPU backend.
+    pub threads: usize,
+    /// Classical security in bits by the 2024 guideline table.
+    pub security_bits: u32,
+    /// log2 of the ring degree.
+    pub log_n: u32,
+    /// log2 of the product of all primes.
+    pub log_qp: f64,
+    /// Seconds of Q K^T.
+    pub qk_seconds: f64,
+    /// Seconds of the polynomial of the scores.
+    pub sigma_seconds: f64,
+    /// Seconds of scores times values.
+    pub pv_seconds: f64,
+    /// Seconds of the projections Q, K, V, O.
+    pub projections_seconds: f64,
+    /// Seconds of all of it.
+    pub total_seconds: f64,
+    /// Seconds for one request of the batch.
+    pub seconds_per_request: f64,
+    /// Rotations.
+    pub rotations: usize,
+    /// Relinearisations.
+    pub relinearisations: usize,
+    /// Rotations and relinearisations.
+    pub key_switches: usize,
+    /// Levels used.
+    pub levels: u32,
+    /// Bytes of the ciphertexts sent.
+    pub ciphertext_bytes: usize,
+    /// Bytes of the evaluation keys sent.
+    pub key_bytes: usize,
+    /// Largest difference from the plain computation, all outputs.
+    pub max_abs_error: f64,
+    /// Largest output of the plain computation.
+    pub max_abs_output: f64,
+}

@@ -1,0 +1,9 @@
+//! What runs report, as data (JSON) and as text.
+
+mod attention;
+mod classification;
+mod text;
+
+pub use attention::AttentionReport;
+pub use classification::{Bytes, HeldOut, Seconds, Summary, TextReport};
+pub use text::{bar, bytes, seconds};

@@ -1,0 +1,158 @@
+//! The chains that come with the crate: their specifications, and the committed tables made from them.
+//!
+//! Names: `n{log2 N}_{kind}{scale bits}_l{levels}_d{digits}`; chains for tests on small rings, without any security, start
+//! with `insecure_`. The tables are written by `cargo xtask chains`; `cargo xtask chains --check` and the tests build
+//! them again and compare.
+
+use super::{
+    chain::{ChainKind, ChainSpec, ChainTable, LevelTable},
+    tables,
+};
+
+/// A table as it is committed.
+pub(super) struct Stored {
+    pub(super) name: &'static str,
+    pub(super) log_n: u32,
+    pub(super) kind: ChainKind,
+    pub(super) primes: &'static [u32],
+    pub(super) special: &'static [u32],
+    pub(super) digit_of: &'static [u8],
+    /// S_l, nominal bits, absorbed bits.
+    pub(super) levels: &'static [(&'static [u16], f64, u32)],
+}
+
+impl Stored {
+    fn table(&self) -> ChainTable {
+        ChainTable {
+            log_n: self.log_n,
+            kind: self.kind,
+            primes: self.primes.to_vec(),
+            special: self.special.to_vec(),
+            digit_of: self.digit_of.to_vec(),
+            levels: (self.levels.iter())
+                .map(|(primes, nominal_bits, absorbed_bits)| LevelTable {
+                    primes: primes.to_vec(),
+                    nominal_bits: *nominal_bits,
+                    absorbed_bits: *absorbed_bits,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The chain of this name, at least 128 bits secure; `None` for an unknown name. [`chains`] lists them.
+pub fn chain(name: &str) -> Option<ChainTable> {
+    tables::CHAINS.iter().find(|c| c.name == name).map(Stored::table)
+}
+
+/// All shipped chains of at least 128 bits, with their names.
+pub fn chains() -> impl Iterator<Item = (&'static str, ChainTable)> {
+    tables::CHAINS.iter().map(|c| (c.name, c.table()))
+}
+
+/// The chain for tests of this name (`insecure_...`), on a ring too small for any security; `None` for an unknown name.
+pub fn insecure_chain(name: &str) -> Option<ChainTable> {
+    tables::INSECURE
+        .iter()
+        .find(|c| c.name == name)
+        .map(Stored::table)
+}
+
+/// All chains for tests, with their names. [`ChainTable::check`] refuses every one of them; `check_insecure` passes.
+pub fn insecure_chains() -> impl Iterator<Item = (&'static str, ChainTable)> {
+    tables::INSECURE.iter().map(|c| (c.name, c.table()))
+}
+
+/// The same scale at every level.
+fn uniform(
+    log_n: u32,
+    kind: ChainKind,
+    scale: u32,
+    levels: usize,
+    digits: usize,
+    base_bits: f64,
+) -> ChainSpec {
+    ChainSpec {
+        log_n,
+        kind,
+        scale_bits: vec![f64::from(scale); levels + 1],
+        absorbed_bits: vec![0; levels],
+        base_bits,
+        digits,
+        special_margin_bits: 2.0,
+        max_log2_qp: None,
+    }
+}
+
+fn name(spec: &ChainSpec) -> String {
+    let (log_n, kind, digits) = (spec.log_n, spec.kind, spec.digits);
+    let levels = spec.scale_bits.len().saturating_sub(1);
+    format!("n{log_n}_{kind}{}_l{levels}_d{digits}", spec.scale(levels))
+}
+
+/// The specifications of [`chains`], in the order of the tables.
+pub fn specs() -> Vec<(String, ChainSpec)> {
+    use ChainKind::{Pair, Rational, Single};
+    let mut all: Vec<(String, ChainSpec)> = [
+        (12, Single, 28, 1, 3, 40.0),
+        (13, Single, 28, 4, 3, 40.0),
+        (13, Rational, 40, 2, 3, 50.0),
+        (14, Rational, 35, 6, 3, 55.0),
+        (14, Rational, 40, 5, 3, 60.0),
+        (14, Rational, 45, 5, 3, 65.0),
+        (15, Rational, 40, 13, 3, 60.0),
+        (16, Rational, 40, 28, 3, 60.0),
+        (14, Pair, 55, 4, 2, 60.0),
+        (15, Pair, 55, 10, 3, 60.0),
+        (16, Pair, 55, 22, 3, 60.0),
+    ]
+    .map(|(log_n, kind, scale, levels, digits, base)| uniform(log_n, kind, scale, levels, digits, base))
+    .map(|spec| (name(&spec), spec))
+    .into();
+    all.push(("langid".to_owned(), langid()));
+    all
+}
+
+/// The chain of the language identifier: 8-bit weights; the steps of its layers absorb 16, 0, 8 and 32 bits of weight
+/// scale from the top, and level 0 keeps 16 bits of them and 10 bits of message above its scale. A scale of 37 bits at level
+/// 2 saves a row there.
+fn langid() -> ChainSpec {
+    ChainSpec {
+        scale_bits: vec![38.0, 38.0, 37.0, 38.0, 38.0],
+        absorbed_bits: vec![32, 8, 0, 16],
+        ..uniform(14, ChainKind::Rational, 38, 4, 3, 38.0 + 16.0 + 10.0)
+    }
+}
+
+/// The specifications of [`insecure_chains`], in the order of the tables.
+pub fn insecure_specs() -> Vec<(String, ChainSpec)> {
+    use ChainKind::{Pair, Rational, Single};
+    let mut all: Vec<ChainSpec> = [
+        (4, Single, 28, 3, 1, 40.0),
+        (4, Rational, 40, 3, 2, 60.0),
+        (4, Pair, 55, 3, 9, 60.0),
+        (5, Rational, 40, 4, 3, 60.0),
+        (6, Single, 25, 4, 6, 40.0),
+        (6, Pair, 55, 3, 2, 60.0),
+        (8, Single, 28, 3, 4, 40.0),
+        (8, Rational, 45, 3, 1, 60.0),
+        (9, Pair, 50, 3, 3, 60.0),
+        (10, Single, 28, 3, 2, 40.0),
+        (10, Rational, 35, 4, 4, 55.0),
+        (10, Pair, 55, 3, 1, 60.0),
+        (12, Single, 28, 4, 3, 40.0),
+        (12, Rational, 40, 4, 2, 60.0),
+        (12, Pair, 55, 3, 3, 60.0),
+    ]
+    .map(|(log_n, kind, scale, levels, digits, base)| uniform(log_n, kind, scale, levels, digits, base))
+    .into();
+    // The shape of `langid`, small.
+    all.push(ChainSpec { log_n: 7, ..langid() });
+    all.into_iter()
+        .map(|spec| ChainSpec {
+            max_log2_qp: Some(1000.0),
+            ..spec
+        })
+        .map(|spec| (format!("insecure_{}", name(&spec)), spec))
+        .collect()
+}
