@@ -10,9 +10,6 @@ pub(super) const FRACTION_BITS: u32 = 112;
 /// Smaller rings take the primes of this one, which are dense enough and few enough to list.
 const SMALLEST_LOG_N: u32 = 12;
 
-/// First primes of a pair that are tried, unless one meets a sixteenth of the tolerance before.
-const FIRSTS: usize = 256;
-
 /// Smallest prime used, in bits.
 pub(super) const LEAST_BITS: f64 = 18.0;
 
@@ -21,6 +18,8 @@ pub(super) struct PrimeList {
     pub(super) values: Vec<u32>,
     pub(super) logs: Vec<f64>,
     fixed: Vec<i128>,
+    /// First primes of a pair that are tried, unless one meets a sixteenth of the tolerance before.
+    firsts: usize,
 }
 
 /// Indices into a [`PrimeList`] that are taken.
@@ -40,7 +39,7 @@ impl Used {
 }
 
 impl PrimeList {
-    pub(super) fn new(log_n: u32) -> Self {
+    pub(super) fn new(log_n: u32, firsts: usize) -> Self {
         let low = 1 << LEAST_BITS as u32;
         let mut values: Vec<u32> =
             ntt_primes(log_n.max(SMALLEST_LOG_N), low, 1 << MAX_MODULUS_BITS).collect();
@@ -53,6 +52,7 @@ impl PrimeList {
             logs: fixed.iter().map(|l| to_bits(*l)).collect(),
             fixed,
             values,
+            firsts,
         }
     }
 
@@ -117,8 +117,8 @@ impl PrimeList {
         }
         let firsts = match (count, spread) {
             (0 | 1, _) => Vec::new(),
-            (_, true) => self.nearest(f64::from(MAX_MODULUS_BITS), FIRSTS, used, &chosen),
-            (_, false) => self.nearest(rest / 2.0, FIRSTS, used, &chosen),
+            (_, true) => self.nearest(f64::from(MAX_MODULUS_BITS), self.firsts, used, &chosen),
+            (_, false) => self.nearest(rest / 2.0, self.firsts, used, &chosen),
         };
         if firsts.is_empty() {
             let last = self.nearest(rest, 1, used, &chosen).pop()?;

@@ -18,6 +18,9 @@ use crate::arith::MAX_MODULUS_BITS;
 
 /// Partial chains kept per level.
 const WIDTH: usize = 24;
+/// Plans looked at per level, and when nothing fitted.
+const MOST_PLANS: usize = 30_000;
+const FALLBACK_PLANS: usize = 1000;
 /// Partial chains kept that look alike.
 const ALIKE: usize = 2;
 /// The last levels, where few fresh primes are left, keep this many times more.
@@ -118,7 +121,7 @@ struct Attempt {
 /// See [`build`](super::build).
 pub(super) fn search(spec: &ChainSpec) -> Result<ChainTable, ChainError> {
     let limit = super::chain_spec::validate(spec)?;
-    let primes = PrimeList::new(spec.log_n);
+    let primes = PrimeList::new(spec.log_n, if spec.kind == ChainKind::Pair { 256 } else { 128 });
     let mut need = vec![spec.base_bits];
     for level in 1..spec.scale_bits.len() {
         need.push(need.last().copied().unwrap_or(0.0) + spec.step_bits(level));
@@ -270,7 +273,11 @@ impl Search<'_> {
         // The same primes in another order have the same scale.
         let mut scales = BTreeSet::new();
         let mut next = Vec::new();
-        for plan in plans {
+        for plan in plans.into_iter().take(if self.attempt.fallback {
+            FALLBACK_PLANS
+        } else {
+            MOST_PLANS
+        }) {
             let pinned = plan.pinned();
             let mut sizes: Vec<i32> = pinned
                 .iter()
