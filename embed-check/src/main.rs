@@ -5,8 +5,7 @@ use std::{error::Error, process::ExitCode};
 
 use cipherformer::{
     engine::{Client, Engine},
-    ring::shipped,
-    rlwe::{Params, Spec},
+    rlwe::Params,
 };
 
 const SHIFT: usize = 3;
@@ -15,7 +14,9 @@ const TOLERANCE: f64 = 1.0 / (1 << 20) as f64;
 fn main() -> ExitCode {
     match run() {
         Ok(worst) => {
-            println!("embed-check: x y rotated by {SHIFT}, worst error {worst:.1e} of {TOLERANCE:.1e} allowed");
+            println!(
+                "embed-check: x y rotated by {SHIFT}, worst error {worst:.1e} of {TOLERANCE:.1e} allowed"
+            );
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -26,8 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<f64, Box<dyn Error>> {
-    let chain = shipped::chain("n13_rational40_l2_d3").ok_or("the chain n13_rational40_l2_d3 is not shipped")?;
-    let engine = Engine::auto(Params::new(Spec { chain })?)?;
+    let engine = Engine::auto(Params::shipped("n13_rational40_l2_d3")?)?;
     let slots = engine.slots();
     let x: Vec<f64> = (0..slots).map(|i| (i as f64 * 0.37).sin()).collect();
     let y: Vec<f64> = (0..slots).map(|i| (i as f64 * 0.11).cos()).collect();
@@ -42,7 +42,10 @@ fn run() -> Result<f64, Box<dyn Error>> {
     let rotated = keys.rotate(&keys.relinearise_rescale(&product)?, SHIFT as i64)?;
 
     // A key that was never made is an error that names it, not a panic.
-    let refused = keys.rotate(&rotated, 1).err().ok_or("a rotation without its key was not refused")?;
+    let refused = keys
+        .rotate(&rotated, 1)
+        .err()
+        .ok_or("a rotation without its key was not refused")?;
     if !refused.to_string().contains("KeyNeeds") {
         return Err(format!("the message says no remedy: {refused}").into());
     }
