@@ -66,7 +66,7 @@ fn params(log_n: u32) -> Result<Params, Failure> {
 }
 
 fn check(args: &AttentionArgs) -> Result<u32, Failure> {
-    let slots = args.tokens.checked_mul(args.batch).unwrap_or(usize::MAX);
+    let slots = args.tokens.saturating_mul(args.batch);
     if args.tokens < 2 || !args.tokens.is_power_of_two() || !args.batch.is_power_of_two() {
         let (tokens, batch) = (args.tokens, args.batch);
         return Err(
@@ -203,10 +203,10 @@ fn compare(attention: &Attention, x: &[f64], have: &[Complex]) -> (f64, f64) {
             .collect();
         let map = |m: &ColumnWeights| rows.iter().map(|x| apply(m, x)).collect::<Vec<_>>();
         let (q, k, v) = (map(&attention.query), map(&attention.key), map(&attention.value));
-        for t in 0..tokens {
+        for (t, q) in q.iter().enumerate() {
             let mut o = vec![0.0; attention.value.outputs];
             for (h, head) in attention.heads.iter().enumerate() {
-                for u in 0..tokens {
+                for (k, v) in k.iter().zip(&v) {
                     let of = h * width..(h + 1) * width;
                     let s: f64 = q[t][of.clone()]
                         .iter()

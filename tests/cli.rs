@@ -1,0 +1,137 @@
+//! The command line program, as a user meets it: good input, bad input, never a panic.
+
+#![cfg(feature = "cli")]
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+fn cipherformer(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cipherformer"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// Non-zero exit, and a message with all these words; nothing on standard output.
+fn refused(args: &[&str], words: &[&str]) {
+    let output = cipherformer(args);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{args:?} succeeded");
+    assert!(!message.contains("panicked"), "{args:?}: {message}");
+    assert!(output.stdout.is_empty(), "{args:?} printed to standard output");
+    for word in words {
+        assert!(message.contains(word), "{args:?}: no {word:?} in {message:?}");
+    }
+}
+
+fn file(name: &str, content: &[u8]) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("cipherformer-{}-{name}", std::process::id()));
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+#[test]
+fn bad_input_is_refused_with_a_remedy() {
+    refused(&["classify", "--text", ""], &["letter"]);
+    refused(&["classify", "--text", "  1234 !?"], &["letter"]);
+    refused(
+        &["classify", "--text", &"word ".repeat(14_000)],
+        &["70000", "65536"],
+    );
+    refused(
+        &["classify", "--file", "/nonexistent/file.txt"],
+        &["/nonexistent/file.txt", "UTF-8"],
+    );
+    refused(&["classify"], &["--text"]);
+    refused(&["classify", "--nonsense"], &["--nonsense"]);
+    refused(&["nonsense"], &["nonsense"]);
+    refused(
+        &["bench", "attention", "--tokens", "3"],
+        &["3 tokens", "powers of two"],
+    );
+    refused(
+        &["bench", "attention", "--tokens", "32", "--batch", "1"],
+        &["8192", "256"],
+    );
+    refused(&["bench", "attention", "--heads", "5"], &["5 heads"]);
+    refused(&["bench", "attention", "--heads", "0"], &["0 heads"]);
+    let path = file("latin1.txt", b"caf\xe9 au lait\n");
+    refused(
+        &["classify", "--file", path.to_str().unwrap()],
+        &["not UTF-8 at byte 3", "iconv"],
+    );
+    std::fs::remove_file(path).unwrap();
+    let path = file("empty.txt", b"\n\n 12 \n");
+    refused(
+        &["classify", "--file", path.to_str().unwrap()],
+        &["no line holds a text"],
+    );
+    std::fs::remove_file(path).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn text_that_is_not_utf8_is_refused() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cipherformer"));
+    let output = command
+        .args(["classify", "--text"])
+        .arg(OsStr::from_bytes(b"caf\xe9"))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("UTF-8"));
+}
+
+#[test]
+fn a_file_gives_an_object_a_line_and_a_summary() {
+    let text = "The harvest was late this year, and the barns stood empty until October.\n\
+                \n\
+                Il mercato del pesce apre ogni mattina prima dell'alba vicino al porto.\n\
+                4711\n";
+    let path = file("lines.txt", text.as_bytes());
+    let output = cipherformer(&["classify", "--json", "--file", path.to_str().unwrap()]);
+    std::fs::remove_file(path).unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let lines: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!((&lines[0]["line"], &lines[0]["label"]), (&1.into(), &"en".into()));
+    assert_eq!((&lines[1]["line"], &lines[1]["label"]), (&3.into(), &"it".into()));
+    assert_eq!(
+        (&lines[2]["line"], &lines[2]["label"]),
+        (&4.into(), &"unsure".into())
+    );
+    assert!(lines[2]["error"].as_str().unwrap().contains("letter"));
+    for line in &lines[..2] {
+        assert_eq!(line["label"], line["plain_label"]);
+        assert!(line["max_abs_error"].as_f64().unwrap() < 1e-3);
+        let sum: f64 = line["probabilities"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|p| p.as_f64().unwrap())
+            .sum();
+        assert!((sum - 1.0).abs() < 1e-5);
+    }
+    let summary = &lines[3];
+    assert_eq!(
+        (&summary["texts"], &summary["skipped"], &summary["failed"]),
+        (&2.into(), &1.into(), &1.into())
+    );
+    assert!(summary["security_bits"].as_u64().unwrap() >= 128);
+    for phase in ["keygen", "encrypt", "infer", "decrypt", "total"] {
+        assert!(summary["seconds"][phase].as_f64().unwrap() > 0.0);
+    }
+    assert!(summary["bytes"]["ciphertexts"].as_u64().unwrap() > 0);
+    assert!(summary["bytes"]["keys"].as_u64().unwrap() > 0);
+}
