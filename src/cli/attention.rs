@@ -208,15 +208,11 @@ fn compare(attention: &Attention, x: &[f64], have: &[Complex]) -> (f64, f64) {
             for (h, head) in attention.heads.iter().enumerate() {
                 for (k, v) in k.iter().zip(&v) {
                     let of = h * width..(h + 1) * width;
-                    let s: f64 = q[t][of.clone()]
-                        .iter()
-                        .zip(&k[u][of.clone()])
-                        .map(|(a, b)| a * b)
-                        .sum();
+                    let s: f64 = q[of.clone()].iter().zip(&k[of.clone()]).map(|(a, b)| a * b).sum();
                     let p = (s + head.shift).powi(2) + head.offset;
                     o[of.clone()]
                         .iter_mut()
-                        .zip(&v[u][of])
+                        .zip(&v[of])
                         .for_each(|(o, v)| *o += p * v);
                 }
             }

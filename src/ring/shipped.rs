@@ -114,13 +114,13 @@ pub fn specs() -> Vec<(String, ChainSpec)> {
 }
 
 /// The chain of the language identifier: 8-bit weights; the steps of its layers absorb 16, 0, 8 and 32 bits of weight
-/// scale from the top, and level 0 keeps 16 bits of them and 10 bits of message above its scale. Scales of 37 bits at
-/// levels 2 and 0 keep it within 430 bits with two digits.
+/// scale from the top. Level 0 keeps 16 bits of them and 12 bits of message above its scale: 5 for the sum over 32 tokens, a
+/// sign, and 6 for logits up to 64. Scales of 37 bits at levels 2 and 0 keep it within 430 bits with two digits.
 fn langid() -> ChainSpec {
     ChainSpec {
         scale_bits: vec![37.0, 38.0, 37.0, 38.0, 38.0],
         absorbed_bits: vec![32, 8, 0, 16],
-        ..uniform(14, ChainKind::Rational, 38, 4, 2, 37.0 + 16.0 + 10.0)
+        ..uniform(14, ChainKind::Rational, 38, 4, 2, 37.0 + 16.0 + 12.0)
     }
 }
 
