@@ -1,5 +1,7 @@
 //! Homomorphism of every CKKS operation, on small insecure chains of every kind.
 
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
 use cipherformer::{
     arith::Complex,
     backend::cpu::Cpu,
