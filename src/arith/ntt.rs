@@ -8,6 +8,49 @@
 
 use super::{ArithError, Modulus, bit_reverse, smallest_root};
 
+/// Elements of a group that the last four stages stay within, and groups that are transformed side by side.
+const LANES: usize = 16;
+
+/// Twiddles of 16 neighbouring groups: node 2^s + g of stage s (butterflies 8 >> s apart), one lane a group, with companions.
+type Tail = [[[u32; LANES]; 2]; LANES];
+
+/// `rows[j][lane] <- rows[lane][j]`, by exchanging ever smaller squares.
+#[inline(always)]
+fn transpose(rows: &mut [[u32; LANES]; LANES]) {
+    #[inline(always)]
+    fn exchange<const H: usize>(rows: &mut [[u32; LANES]; LANES]) {
+        for i in 0..LANES {
+            if i & H == 0 {
+                let (a, b) = (rows[i], rows[i + H]);
+                rows[i] = std::array::from_fn(|k| if k & H == 0 { a[k] } else { b[k - H] });
+                rows[i + H] = std::array::from_fn(|k| if k & H == 0 { a[k + H] } else { b[k] });
+            }
+        }
+    }
+    exchange::<8>(rows);
+    exchange::<4>(rows);
+    exchange::<2>(rows);
+    exchange::<1>(rows);
+}
+
+#[inline(always)]
+fn load(block: &[u32]) -> [[u32; LANES]; LANES] {
+    let mut rows = [[0; LANES]; LANES];
+    for (row, words) in rows.iter_mut().zip(block.chunks_exact(LANES)) {
+        row.copy_from_slice(words);
+    }
+    transpose(&mut rows);
+    rows
+}
+
+#[inline(always)]
+fn store(mut rows: [[u32; LANES]; LANES], block: &mut [u32]) {
+    transpose(&mut rows);
+    for (row, words) in rows.iter().zip(block.chunks_exact_mut(LANES)) {
+        words.copy_from_slice(row);
+    }
+}
+
 /// Twiddle factors of one prime and ring degree N.
 #[derive(Debug)]
 pub struct NttTable {
@@ -18,6 +61,9 @@ pub struct NttTable {
     forward: Vec<[u32; 2]>,
     /// (psi^-bitrev(i), Shoup companion), i < N.
     inverse: Vec<[u32; 2]>,
+    /// The twiddles of the four stages with butterflies inside 16 neighbours, for 16 such groups at a time; empty below N = 256.
+    forward_tail: Vec<Tail>,
+    inverse_tail: Vec<Tail>,
     /// N^-1, and N^-1 psi^-bitrev(1): the last inverse stage with 1/N folded in, each with its companion.
     last: [[u32; 2]; 2],
 }
@@ -45,6 +91,17 @@ impl NttTable {
             table
         };
         let (forward, inverse) = (powers(psi), powers(psi_inverse));
+        let groups = (1usize << log_n) / LANES;
+        let tail = |table: &[[u32; 2]]| -> Vec<Tail> {
+            let node = |first: usize, node: usize, half: usize| -> [u32; LANES] {
+                let (stage, g) = (node.max(1).ilog2(), node - (1 << node.max(1).ilog2()).min(node));
+                std::array::from_fn(|lane| table[((groups + first + lane) << stage) + g][half])
+            };
+            (0..groups / LANES)
+                .map(|c| std::array::from_fn(|n| [node(c * LANES, n, 0), node(c * LANES, n, 1)]))
+                .collect()
+        };
+        let (forward_tail, inverse_tail) = (tail(&forward), tail(&inverse));
         let n_inverse = modulus.inv(1 << log_n).ok_or(no_root)?;
         let last = [pair(n_inverse), pair(modulus.mul(n_inverse, inverse[1][0]))];
         Ok(Self {
@@ -53,6 +110,8 @@ impl NttTable {
             psi,
             forward,
             inverse,
+            forward_tail,
+            inverse_tail,
             last,
         })
     }
@@ -79,7 +138,12 @@ impl NttTable {
         let (m, two_p) = (self.modulus, 2 * self.modulus.value());
         let mut half = a.len() / 2;
         let mut groups = 1;
-        while half > 0 {
+        let least = if self.forward_tail.is_empty() {
+            0
+        } else {
+            LANES / 2
+        };
+        while half > least {
             for (block, w) in a
                 .chunks_exact_mut(2 * half)
                 .zip(&self.forward[groups..2 * groups])
@@ -97,9 +161,36 @@ impl NttTable {
             groups *= 2;
         }
         let p = m.value();
-        for x in a {
-            let r = (*x).min(x.wrapping_sub(two_p));
-            *x = r.min(r.wrapping_sub(p));
+        if self.forward_tail.is_empty() {
+            for x in a {
+                let r = (*x).min(x.wrapping_sub(two_p));
+                *x = r.min(r.wrapping_sub(p));
+            }
+            return;
+        }
+        for (block, tail) in a.chunks_exact_mut(LANES * LANES).zip(&self.forward_tail) {
+            let mut rows = load(block);
+            for stage in 0..4 {
+                let half = (LANES / 2) >> stage;
+                for g in 0..1 << stage {
+                    let [w, companion] = &tail[(1 << stage) + g];
+                    for j in 2 * half * g..2 * half * g + half {
+                        let (mut low, mut high) = (rows[j], rows[j + half]);
+                        for lane in 0..LANES {
+                            let u = low[lane].min(low[lane].wrapping_sub(two_p));
+                            let v = m.mul_shoup_lazy(high[lane], w[lane], companion[lane]);
+                            low[lane] = u + v;
+                            high[lane] = u + two_p - v;
+                        }
+                        (rows[j], rows[j + half]) = (low, high);
+                    }
+                }
+            }
+            for x in rows.iter_mut().flatten() {
+                let r = (*x).min(x.wrapping_sub(two_p));
+                *x = r.min(r.wrapping_sub(p));
+            }
+            store(rows, block);
         }
     }
 
@@ -108,8 +199,27 @@ impl NttTable {
     pub fn inverse(&self, a: &mut [u32]) {
         debug_assert_eq!(a.len(), self.degree());
         let (m, p, two_p) = (self.modulus, self.modulus.value(), 2 * self.modulus.value());
-        let mut half = 1;
-        let mut groups = a.len() / 2;
+        for (block, tail) in a.chunks_exact_mut(LANES * LANES).zip(&self.inverse_tail) {
+            let mut rows = load(block);
+            for stage in (0..4).rev() {
+                let half = (LANES / 2) >> stage;
+                for g in 0..1 << stage {
+                    let [w, companion] = &tail[(1 << stage) + g];
+                    for j in 2 * half * g..2 * half * g + half {
+                        let (mut low, mut high) = (rows[j], rows[j + half]);
+                        for lane in 0..LANES {
+                            let (u, v) = (low[lane], high[lane]);
+                            low[lane] = (u + v).min((u + v).wrapping_sub(two_p));
+                            high[lane] = m.mul_shoup_lazy(u + two_p - v, w[lane], companion[lane]);
+                        }
+                        (rows[j], rows[j + half]) = (low, high);
+                    }
+                }
+            }
+            store(rows, block);
+        }
+        let mut half = if self.inverse_tail.is_empty() { 1 } else { LANES };
+        let mut groups = a.len() / (2 * half);
         while groups > 1 {
             for (block, w) in a
                 .chunks_exact_mut(2 * half)

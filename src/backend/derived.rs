@@ -2,6 +2,8 @@
 //!
 //! A backend that fuses one of them keeps its result bit for bit; conformance compares it with the body here.
 
+use zeroize::Zeroizing;
+
 use super::{Backend, BasisStep, DigitStep, EncodeError, Integers, Mut, Ref, Result, Row, Span, compact};
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -129,7 +131,8 @@ pub fn embed<B: Backend>(
 ) -> std::result::Result<(), EncodeError> {
     let (n, items) = (1usize << b.log_n(t), dst.span.items.max(1));
     let per_item = slots.len() / items;
-    let mut coefficients = vec![0i64; n * items];
+    // A message may be secret: the host's copy is cleared.
+    let mut coefficients = Zeroizing::new(vec![0i64; n * items]);
     for (slots, out) in slots.chunks(per_item.max(1)).zip(coefficients.chunks_mut(n)) {
         embedding.embed(slots, scale, out)?;
     }

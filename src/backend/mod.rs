@@ -1,9 +1,12 @@
 #![doc = include_str!("contract.md")]
 
+pub mod conformance;
 #[cfg(feature = "fallback")]
 pub mod cpu;
 pub mod derived;
 mod memory;
+pub mod null;
+pub mod oracle;
 
 pub use memory::{Mut, Ref, Row, Span, compact};
 

@@ -2,9 +2,9 @@
 
 use crate::{
     backend::Backend,
-    ckks::Result,
+    ckks::{CkksError, Result},
     ring::Scale,
-    rlwe::{self, Context, Eval, Level, Poly},
+    rlwe::{self, Context, Eval, Level, Params, Poly, RlweError},
 };
 
 /// Some ciphertexts (the items) at one level and scale, each of `slots` complex numbers. Cheap to clone and to slice.
@@ -80,9 +80,33 @@ impl<B: Backend> Ciphertext<B> {
     }
 }
 
+/// Demands exactly equal scales.
+pub(super) fn check_scales(operation: &'static str, level: Level, left: &Scale, right: &Scale) -> Result<()> {
+    if left != right {
+        let (left, right) = (left.log2(), right.log2());
+        return Err(CkksError::ScaleMismatch {
+            operation,
+            level,
+            left,
+            right,
+        });
+    }
+    Ok(())
+}
+
+/// Demands as many slots.
+pub(super) fn check_slots(operation: &'static str, left: usize, right: usize) -> Result<()> {
+    if left != right {
+        let remedy = "encode both operands with as many slots";
+        return Err(RlweError::mismatch(operation, "slot counts", left, right, remedy).into());
+    }
+    Ok(())
+}
+
 /// Encoded values in the evaluation domain, ready for products and sums.
 pub struct Plaintext<B: Backend> {
     pub(super) poly: Poly<B, Eval>,
+    pub(super) params: Params,
     pub(super) level: Level,
     pub(super) scale: Scale,
     pub(super) slots: usize,

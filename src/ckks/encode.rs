@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::{Ciphertext, CkksError, Plaintext, Result, SeededCiphertext};
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -15,6 +17,9 @@ pub struct Ckks<B: Backend> {
     ctx: Context<B>,
     embedding: Arc<Embedding>,
 }
+
+/// log2 of a modulus that holds whatever the transform's 64-bit integers do.
+const LARGE_MODULUS_LOG2: f64 = 63.0;
 
 impl<B: Backend> Clone for Ckks<B> {
     fn clone(&self) -> Self {
@@ -49,6 +54,54 @@ impl<B: Backend> Ckks<B> {
         Ok(&self.ctx.params().level("scale", level)?.scale)
     }
 
+    /// Demands coefficients within (-Q/2, Q/2), which backends wrap around without a word.
+    fn check_values(&self, values: &[Complex], items: usize, level: Level, scale: Double) -> Result<()> {
+        let log2_q = self.ctx.params().level("encode", level)?.log2_q;
+        if log2_q >= LARGE_MODULUS_LOG2 {
+            return Ok(());
+        }
+        let (slots, limit) = (values.len() / items, (log2_q - 1.0).exp2());
+        for (item, values) in values.chunks(slots).enumerate() {
+            // No coefficient is above the mean magnitude. Written so that not-a-number goes on to the transform's own check.
+            let mean = values.iter().map(|z| z.abs()).sum::<f64>() / slots as f64;
+            if mean * scale.hi < 0.999 * limit {
+                continue;
+            }
+            let mut coefficients = Zeroizing::new(vec![0i128; self.ctx.params().degree()]);
+            (self.embedding).embed_wide(values, scale, &mut coefficients)?;
+            if let Some(index) = coefficients.iter().position(|c| c.unsigned_abs() as f64 >= limit) {
+                let bits = coefficients
+                    .get(index)
+                    .map_or(0.0, |c| (c.unsigned_abs() as f64).log2());
+                let (operation, scale_log2) = ("encode", scale.hi.log2());
+                return Err(CkksError::Values {
+                    operation,
+                    level,
+                    item,
+                    index,
+                    bits,
+                    scale_log2,
+                    log2_q,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Demands a scale below the modulus of a level.
+    pub(super) fn check_room(&self, operation: &'static str, level: Level, scale: &Scale) -> Result<()> {
+        let (scale_log2, log2_q) = (scale.log2(), self.ctx.params().level(operation, level)?.log2_q);
+        if scale_log2 >= log2_q {
+            return Err(CkksError::Room {
+                operation,
+                level,
+                scale_log2,
+                log2_q,
+            });
+        }
+        Ok(())
+    }
+
     /// Rounded coefficients of `items` plaintexts (C); `values` holds equally many slots for each, a power of two up to N/2.
     fn embed(&self, values: &[Complex], items: usize, level: Level, scale: &Scale) -> Result<Poly<B, Coeff>> {
         let wanted = || format!("{items} times a power of two up to {}", self.max_slots());
@@ -65,6 +118,7 @@ impl<B: Backend> Ckks<B> {
         let mut poly = Poly::alloc(&self.ctx, items, rows)?;
         let (hi, lo) = scale.to_parts();
         let scale = Double { hi, lo };
+        self.check_values(values, items, level, scale)?;
         let (backend, tables) = (self.ctx.backend(), self.ctx.tables());
         backend.embed(tables, poly.view_mut(), &self.embedding, values, scale)?;
         Ok(poly)
@@ -83,6 +137,7 @@ impl<B: Backend> Ckks<B> {
         let poly = self.embed(values, items, level, scale)?.into_eval(&self.ctx)?;
         Ok(Plaintext {
             poly,
+            params: self.ctx.params().clone(),
             level,
             scale: scale.clone(),
             slots: values.len() / items,
@@ -97,10 +152,15 @@ impl<B: Backend> Ckks<B> {
         items: usize,
         level: Level,
     ) -> Result<SeededCiphertext<B>> {
-        let scale = self.scale(level)?.clone();
-        let message = self.embed(values, items, level, &scale)?;
+        self.ctx
+            .params()
+            .check("encrypt", "the secret key", key.context().params())?;
+        let scale = self.ctx.params().level("encrypt", level)?.scale.clone();
+        let mut message = self.embed(values, items, level, &scale)?;
+        let inner = key.encrypt(&message, level)?;
+        self.ctx.backend().zero(message.view_mut())?;
         Ok(SeededCiphertext {
-            inner: key.encrypt(&message, level)?,
+            inner,
             scale,
             slots: values.len() / items,
         })
@@ -114,9 +174,10 @@ impl<B: Backend> Ckks<B> {
         items: usize,
         level: Level,
     ) -> Result<Ciphertext<B>> {
-        let scale = self.scale(level)?.clone();
-        let message = self.embed(values, items, level, &scale)?;
+        let scale = self.ctx.params().level("encrypt", level)?.scale.clone();
+        let mut message = self.embed(values, items, level, &scale)?;
         let inner = key.encrypt(&self.ctx, &message, level)?;
+        self.ctx.backend().zero(message.view_mut())?;
         Ok(Ciphertext {
             inner,
             scale,
@@ -124,28 +185,31 @@ impl<B: Backend> Ckks<B> {
         })
     }
 
-    /// Decrypts and decodes every item: `items * slots` values.
+    /// Decrypts and decodes every item: `items * slots` values. What grew beyond half the modulus during a computation has
+    /// wrapped around it, which nothing can tell from the ciphertext.
     ///
     /// The result carries the ciphertext's noise, which depends on the key: whoever is shown exact decryptions can find the
     /// key (eprint 2020/1533). Release rounded values only.
     pub fn decrypt(&self, key: &SecretKey<B>, ct: &Ciphertext<B>) -> Result<Vec<Complex>> {
-        let phase = key.phase(&ct.inner)?;
+        ct.inner.check_context("decrypt", &self.ctx)?;
+        let mut phase = key.phase(&ct.inner)?;
         let (n, rows) = (self.ctx.params().degree(), phase.rows.len());
         let primes = self.ctx.params().level("decrypt", ct.level())?.primes.iter();
         let primes: Vec<u32> = primes
             .map(|i| self.ctx.params().basis().prime(*i).value())
             .collect();
         let crt = Crt::new(&primes)?;
-        let mut words = vec![0; rows * n];
+        let mut words = Zeroizing::new(vec![0; rows * n]);
         let mut values = vec![Complex::default(); ct.items() * ct.slots];
         for (item, slots) in values.chunks_mut(ct.slots).enumerate() {
             let span = Span::dense(ct.items(), 1, &phase.rows).slice_items(item, 1);
             self.ctx
                 .backend()
                 .download(Ref::new(&phase.buffer, span), &mut words)?;
-            let coefficients = crt.lift_rows_f64(&words, n, &ct.scale)?;
+            let coefficients = Zeroizing::new(crt.lift_rows_f64(&words, n, &ct.scale)?);
             self.embedding.unembed(&coefficients, slots)?;
         }
+        self.ctx.backend().zero(phase.view_mut())?;
         Ok(values)
     }
 }

@@ -45,7 +45,7 @@ pub enum CkksError {
     },
     /// A constant that the scale cannot carry.
     #[error(
-        "{operation} at {level}: the integer that stands for {value} at scale 2^{scale_log2:.1} has {bits:.1} bits, and {limit} are \
+        "{operation} at {level}: the integer that stands for {value:?} at scale 2^{scale_log2:.1} has {bits:.1} bits, and {limit} are \
          allowed; {remedy}"
     )]
     Constant {
@@ -64,8 +64,44 @@ pub enum CkksError {
         /// What to do.
         remedy: &'static str,
     },
+    /// Values that would wrap around the modulus.
+    #[error(
+        "{operation} at {level}: coefficient {index} of item {item} has {bits:.1} bits at scale 2^{scale_log2:.1}, and the modulus of \
+         {log2_q:.1} bits carries {:.1}; use smaller values, a smaller scale or a higher level", log2_q - 1.0
+    )]
+    Values {
+        /// Who asked.
+        operation: &'static str,
+        /// The level.
+        level: Level,
+        /// Which item.
+        item: usize,
+        /// Which coefficient.
+        index: usize,
+        /// log2 of its magnitude.
+        bits: f64,
+        /// log2 of the scale.
+        scale_log2: f64,
+        /// log2 of the modulus.
+        log2_q: f64,
+    },
+    /// A scale that the modulus cannot hold: even values below 1 would wrap around.
+    #[error(
+        "{operation} at {level}: the result would have scale 2^{scale_log2:.1}, which the modulus of {log2_q:.1} bits cannot hold; \
+         rescale first or compute at a higher level"
+    )]
+    Room {
+        /// Who asked.
+        operation: &'static str,
+        /// The level of the result.
+        level: Level,
+        /// log2 of its scale.
+        scale_log2: f64,
+        /// log2 of the modulus.
+        log2_q: f64,
+    },
     /// Input of the wrong length.
-    #[error("{operation}: {given} values given, {wanted}; {remedy}")]
+    #[error("{operation}: {given} values given, but {wanted} wanted; {remedy}")]
     Length {
         /// Who asked.
         operation: &'static str,

@@ -1,6 +1,9 @@
 //! Sums and products of ciphertexts, plaintexts and constants; relinearisation and rescaling.
 
-use super::{Ciphertext, Ckks, CkksError, Plaintext, Result};
+use super::{
+    Ciphertext, Ckks, CkksError, Plaintext, Result,
+    ciphertext::{check_scales, check_slots},
+};
 use crate::{
     backend::{Backend, Entries, Matrix, Mut, Ref, Span},
     ring::Scale,
@@ -31,27 +34,6 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         self.ckks.context()
     }
 
-    fn check_scales(operation: &'static str, level: Level, left: &Scale, right: &Scale) -> Result<()> {
-        if left != right {
-            let (left, right) = (left.log2(), right.log2());
-            return Err(CkksError::ScaleMismatch {
-                operation,
-                level,
-                left,
-                right,
-            });
-        }
-        Ok(())
-    }
-
-    fn check_slots(operation: &'static str, left: usize, right: usize) -> Result<()> {
-        if left != right {
-            let remedy = "encode both operands with as many slots";
-            return Err(RlweError::mismatch(operation, "slot counts", left, right, remedy).into());
-        }
-        Ok(())
-    }
-
     fn combine(
         &self,
         operation: &'static str,
@@ -59,9 +41,10 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         b: &Ciphertext<B>,
         sign: Sign,
     ) -> Result<Ciphertext<B>> {
+        a.inner.check_context(operation, self.ctx())?;
         a.inner.check_like(operation, &b.inner)?;
-        Self::check_slots(operation, a.slots, b.slots)?;
-        Self::check_scales(operation, a.level(), &a.scale, &b.scale)?;
+        check_slots(operation, a.slots, b.slots)?;
+        check_scales(operation, a.level(), &a.scale, &b.scale)?;
         let (backend, tables) = (self.ctx().backend(), self.ctx().tables());
         let common = a.components().min(b.components());
         let components = a.components().max(b.components());
@@ -112,9 +95,10 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             *a = self.add(a, b)?;
             return Ok(());
         }
+        a.inner.check_context("add", self.ctx())?;
         a.inner.check_like("add", &b.inner)?;
-        Self::check_slots("add", a.slots, b.slots)?;
-        Self::check_scales("add", a.level(), &a.scale, &b.scale)?;
+        check_slots("add", a.slots, b.slots)?;
+        check_scales("add", a.level(), &a.scale, &b.scale)?;
         let ctx = self.ckks.context();
         Ok(a.inner.update(ctx, |dst| {
             Ok(ctx.backend().add(ctx.tables(), dst, b.inner.view())?)
@@ -123,34 +107,43 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// All items one after the other; all parts share level, scale, slots and components.
     pub fn concat(&self, parts: &[Ciphertext<B>]) -> Result<Ciphertext<B>> {
-        if let Some(first) = parts.first() {
-            for part in parts {
-                Self::check_scales("concat", first.level(), &first.scale, &part.scale)?;
-                Self::check_slots("concat", first.slots, part.slots)?;
-            }
-        }
+        let Some(first) = parts.first() else {
+            let wanted = String::from("at least one ciphertext");
+            return Err(CkksError::Length {
+                operation: "concat",
+                given: 0,
+                wanted,
+                remedy: "pass at least one ciphertext",
+            });
+        };
         let inner: Vec<_> = parts.iter().map(|p| p.inner.clone()).collect();
         let joined = rlwe::Ciphertext::concat(self.ctx(), &inner)?;
-        // `concat` above refuses an empty list.
-        let like = &parts[0];
-        Ok(like.with(joined))
+        for part in parts {
+            check_slots("concat", first.slots, part.slots)?;
+            check_scales("concat", first.level(), &first.scale, &part.scale)?;
+        }
+        Ok(first.with(joined))
     }
 
     /// -a.
     pub fn neg(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
-        self.updated(a, |ctx, dst| Ok(ctx.backend().neg(ctx.tables(), dst)?))
+        self.updated("neg", a, |ctx, dst| Ok(ctx.backend().neg(ctx.tables(), dst)?))
     }
 
     /// i a: multiplication of every slot by the imaginary unit; exact and free of noise.
     pub fn mul_i(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
-        self.updated(a, |ctx, dst| Ok(ctx.backend().mul_i(ctx.tables(), dst)?))
+        self.updated("mul_i", a, |ctx, dst| {
+            Ok(ctx.backend().mul_i(ctx.tables(), dst)?)
+        })
     }
 
     fn updated(
         &self,
+        operation: &'static str,
         a: &Ciphertext<B>,
         write: impl FnOnce(&Context<B>, Mut<B>) -> rlwe::Result<()>,
     ) -> Result<Ciphertext<B>> {
+        a.inner.check_context(operation, self.ctx())?;
         let mut result = a.clone();
         result.inner.update(self.ctx(), |dst| write(self.ctx(), dst))?;
         Ok(result)
@@ -159,8 +152,8 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     /// a + p: same level and scale; one plaintext for all items or one an item.
     pub fn add_plain(&self, a: &Ciphertext<B>, p: &Plaintext<B>) -> Result<Ciphertext<B>> {
         let view = self.plain_view("add_plain", a, p)?;
-        Self::check_scales("add_plain", a.level(), &a.scale, &p.scale)?;
-        self.updated(a, |ctx, mut dst| {
+        check_scales("add_plain", a.level(), &a.scale, &p.scale)?;
+        self.updated("add_plain", a, |ctx, mut dst| {
             Ok(ctx
                 .backend()
                 .add(ctx.tables(), dst.part(|s| s.slice_polys(0, 1)), view)?)
@@ -172,13 +165,15 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         let view = self
             .plain_view("mul_plain", a, p)?
             .map(|s| s.repeat_polys(a.components()));
+        let scale = a.scale.mul(&p.scale)?;
+        self.ckks.check_room("mul_plain", a.level(), &scale)?;
         let (ctx, components) = (self.ctx(), a.components());
         let inner = rlwe::Ciphertext::build(ctx, "mul_plain", a.level(), a.items(), components, |dst| {
             Ok(ctx.backend().mul(ctx.tables(), dst, a.inner.view(), view)?)
         })?;
         Ok(Ciphertext {
             inner,
-            scale: a.scale.mul(&p.scale)?,
+            scale,
             slots: a.slots,
         })
     }
@@ -189,11 +184,13 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         a: &Ciphertext<B>,
         p: &'p Plaintext<B>,
     ) -> Result<Ref<'p, B>> {
+        a.inner.check_context(operation, self.ctx())?;
+        (self.ctx().params()).check(operation, "the plaintext", &p.params)?;
         if a.level() != p.level {
             let remedy = "encode the plaintext at the ciphertext's level";
             return Err(RlweError::mismatch(operation, "levels", a.level(), p.level, remedy).into());
         }
-        Self::check_slots(operation, a.slots, p.slots)?;
+        check_slots(operation, a.slots, p.slots)?;
         match p.items() {
             1 => Ok(p.poly.view().map(|s| s.repeat_items(a.items()))),
             n if n == a.items() => Ok(p.poly.view()),
@@ -216,25 +213,44 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         Ok(integers.into_iter().flat_map(of).collect())
     }
 
-    /// round(value scale); errors beyond 2^120.
-    fn integer(operation: &'static str, level: Level, value: f64, scale: &Scale) -> Result<i128> {
+    /// round(value scale); errors beyond 2^120 and from half the level's modulus, where it would wrap around.
+    fn integer(&self, operation: &'static str, level: Level, value: f64, scale: &Scale) -> Result<i128> {
         let (hi, lo) = scale.to_parts();
         let (a, b) = (value * hi, value * lo);
-        if !a.is_finite() || a.abs() >= 2f64.powi(120) {
-            let remedy = "use a smaller constant or rescale first";
-            let (bits, limit) = (a.abs().log2(), String::from("120"));
-            return Err(CkksError::Constant {
-                operation,
-                level,
-                value,
-                scale_log2: scale.log2(),
-                bits,
-                limit,
-                remedy,
-            });
-        }
+        self.check_integer(operation, level, (value, scale.log2()), a.abs())?;
         // a is exact to 53 bits; what its rounding left of value * hi matters only below the noise.
         Ok(a.round() as i128 + b.round() as i128)
+    }
+
+    /// Demands an integer below 2^120 and half the level's modulus; it stands for a value at log2 of a scale.
+    fn check_integer(
+        &self,
+        operation: &'static str,
+        level: Level,
+        (value, scale_log2): (f64, f64),
+        magnitude: f64,
+    ) -> Result<()> {
+        let log2_q = self.ctx().params().level(operation, level)?.log2_q;
+        let (bits, most) = (magnitude.log2(), 120f64.min(log2_q - 1.0));
+        // Written so that not-a-number is refused too; log2(0) is minus infinity.
+        if bits < most {
+            return Ok(());
+        }
+        let remedy = if magnitude.is_finite() {
+            "use a smaller constant, a smaller scale or a higher level"
+        } else {
+            "use finite constants and scales"
+        };
+        let limit = format!("{most:.1}");
+        Err(CkksError::Constant {
+            operation,
+            level,
+            value,
+            scale_log2,
+            bits,
+            limit,
+            remedy,
+        })
     }
 
     /// a + c in every slot, c complex, at the scale of a.
@@ -250,6 +266,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// Item i plus the real constant `c[i]` in every slot.
     pub fn add_const_each(&self, a: &Ciphertext<B>, c: &[f64]) -> Result<Ciphertext<B>> {
+        a.inner.check_context("add_const", self.ctx())?;
         if c.len() != a.items() {
             let (wanted, remedy) = (
                 format!("one for each of {} items", a.items()),
@@ -262,10 +279,10 @@ impl<'k, B: Backend> Evaluator<'k, B> {
                 remedy,
             });
         }
-        let integer = |c: &f64| Self::integer("add_const", a.level(), *c, &a.scale);
+        let integer = |c: &f64| self.integer("add_const", a.level(), *c, &a.scale);
         let integers = c.iter().map(integer).collect::<Result<Vec<_>>>()?;
         let residues = self.residues(a.level(), integers)?;
-        self.updated(a, |ctx, mut dst| {
+        self.updated("add_const", a, |ctx, mut dst| {
             Ok(ctx
                 .backend()
                 .add_const(ctx.tables(), dst.part(|s| s.slice_polys(0, 1)), &residues)?)
@@ -274,6 +291,8 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// a c for an integer c: the scale stays, the values grow.
     pub fn mul_integer(&self, a: &Ciphertext<B>, c: i128) -> Result<Ciphertext<B>> {
+        a.inner.check_context("mul_integer", self.ctx())?;
+        self.check_integer("mul_integer", a.level(), (c as f64, 0.0), c.unsigned_abs() as f64)?;
         let residues = self.residues(a.level(), [c])?;
         let (ctx, components) = (self.ctx(), a.components());
         let inner = rlwe::Ciphertext::build(ctx, "mul_integer", a.level(), a.items(), components, |dst| {
@@ -286,9 +305,11 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// a c for a real constant, encoded at `scale`: scales multiply.
     pub fn mul_const(&self, a: &Ciphertext<B>, c: f64, scale: &Scale) -> Result<Ciphertext<B>> {
-        let integer = Self::integer("mul_const", a.level(), c, scale)?;
+        let integer = self.integer("mul_const", a.level(), c, scale)?;
+        let scale = a.scale.mul(scale)?;
+        self.ckks.check_room("mul_const", a.level(), &scale)?;
         let mut product = self.mul_integer(a, integer)?;
-        product.scale = a.scale.mul(scale)?;
+        product.scale = scale;
         Ok(product)
     }
 
@@ -308,6 +329,9 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             let remedy = "the matrix has as many columns as there are items, and all its entries";
             return Err(RlweError::mismatch("mul_matrix", "shapes", left, right, remedy).into());
         }
+        a.inner.check_context("mul_matrix", self.ctx())?;
+        let scale = a.scale.clone().times_pow2(i64::from(weight_bits))?;
+        self.ckks.check_room("mul_matrix", a.level(), &scale)?;
         let (ctx, components) = (self.ctx(), a.components());
         let inner =
             rlwe::Ciphertext::build(ctx, "mul_matrix", a.level(), weights.outputs, components, |dst| {
@@ -315,7 +339,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             })?;
         Ok(Ciphertext {
             inner,
-            scale: a.scale.clone().times_pow2(i64::from(weight_bits))?,
+            scale,
             slots: a.slots,
         })
     }
@@ -353,16 +377,17 @@ impl<'k, B: Backend> Evaluator<'k, B> {
                 remedy: "pass at least one pair",
             });
         };
+        first.inner.check_context(operation, self.ctx())?;
         let scale = first.scale.mul(&second.scale)?;
+        self.ckks.check_room(operation, first.level(), &scale)?;
         for (a, b) in pairs {
-            a.inner.check_like(operation, &first.inner)?;
-            b.inner.check_like(operation, &first.inner)?;
             for c in [a, b] {
+                first.inner.check_like(operation, &c.inner)?;
                 c.inner
                     .check_components(operation, 2, "relinearise the operand first")?;
-                Self::check_slots(operation, first.slots, c.slots)?;
+                check_slots(operation, first.slots, c.slots)?;
             }
-            Self::check_scales(operation, first.level(), &scale, &a.scale.mul(&b.scale)?)?;
+            check_scales(operation, first.level(), &scale, &a.scale.mul(&b.scale)?)?;
         }
         let (ctx, each) = (self.ctx(), first.items() / terms.max(1));
         let items = each * pairs.len();
@@ -383,6 +408,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// From 3 components to 2; a ciphertext of 2 is returned as it is.
     pub fn relinearise(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        a.inner.check_context("relinearise", self.ctx())?;
         if a.components() == 2 {
             return Ok(a.clone());
         }
@@ -450,6 +476,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// The level below and the scale there.
     pub(super) fn below(&self, operation: &'static str, a: &Ciphertext<B>) -> Result<(Level, Scale)> {
+        a.inner.check_context(operation, self.ctx())?;
         let below = a.level().below().ok_or_else(|| self.exhausted(operation, a))?;
         Ok((below, a.scale.mul(&self.step_ratio(operation, below)?)?))
     }

@@ -15,13 +15,17 @@ impl<B: Backend> Evaluator<'_, B> {
     ///
     /// Only where the lower level's primes are all among the ciphertext's; elsewhere `adjust` does it.
     pub fn drop_to(&self, a: &Ciphertext<B>, level: Level) -> Result<Ciphertext<B>> {
+        a.inner.check_context("drop_to", self.ctx())?;
         let remedy = "use `adjust`, which multiplies and rescales";
         if level > a.level() {
             let remedy = "levels only go down; encrypt at a higher level";
             return Err(RlweError::mismatch("drop_to", "levels", a.level(), level, remedy).into());
         }
         match a.inner.select_level(self.ctx(), level)? {
-            Some(inner) => Ok(a.with(inner)),
+            Some(inner) => {
+                self.ckks.check_room("drop_to", level, &a.scale)?;
+                Ok(a.with(inner))
+            }
             None => Err(RlweError::mismatch("drop_to", "sets of primes", a.level(), level, remedy).into()),
         }
     }
@@ -33,21 +37,20 @@ impl<B: Backend> Evaluator<'_, B> {
     /// 2^-(bits of c) relative, and by one rescale's noise. Levels in between are dropped where the sets nest, and taken one at a time
     /// at their canonical scales where they do not.
     pub fn adjust(&self, a: &Ciphertext<B>, level: Level, scale: &Scale) -> Result<Ciphertext<B>> {
+        a.inner.check_context("adjust", self.ctx())?;
         if level == a.level() {
             return self.raise_scale(a, scale);
         }
+        if level > a.level() {
+            let remedy = "levels only go down; encrypt at a higher level";
+            return Err(RlweError::mismatch("adjust", "levels", a.level(), level, remedy).into());
+        }
         let above = Level(level.0 + 1);
-        let a = match a.level().cmp(&above) {
-            std::cmp::Ordering::Less => {
-                let remedy = "levels only go down; encrypt at a higher level";
-                return Err(RlweError::mismatch("adjust", "levels", a.level(), level, remedy).into());
-            }
-            std::cmp::Ordering::Equal => a.clone(),
-            std::cmp::Ordering::Greater => match self.drop_to(a, above) {
-                Ok(dropped) => dropped,
-                Err(_) => self.adjust(a, above, &self.ckks.scale(above)?.clone())?,
-            },
+        let a = match self.drop_to(a, above) {
+            Ok(dropped) => dropped,
+            Err(_) => self.adjust(a, above, &self.ckks.scale(above)?.clone())?,
         };
+        self.ckks.check_room("adjust", level, scale)?;
         let ratio = scale.div(&a.scale.mul(&self.step_ratio("adjust", level)?)?)?;
         let bits = ratio.log2();
         if !(RATIO_BITS..=120.0).contains(&bits) {
@@ -75,14 +78,10 @@ impl<B: Backend> Evaluator<'_, B> {
         let ratio = scale.div(&a.scale)?;
         let k = ratio.two_exponent();
         if ratio.prime_exponents().next().is_some() || !(0..=100).contains(&k) {
-            let (left, right) = (a.scale.log2(), scale.log2());
-            return Err(CkksError::ScaleMismatch {
-                operation: "adjust",
-                level: a.level(),
-                left,
-                right,
-            });
+            let remedy = "at its own level a scale can only grow, by a power of two up to 2^100; adjust to a level below";
+            return Err(RlweError::mismatch("adjust", "scales", &a.scale, scale, remedy).into());
         }
+        self.ckks.check_room("adjust", a.level(), scale)?;
         let mut result = if k == 0 {
             a.clone()
         } else {

@@ -28,6 +28,7 @@ impl<B: Backend> Evaluator<'_, B> {
 
     /// Several rotations of the same ciphertexts, with one ModUp for all (hoisting).
     pub fn rotate_hoisted(&self, a: &Ciphertext<B>, steps: &[i64]) -> Result<Vec<Ciphertext<B>>> {
+        a.inner.check_context("rotate_hoisted", self.ctx())?;
         a.inner
             .check_components("rotate_hoisted", 2, "relinearise first")?;
         if steps.iter().all(|k| self.rotation(*k) == Galois::IDENTITY) {
@@ -40,8 +41,10 @@ impl<B: Backend> Evaluator<'_, B> {
             .collect()
     }
 
-    /// Item i rotated left by `steps[i]`: one launch for a batch whose items need different rotations.
+    /// Item i rotated left by `steps[i]`: one launch for a batch whose items need different rotations. An item that stays
+    /// where it is needs no key.
     pub fn rotate_each(&self, a: &Ciphertext<B>, steps: &[i64]) -> Result<Ciphertext<B>> {
+        a.inner.check_context("rotate_each", self.ctx())?;
         a.inner.check_components("rotate_each", 2, "relinearise first")?;
         if steps.len() != a.items() {
             let (wanted, remedy) = (
@@ -55,12 +58,39 @@ impl<B: Backend> Evaluator<'_, B> {
                 remedy,
             });
         }
-        let digits = self.ctx().mod_up(&a.inner, 1)?;
         let elements: Vec<Galois> = steps.iter().map(|k| self.rotation(*k)).collect();
-        self.switched("rotate_each", a, &digits, &elements)
+        let (moving, elements): (Vec<usize>, Vec<Galois>) = (0..)
+            .zip(elements)
+            .filter(|(_, g)| *g != Galois::IDENTITY)
+            .unzip();
+        if moving.is_empty() {
+            return Ok(a.clone());
+        }
+        if moving.len() == a.items() {
+            return self.switched("rotate_each", a, &self.ctx().mod_up(&a.inner, 1)?, &elements);
+        }
+        // Items that stay need no key: only the others are switched.
+        let parts = moving
+            .iter()
+            .map(|i| a.slice(*i, 1))
+            .collect::<Result<Vec<_>>>()?;
+        let parts = self.concat(&parts)?;
+        let moved = self.switched(
+            "rotate_each",
+            &parts,
+            &self.ctx().mod_up(&parts.inner, 1)?,
+            &elements,
+        )?;
+        let item = |i: usize| match moving.binary_search(&i) {
+            Ok(place) => moved.slice(place, 1),
+            Err(_) => a.slice(i, 1),
+        };
+        let items = (0..a.items()).map(item).collect::<Result<Vec<_>>>()?;
+        self.concat(&items)
     }
 
     fn automorphism(&self, operation: &'static str, a: &Ciphertext<B>, g: Galois) -> Result<Ciphertext<B>> {
+        a.inner.check_context(operation, self.ctx())?;
         a.inner.check_components(operation, 2, "relinearise first")?;
         if g == Galois::IDENTITY {
             return Ok(a.clone());
@@ -68,8 +98,7 @@ impl<B: Backend> Evaluator<'_, B> {
         self.switched(operation, a, &self.ctx().mod_up(&a.inner, 1)?, &[g])
     }
 
-    /// One Galois element for all items, or one an item. An identity among several still needs no key of its own when all
-    /// elements are the identity; otherwise it is a missing key.
+    /// One Galois element for all items, or one an item: then none of them is the identity, for which there is no key.
     fn switched(
         &self,
         operation: &'static str,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Context, Level, Poly, Result, RlweError, poly::Eval};
+use super::{Context, Level, Params, Poly, Result, RlweError, poly::Eval};
 use crate::{
     backend::{Backend, Mut, Ref, Row, Span, derived::select},
     sample::PublicSeed,
@@ -21,6 +21,7 @@ pub struct Ciphertext<B: Backend> {
     poly_stride: usize,
     rows: Arc<[Row]>,
     level: Level,
+    params: Params,
 }
 
 impl<B: Backend> Clone for Ciphertext<B> {
@@ -28,6 +29,7 @@ impl<B: Backend> Clone for Ciphertext<B> {
         Self {
             buffer: Arc::clone(&self.buffer),
             rows: Arc::clone(&self.rows),
+            params: self.params.clone(),
             ..*self
         }
     }
@@ -59,7 +61,13 @@ impl<B: Backend> Ciphertext<B> {
             poly_stride,
             rows,
             level,
+            params: ctx.params().clone(),
         })
+    }
+
+    /// Demands that the ciphertexts are of this context.
+    pub(crate) fn check_context(&self, operation: &str, ctx: &Context<B>) -> Result<()> {
+        ctx.params().check(operation, "the ciphertext", &self.params)
     }
 
     /// Number of ciphertexts.
@@ -111,16 +119,16 @@ impl<B: Backend> Ciphertext<B> {
         Ref::new(self.buffer.as_ref(), span)
     }
 
-    /// The items from `first`, `items` of them, sharing memory.
+    /// The items from `first`, `items` of them and at least one, sharing memory.
     pub fn slice(&self, first: usize, items: usize) -> Result<Self> {
-        if first.checked_add(items).is_none_or(|end| end > self.items) {
+        if items == 0 || first.checked_add(items).is_none_or(|end| end > self.items) {
             let wanted = format!("items {first}..{}", first.saturating_add(items));
             return Err(RlweError::mismatch(
                 "slice",
                 "items",
                 self.items,
                 wanted,
-                "slice within the items there are",
+                "take at least one item, within those there are",
             ));
         }
         Ok(Self {
@@ -130,7 +138,7 @@ impl<B: Backend> Ciphertext<B> {
         })
     }
 
-    /// Every `step`-th item from `first`, `items` of them, sharing memory.
+    /// Every `step`-th item from `first`, `items` of them and at least one, sharing memory; step 0 repeats one item.
     pub fn every(&self, first: usize, step: usize, items: usize) -> Result<Self> {
         let last = items
             .checked_sub(1)
@@ -143,9 +151,11 @@ impl<B: Backend> Ciphertext<B> {
                 "items",
                 self.items,
                 wanted,
-                "stay within the items there are",
+                "take at least one item, within those there are",
             ));
         }
+        // A single item has no step, and any number may have been given for it.
+        let step = if items == 1 { 1 } else { step };
         let (offset, item_stride) = (self.offset + first * self.item_stride, self.item_stride * step);
         Ok(Self {
             offset,
@@ -167,6 +177,7 @@ impl<B: Backend> Ciphertext<B> {
             ));
         };
         for part in parts {
+            part.check_context("concat", ctx)?;
             if (part.level, part.components) != (first.level, first.components) {
                 let shape = |c: &Self| format!("{} with {} components", c.level, c.components);
                 let remedy = "bring all parts to one level and relinearise them first";
@@ -198,13 +209,14 @@ impl<B: Backend> Ciphertext<B> {
         })
     }
 
-    /// Writes to own memory, copying it first if it is shared.
+    /// Writes to own memory, copying it first if it is shared or if items share it with one another.
     pub(crate) fn update(
         &mut self,
         ctx: &Context<B>,
         write: impl FnOnce(Mut<B>) -> Result<()>,
     ) -> Result<()> {
-        if Arc::get_mut(&mut self.buffer).is_none() {
+        let repeated = self.items > 1 && self.item_stride == 0;
+        if repeated || Arc::get_mut(&mut self.buffer).is_none() {
             *self = self.duplicate(ctx)?;
         }
         let span = Span {
@@ -223,7 +235,8 @@ impl<B: Backend> Ciphertext<B> {
 
     /// At a lower level whose primes are all here: a selection of rows, sharing memory. `None` when the sets do not nest.
     pub(crate) fn select_level(&self, ctx: &Context<B>, level: Level) -> Result<Option<Self>> {
-        let primes = &ctx.params().level("drop", level)?.primes;
+        self.check_context("drop_to", ctx)?;
+        let primes = &ctx.params().level("drop_to", level)?.primes;
         let rows = select(&self.rows, primes);
         Ok((rows.len() == primes.len()).then(|| Self {
             rows: rows.into(),
@@ -234,6 +247,8 @@ impl<B: Backend> Ciphertext<B> {
 
     /// Whether both sets of primes and all counts agree.
     pub(crate) fn check_like(&self, operation: &'static str, other: &Self) -> Result<()> {
+        self.params
+            .check(operation, "the second ciphertext", &other.params)?;
         if self.level != other.level {
             let remedy = "bring the higher one down with `adjust` or `drop_to`";
             return Err(RlweError::mismatch(
@@ -282,6 +297,7 @@ pub struct SeededCiphertext<B: Backend> {
     pub(crate) first: Poly<B, Eval>,
     pub(crate) seeds: Vec<PublicSeed>,
     pub(crate) level: Level,
+    pub(crate) params: Params,
 }
 
 impl<B: Backend> SeededCiphertext<B> {
@@ -302,6 +318,8 @@ impl<B: Backend> SeededCiphertext<B> {
 
     /// The ordinary ciphertexts: c_1 from the seeds, on the device.
     pub fn expand(&self, ctx: &Context<B>) -> Result<Ciphertext<B>> {
+        ctx.params()
+            .check("expand", "the seeded ciphertext", &self.params)?;
         Ciphertext::build(ctx, "expand", self.level, self.items(), 2, |mut dst| {
             ctx.backend()
                 .copy(dst.part(|s| s.slice_polys(0, 1)), self.first.view())?;

@@ -105,6 +105,25 @@ pub enum RlweError {
         /// log2 of the modulus that is left.
         log2_q: f64,
     },
+    /// Made with other parameters.
+    #[error(
+        "{operation}: {what} was made with other parameters (N = 2^{theirs_log_n}, log2 QP = {theirs_log2_qp:.2}) than these \
+         (N = 2^{log_n}, log2 QP = {log2_qp:.2}); use the context that it was made with"
+    )]
+    Foreign {
+        /// Who asked.
+        operation: String,
+        /// The ciphertext, plaintext or key.
+        what: &'static str,
+        /// log2 of its ring degree.
+        theirs_log_n: u32,
+        /// log2 of the product of its primes.
+        theirs_log2_qp: f64,
+        /// log2 of the ring degree here.
+        log_n: u32,
+        /// log2 of the product of the primes here.
+        log2_qp: f64,
+    },
     /// Two operands do not match in shape.
     #[error("{operation}: {what} differ: {left} and {right}; {remedy}")]
     Mismatch {

@@ -84,6 +84,7 @@ impl KeyNeeds {
 
 /// A key-switching key as it travels: b_j, and the seed of every a_j. Half the bytes.
 pub struct SeededSwitchKey<B: Backend> {
+    pub(super) params: Params,
     pub(super) purpose: MissingKey,
     pub(super) level: Level,
     pub(super) first: Poly<B, Eval>,
@@ -98,6 +99,7 @@ impl<B: Backend> SeededSwitchKey<B> {
 
     /// The key as a device uses it.
     pub fn expand(&self, ctx: &Context<B>) -> Result<SwitchKey<B>> {
+        ctx.params().check("expand", "the seeded key", &self.params)?;
         let (backend, tables) = (ctx.backend(), ctx.tables());
         let (digits, rows) = (self.first.items, &self.first.rows);
         let whole = Span::dense(digits, 2, rows);
@@ -114,6 +116,7 @@ impl<B: Backend> SeededSwitchKey<B> {
         backend.expand(tables, Mut::new(&mut key, masks), &[self.seed], 0)?;
         let prepared = backend.prepare(tables, Ref::new(&key, whole))?;
         Ok(SwitchKey {
+            params: self.params.clone(),
             purpose: self.purpose,
             level: self.level,
             prepared,
@@ -124,6 +127,7 @@ impl<B: Backend> SeededSwitchKey<B> {
 
 /// A key-switching key in use.
 pub struct SwitchKey<B: Backend> {
+    params: Params,
     purpose: MissingKey,
     level: Level,
     prepared: B::Key,
@@ -144,6 +148,10 @@ impl<B: Backend> SwitchKey<B> {
     /// Bytes of its residues on the device.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(super) fn params(&self) -> &Params {
+        &self.params
     }
 
     pub(super) fn prepared(&self) -> &B::Key {
@@ -248,6 +256,7 @@ impl<B: Backend> EvaluationKeys<B> {
 
 /// A public encryption key (b, a), b = -a s + e, modulo the primes of all levels.
 pub struct PublicKey<B: Backend> {
+    pub(super) params: Params,
     pub(super) first: Poly<B, Eval>,
     pub(super) seed: PublicSeed,
 }
@@ -262,13 +271,15 @@ impl<B: Backend> PublicKey<B> {
     ///
     /// `message` (C) has the rows of `level`.
     pub fn encrypt(&self, ctx: &Context<B>, message: &Poly<B, Coeff>, level: Level) -> Result<Ciphertext<B>> {
+        ctx.params().check("encrypt", "the public key", &self.params)?;
         let rows = &ctx.level("encrypt", level)?.rows;
+        message.check_rows("encrypt", level, rows)?;
         let (backend, tables, items) = (ctx.backend(), ctx.tables(), message.items);
         let private = PrivateSeed::from_os()?;
         let mut signs = Zeroizing::new(vec![0i8; items << ctx.log_n()]);
         ternary(&mut private.stream("public-key encryption", 0), &mut signs);
         let wide: Zeroizing<Vec<i32>> = Zeroizing::new(signs.iter().map(|s| i32::from(*s)).collect());
-        let mut v = Poly::lift(ctx, items, rows, Integers::I32(&wide))?.into_eval(ctx)?;
+        let v = Poly::lift(ctx, items, rows, Integers::I32(&wide))?.into_eval(ctx)?;
         let mut first = noise(ctx, &private, "errors of a public-key encryption", 0, items, rows)?;
         backend.add(tables, first.view_mut(), message.view())?;
         let first = first.into_eval(ctx)?;
@@ -286,7 +297,9 @@ impl<B: Backend> PublicKey<B> {
             backend.mul_add(tables, dst.part(|s| s.slice_polys(0, 1)), v.view(), b)?;
             Ok(backend.mul_add(tables, dst.part(|s| s.slice_polys(1, 1)), v.view(), a)?)
         })?;
-        backend.zero(v.view_mut())?;
+        for mut secret in [v, first, second] {
+            backend.zero(secret.view_mut())?;
+        }
         Ok(ct)
     }
 }

@@ -108,6 +108,26 @@ impl Params {
         })))
     }
 
+    /// Whether both are the same parameters: rows of one mean the same in the other.
+    pub fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.spec == other.0.spec
+    }
+
+    /// Demands that `what` was made with these parameters.
+    pub(crate) fn check(&self, operation: &str, what: &'static str, theirs: &Self) -> Result<()> {
+        if self.same(theirs) {
+            return Ok(());
+        }
+        Err(RlweError::Foreign {
+            operation: operation.to_owned(),
+            what,
+            theirs_log_n: theirs.log_n(),
+            theirs_log2_qp: theirs.log2_qp(),
+            log_n: self.log_n(),
+            log2_qp: self.log2_qp(),
+        })
+    }
+
     /// What they were made from.
     pub fn spec(&self) -> &Spec {
         &self.0.spec
@@ -169,7 +189,7 @@ impl Params {
             .0
             .levels
             .iter()
-            .take(level.index() + 1)
+            .take(level.index().saturating_add(1))
             .flat_map(|l| l.primes.iter().copied())
             .collect();
         primes.sort_unstable();

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{Context, Result};
+use super::{Context, Level, Result, RlweError};
 use crate::backend::{Backend, Integers, Mut, Ref, Row, Span};
 
 /// Coefficients in natural order.
@@ -34,6 +34,25 @@ impl<B: Backend, D: Domain> Poly<B, D> {
             rows: rows.to_vec(),
             domain: PhantomData,
         })
+    }
+
+    /// Demands the primes of a level.
+    pub(super) fn check_rows(&self, operation: &'static str, level: Level, rows: &[Row]) -> Result<()> {
+        if self.rows != rows {
+            let (left, right) = (
+                format!("{} rows", self.rows.len()),
+                format!("the {} of {level}", rows.len()),
+            );
+            let remedy = "encode the message at the level it is encrypted at";
+            return Err(RlweError::mismatch(
+                operation,
+                "primes of the message",
+                left,
+                right,
+                remedy,
+            ));
+        }
+        Ok(())
     }
 
     /// The rows, to read.

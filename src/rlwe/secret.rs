@@ -19,6 +19,8 @@ pub struct SecretKey<B: Backend> {
     seed: PrivateSeed,
     /// How many error streams were taken from the seed.
     errors: AtomicU64,
+    /// For a deterministic key, how many public seeds were derived; any other asks the operating system for them.
+    insecure_seeds: Option<AtomicU64>,
     /// s modulo every prime (E).
     rows: Poly<B, Eval>,
 }
@@ -42,9 +44,12 @@ impl<B: Backend> SecretKey<B> {
         Self::from_seed(ctx, PrivateSeed::from_os()?)
     }
 
-    /// A key that anyone can compute: for tests of equality between backends only. Errors repeat with it as well.
+    /// A key that anyone can compute: for tests of equality between backends only. Its errors, and the public seeds of all it
+    /// makes, repeat as well.
     pub fn insecure_deterministic(ctx: &Context<B>, seed: [u8; 32]) -> Result<Self> {
-        Self::from_seed(ctx, PrivateSeed::insecure_from_bytes(seed))
+        let mut key = Self::from_seed(ctx, PrivateSeed::insecure_from_bytes(seed))?;
+        key.insecure_seeds = Some(AtomicU64::new(0));
+        Ok(key)
     }
 
     fn from_seed(ctx: &Context<B>, seed: PrivateSeed) -> Result<Self> {
@@ -58,6 +63,7 @@ impl<B: Backend> SecretKey<B> {
             ctx: ctx.clone(),
             seed,
             errors: AtomicU64::new(0),
+            insecure_seeds: None,
             rows,
         })
     }
@@ -65,6 +71,19 @@ impl<B: Backend> SecretKey<B> {
     /// The context that the key belongs to.
     pub fn context(&self) -> &Context<B> {
         &self.ctx
+    }
+
+    /// A seed to publish: fresh from the operating system, unless the key is an insecure deterministic one.
+    fn public_seed(&self) -> Result<PublicSeed> {
+        let Some(seeds) = &self.insecure_seeds else {
+            return Ok(PublicSeed::from_os()?);
+        };
+        let index = seeds.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = [0; 32];
+        self.seed
+            .stream("insecure public seeds", index)
+            .fill_bytes(&mut bytes);
+        Ok(PublicSeed(bytes))
     }
 
     /// s modulo the primes of `rows`, for `items` items.
@@ -94,24 +113,32 @@ impl<B: Backend> SecretKey<B> {
     /// `message` (C) has the rows of `level`.
     pub fn encrypt(&self, message: &Poly<B, Coeff>, level: Level) -> Result<SeededCiphertext<B>> {
         let rows = &self.ctx.level("encrypt", level)?.rows;
+        message.check_rows("encrypt", level, rows)?;
         let (backend, tables, items) = (self.ctx.backend(), self.ctx.tables(), message.items);
         let mut first = self.error(items, rows)?;
         backend.add(tables, first.view_mut(), message.view())?;
         let mut first = first.into_eval(&self.ctx)?;
         let seeds = (0..items)
-            .map(|_| PublicSeed::from_os())
-            .collect::<std::result::Result<Vec<_>, _>>()?;
+            .map(|_| self.public_seed())
+            .collect::<Result<Vec<_>>>()?;
         let mut mask: Poly<B, Eval> = Poly::alloc(&self.ctx, items, rows)?;
         backend.expand(tables, mask.view_mut(), &seeds, 0)?;
         let mut product: Poly<B, Eval> = Poly::alloc(&self.ctx, items, rows)?;
         let own = self.own_rows(rows);
         backend.mul(tables, product.view_mut(), mask.view(), self.secret(&own, items))?;
         backend.sub(tables, first.view_mut(), product.view())?;
-        Ok(SeededCiphertext { first, seeds, level })
+        backend.zero(product.view_mut())?;
+        Ok(SeededCiphertext {
+            first,
+            seeds,
+            level,
+            params: self.ctx.params().clone(),
+        })
     }
 
     /// The phase c_0 + c_1 s + c_2 s^2 of every item (C): the message and its noise.
     pub fn phase(&self, ct: &Ciphertext<B>) -> Result<Poly<B, Coeff>> {
+        ct.check_context("decrypt", &self.ctx)?;
         let rows = &self.ctx.level("decrypt", ct.level())?.rows;
         let (backend, tables, items) = (self.ctx.backend(), self.ctx.tables(), ct.items());
         let own = self.own_rows(rows);
@@ -131,9 +158,13 @@ impl<B: Backend> SecretKey<B> {
     /// A public key (b, a), b = -a s + e, modulo the primes of all levels.
     pub fn public_key(&self) -> Result<PublicKey<B>> {
         let rows = compact(&self.ctx.params().primes_up_to(self.ctx.params().top()));
-        let seed = PublicSeed::from_os()?;
+        let seed = self.public_seed()?;
         let first = self.masked_error(&rows, 1, &seed, &self.rows)?;
-        Ok(PublicKey { first, seed })
+        Ok(PublicKey {
+            params: self.ctx.params().clone(),
+            first,
+            seed,
+        })
     }
 
     /// e_j - a_j s' for j < `count` (E); a_j from stream j of the seed.
@@ -158,6 +189,7 @@ impl<B: Backend> SecretKey<B> {
         let mut product: Poly<B, Eval> = Poly::alloc(&self.ctx, count, rows)?;
         backend.mul(tables, product.view_mut(), mask.view(), under)?;
         backend.sub(tables, first.view_mut(), product.view())?;
+        backend.zero(product.view_mut())?;
         Ok(first)
     }
 
@@ -180,7 +212,7 @@ impl<B: Backend> SecretKey<B> {
             .collect();
         primes.extend(params.special());
         let rows = compact(&primes);
-        let seed = PublicSeed::from_os()?;
+        let seed = self.public_seed()?;
         let mut first = self.masked_error(&rows, digits, &seed, under)?;
         for (j, primes) in of_digit.iter().enumerate() {
             let (to, own) = (select(&rows, primes), select(&self.rows.rows, primes));
@@ -195,6 +227,7 @@ impl<B: Backend> SecretKey<B> {
                 .mul_const_add(self.ctx.tables(), dst, src, &product)?;
         }
         Ok(SeededSwitchKey {
+            params: params.clone(),
             purpose,
             level,
             first,

@@ -15,6 +15,12 @@ pub struct Digits<B: Backend> {
 impl<B: Backend> Context<B> {
     /// ModUp of component `component` of every item.
     pub fn mod_up(&self, ct: &Ciphertext<B>, component: usize) -> Result<Digits<B>> {
+        ct.check_context("mod_up", self)?;
+        if component >= ct.components() {
+            let (held, remedy) = (ct.components(), "components count from 0");
+            let wanted = format!("component {component}");
+            return Err(RlweError::mismatch("mod_up", "components", held, wanted, remedy));
+        }
         let level = self.level("mod_up", ct.level())?;
         let (items, digits) = (ct.items(), level.digits.len());
         let mut buffer = self
@@ -40,7 +46,19 @@ impl<B: Backend> Context<B> {
         keys: &[&SwitchKey<B>],
     ) -> Result<B::Buffer> {
         let level = self.level("key_inner_product", digits.level)?;
+        if keys.len() != 1 && keys.len() != digits.items {
+            let remedy = "pass one key, or one for each ciphertext";
+            let (items, held) = (format!("{} items", digits.items), format!("{} keys", keys.len()));
+            return Err(RlweError::mismatch(
+                "key_inner_product",
+                "counts",
+                items,
+                held,
+                remedy,
+            ));
+        }
         for key in keys {
+            self.params().check(operation, "the key", key.params())?;
             if key.level() < digits.level {
                 return Err(RlweError::KeyLevel {
                     operation: operation.to_owned(),

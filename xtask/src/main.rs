@@ -2,6 +2,7 @@
 
 mod chains;
 mod layers;
+mod train;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,11 @@ const CHORES: &[Chore] = &[
         "layers",
         "fail on a `use crate::` that points up the layers",
         layers::run,
+    ),
+    (
+        "train",
+        "train the language-identification model (feature `train`)",
+        train::run,
     ),
 ];
 

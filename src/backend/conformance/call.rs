@@ -1,0 +1,201 @@
+//! An operation with its arguments as data, to be run on any backend.
+
+use super::operand::Operand;
+use crate::{
+    arith::{Complex, Double, Embedding},
+    backend::{Backend, BasisStep, DigitStep, Integers, Matrix, Mut, Ref, derived},
+    ring::{Conversion, Galois, Step},
+    sample::PublicSeed,
+};
+
+/// A digit, before its conversion is prepared.
+pub(super) struct Digit {
+    pub(super) digit: u32,
+    pub(super) conversion: Conversion,
+}
+
+/// An operation and its arguments other than rows of the destination and the sources.
+pub(super) enum Call<'a> {
+    Copy,
+    Zero,
+    Add,
+    Sub,
+    Neg,
+    Mul,
+    MulAdd,
+    MulConst(&'a [u32]),
+    MulConstAdd(&'a [u32]),
+    AddConst(&'a [u32]),
+    MulI,
+    Permute(&'a [Galois]),
+    Ntt,
+    Intt,
+    Lift(Integers<'a>),
+    Convert(&'a Conversion),
+    Expand(&'a [PublicSeed], u64),
+    KeyInnerProduct(&'a [u32], &'a [Operand]),
+    Gemm(Matrix<'a>),
+    Tensor(usize),
+    PermuteAdd(&'a [Galois]),
+    ModUp(&'a [Digit]),
+    Step(&'a Step),
+    Embed(&'a Embedding, &'a [Complex], Double),
+}
+
+impl Call<'_> {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Zero => "zero",
+            Self::Add => "add",
+            Self::Sub => "sub",
+            Self::Neg => "neg",
+            Self::Mul => "mul",
+            Self::MulAdd => "mul_add",
+            Self::MulConst(_) => "mul_const",
+            Self::MulConstAdd(_) => "mul_const_add",
+            Self::AddConst(_) => "add_const",
+            Self::MulI => "mul_i",
+            Self::Permute(_) => "permute",
+            Self::Ntt => "ntt",
+            Self::Intt => "intt",
+            Self::Lift(_) => "lift",
+            Self::Convert(_) => "convert",
+            Self::Expand(..) => "expand",
+            Self::KeyInnerProduct(..) => "key_inner_product",
+            Self::Gemm(_) => "gemm",
+            Self::Tensor(_) => "tensor",
+            Self::PermuteAdd(_) => "permute_add",
+            Self::ModUp(_) => "mod_up",
+            Self::Step(_) => "step",
+            Self::Embed(..) => "embed",
+        }
+    }
+
+    /// Whether the destination is read.
+    pub(super) fn updates(&self) -> bool {
+        matches!(
+            self,
+            Self::Add
+                | Self::Sub
+                | Self::Neg
+                | Self::MulAdd
+                | Self::MulConstAdd(_)
+                | Self::AddConst(_)
+                | Self::MulI
+                | Self::Ntt
+                | Self::Intt
+                | Self::PermuteAdd(_)
+        )
+    }
+
+    /// Whether the operation has a derived body.
+    pub(super) fn is_derived(&self) -> bool {
+        matches!(
+            self,
+            Self::Tensor(_) | Self::PermuteAdd(_) | Self::ModUp(_) | Self::Step(_) | Self::Embed(..)
+        )
+    }
+
+    /// Runs the backend's method, or the derived body. `src` holds as many operands as the operation has.
+    pub(super) fn apply<B: Backend>(
+        &self,
+        b: &B,
+        t: &B::Tables,
+        by_body: bool,
+        dst: Mut<B>,
+        src: &[Ref<B>],
+    ) -> Result<(), String> {
+        let first = || src.first().copied().ok_or("an operand is missing");
+        let second = || src.get(1).copied().ok_or("an operand is missing");
+        let done = match self {
+            Self::Copy => b.copy(dst, first()?),
+            Self::Zero => b.zero(dst),
+            Self::Add => b.add(t, dst, first()?),
+            Self::Sub => b.sub(t, dst, first()?),
+            Self::Neg => b.neg(t, dst),
+            Self::Mul => b.mul(t, dst, first()?, second()?),
+            Self::MulAdd => b.mul_add(t, dst, first()?, second()?),
+            Self::MulConst(c) => b.mul_const(t, dst, first()?, c),
+            Self::MulConstAdd(c) => b.mul_const_add(t, dst, first()?, c),
+            Self::AddConst(c) => b.add_const(t, dst, c),
+            Self::MulI => b.mul_i(t, dst),
+            Self::Permute(g) => b.permute(t, dst, first()?, g),
+            Self::Ntt => b.ntt(t, dst),
+            Self::Intt => b.intt(t, dst),
+            Self::Lift(values) => b.lift(t, dst, *values),
+            Self::Convert(c) => {
+                let prepared = b.conversion(t, c).map_err(|e| e.to_string())?;
+                b.convert(t, dst, first()?, &prepared)
+            }
+            Self::Expand(seeds, label) => b.expand(t, dst, seeds, *label),
+            Self::KeyInnerProduct(digits, keys) => {
+                let prepared = keys
+                    .iter()
+                    .map(|key| prepare(b, t, key))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let keys: Vec<&B::Key> = prepared.iter().collect();
+                b.key_inner_product(t, dst, first()?, digits, &keys)
+            }
+            Self::Gemm(weights) => b.gemm(t, dst, first()?, *weights),
+            Self::Tensor(terms) if by_body => derived::tensor(b, t, dst, first()?, second()?, *terms),
+            Self::Tensor(terms) => b.tensor(t, dst, first()?, second()?, *terms),
+            Self::PermuteAdd(g) if by_body => derived::permute_add(b, t, dst, first()?, g),
+            Self::PermuteAdd(g) => b.permute_add(t, dst, first()?, g),
+            Self::ModUp(digits) => {
+                let digits = digits
+                    .iter()
+                    .map(|d| digit(b, t, d))
+                    .collect::<Result<Vec<_>, _>>()?;
+                match by_body {
+                    true => derived::mod_up(b, t, dst, first()?, &digits),
+                    false => b.mod_up(t, dst, first()?, &digits),
+                }
+            }
+            Self::Step(step) => {
+                let conversion = b.conversion(t, &step.conversion).map_err(|e| e.to_string())?;
+                let step = BasisStep {
+                    step: (*step).clone(),
+                    conversion,
+                };
+                match by_body {
+                    true => derived::step(b, t, dst, first()?, &step),
+                    false => b.step(t, dst, first()?, &step),
+                }
+            }
+            Self::Embed(embedding, slots, scale) => {
+                let done = match by_body {
+                    true => derived::embed(b, t, dst, embedding, slots, *scale),
+                    false => b.embed(t, dst, embedding, slots, *scale),
+                };
+                return done.map_err(|e| e.to_string());
+            }
+        };
+        done.map_err(|e| e.to_string())
+    }
+}
+
+/// A buffer with the operand's rows, and nothing else written.
+pub(super) fn load<B: Backend>(b: &B, t: &B::Tables, operand: &Operand) -> Result<B::Buffer, String> {
+    let mut buffer = b
+        .alloc(b.log_n(t), operand.capacity())
+        .map_err(|e| e.to_string())?;
+    b.upload(Mut::new(&mut buffer, operand.stored()), &operand.words)
+        .map_err(|e| e.to_string())?;
+    Ok(buffer)
+}
+
+fn prepare<B: Backend>(b: &B, t: &B::Tables, key: &Operand) -> Result<B::Key, String> {
+    let buffer = load(b, t, key)?;
+    b.prepare(t, Ref::new(&buffer, key.span()))
+        .map_err(|e| e.to_string())
+}
+
+fn digit<B: Backend>(b: &B, t: &B::Tables, digit: &Digit) -> Result<DigitStep<B>, String> {
+    Ok(DigitStep {
+        digit: digit.digit,
+        sources: digit.conversion.sources.clone(),
+        targets: digit.conversion.targets.clone(),
+        conversion: b.conversion(t, &digit.conversion).map_err(|e| e.to_string())?,
+    })
+}

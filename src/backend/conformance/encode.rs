@@ -1,0 +1,78 @@
+//! Integers, seeds and slots to rows.
+
+use super::{
+    call::Call,
+    operand::{Fill, Operand, Shape},
+    runner::Runner,
+};
+use crate::{
+    arith::{Complex, Double, Embedding},
+    backend::{Backend, Integers},
+    sample::PublicSeed,
+};
+
+const PRIMES: [u32; 4] = [1, 23, 19, 20];
+
+pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
+    for (shape, polys) in [(Shape::Dense, 1), (Shape::Gaps, 2), (Shape::Swapped, 2)] {
+        let dst = runner.operand(shape, polys, &PRIMES, Fill::Zero);
+        for length in [runner.degree(), runner.degree() / 2, 1] {
+            lift(runner, &dst, length * polys * runner.items);
+        }
+        expand(runner, &dst);
+    }
+    // A row of a prime far down the table, and the last stream numbers.
+    let all: Vec<u32> = (0..runner.basis.primes().len() as u32).rev().collect();
+    let dst = runner.operand_of(1, Shape::Dense, 1, &all, Fill::Zero);
+    runner.check(&Call::Expand(&[PublicSeed([0xff; 32])], u64::MAX), &dst, &[]);
+    embed(runner);
+}
+
+/// Random integers of every magnitude, after the extremes.
+fn lift<B: Backend>(runner: &mut Runner<B>, dst: &Operand, count: usize) {
+    let mut wide: Vec<i128> = vec![i128::MIN, i128::MAX, 0, -1, 1];
+    while wide.len() < count {
+        let random = &mut runner.random;
+        let value = ((u128::from(random.next()) << 64) | u128::from(random.next())) as i128;
+        wide.push(value >> random.below(128));
+    }
+    wide.truncate(count);
+    let mut long: Vec<i64> = wide.iter().map(|x| *x as i64).collect();
+    let mut short: Vec<i32> = wide.iter().map(|x| *x as i32).collect();
+    for (i, (l, s)) in [(i64::MIN, i32::MIN), (i64::MAX, i32::MAX)]
+        .into_iter()
+        .enumerate()
+        .take(count)
+    {
+        (long[i], short[i]) = (l, s);
+    }
+    runner.check(&Call::Lift(Integers::I128(&wide)), dst, &[]);
+    runner.check(&Call::Lift(Integers::I64(&long)), dst, &[]);
+    runner.check(&Call::Lift(Integers::I32(&short)), dst, &[]);
+}
+
+fn expand<B: Backend>(runner: &mut Runner<B>, dst: &Operand) {
+    let mut seed = || PublicSeed(std::array::from_fn(|_| runner.random.next() as u8));
+    let seeds: Vec<PublicSeed> = (0..dst.span().items).map(|_| seed()).collect();
+    for label in [0, 1 << 40] {
+        runner.check(&Call::Expand(&seeds, label), dst, &[]);
+    }
+}
+
+/// Every number of slots, at scales for f64 and for double-double arithmetic.
+fn embed<B: Backend>(runner: &mut Runner<B>) {
+    let embedding = Embedding::new(runner.log_n());
+    let most = embedding.slots();
+    let dst = runner.operand(Shape::Gaps, 1, &PRIMES, Fill::Zero);
+    for slots in (0..32).map(|i| 1usize << i).take_while(|n| *n <= most) {
+        let random = &mut runner.random;
+        let mut part = || (random.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
+        let values: Vec<Complex> = (0..slots * dst.span().items)
+            .map(|_| Complex::new(part(), part()))
+            .collect();
+        for bits in [20, 45, 55] {
+            let scale = Double::ONE.ldexp(bits);
+            runner.check(&Call::Embed(&embedding, &values, scale), &dst, &[]);
+        }
+    }
+}

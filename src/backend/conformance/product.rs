@@ -1,0 +1,83 @@
+//! Products of ciphertexts, and of ciphertexts with matrices of small integers.
+
+use super::{
+    call::Call,
+    operand::{Fill, Shape},
+    runner::Runner,
+};
+use crate::backend::{Backend, Entries, Matrix};
+
+const PRIMES: [u32; 3] = [4, 22, 0];
+
+pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
+    let terms: &[usize] = if runner.large() {
+        &[1, 3]
+    } else {
+        &[1, 2, 7, 8, 9, 17]
+    };
+    for terms in terms {
+        for fill in [Fill::Random, Fill::Max] {
+            tensor(runner, *terms, fill, [Shape::Dense; 3]);
+        }
+        tensor(
+            runner,
+            *terms,
+            Fill::Random,
+            [Shape::Gaps, Shape::Swapped, Shape::Gaps],
+        );
+        tensor(
+            runner,
+            *terms,
+            Fill::Random,
+            [Shape::Swapped, Shape::SharedItems, Shape::SharedPolys],
+        );
+    }
+    let sizes: &[(usize, usize)] = if runner.large() {
+        &[(3, 5)]
+    } else {
+        &[(1, 1), (3, 2), (4, 9), (9, 4), (5, 33)]
+    };
+    for (outputs, inputs) in sizes {
+        gemm(runner, *outputs, *inputs);
+    }
+}
+
+fn tensor<B: Backend>(runner: &mut Runner<B>, terms: usize, fill: Fill, shapes: [Shape; 3]) {
+    let items = runner.items;
+    let dst = runner.operand(shapes[0], 3, &PRIMES, Fill::Zero);
+    let a = runner.operand_of(items * terms, shapes[1], 2, &PRIMES, fill);
+    let b = runner.operand_of(items * terms, shapes[2], 2, &PRIMES, fill);
+    runner.check(&Call::Tensor(terms), &dst, &[a, b]);
+}
+
+fn gemm<B: Backend>(runner: &mut Runner<B>, outputs: usize, inputs: usize) {
+    let mut bytes: Vec<i8> = (0..outputs * inputs)
+        .map(|_| runner.random.next() as i8)
+        .collect();
+    let mut words: Vec<i16> = bytes
+        .iter()
+        .map(|b| (i16::from(*b) << 8) | (runner.random.next() as i16 & 0xff))
+        .collect();
+    (bytes[0], words[0]) = (i8::MIN, i16::MIN);
+    let least = (vec![i8::MIN; bytes.len()], vec![i16::MIN; bytes.len()]);
+    let most = (vec![i8::MAX; bytes.len()], vec![i16::MAX; bytes.len()]);
+    for (to, from, polys, fill) in [
+        (Shape::Dense, Shape::Dense, 2, Fill::Max),
+        (Shape::Gaps, Shape::Swapped, 2, Fill::Random),
+        (Shape::Swapped, Shape::Gaps, 1, Fill::Random),
+        (Shape::Dense, Shape::SharedItems, 1, Fill::Random),
+    ] {
+        let dst = runner.operand_of(outputs, to, polys, &PRIMES, Fill::Zero);
+        let src = [runner.operand_of(inputs, from, polys, &PRIMES, fill)];
+        for (bytes, words) in [(&bytes, &words), (&least.0, &least.1), (&most.0, &most.1)] {
+            for entries in [Entries::I8(bytes), Entries::I16(words)] {
+                let weights = Matrix {
+                    outputs,
+                    inputs,
+                    entries,
+                };
+                runner.check(&Call::Gemm(weights), &dst, &src);
+            }
+        }
+    }
+}

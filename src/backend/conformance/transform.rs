@@ -1,0 +1,57 @@
+//! Transforms and automorphisms.
+
+use super::{
+    call::Call,
+    operand::{Fill, Shape},
+    runner::Runner,
+};
+use crate::{backend::Backend, ring::Galois};
+
+const PRIMES: [u32; 4] = [3, 22, 0, 21];
+
+pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
+    let fills = [Fill::Random, Fill::Max, Fill::Zero];
+    for (shape, polys, count) in [(Shape::Dense, 1, 4), (Shape::Gaps, 2, 2), (Shape::Swapped, 3, 1)] {
+        for fill in fills.into_iter().take(if shape == Shape::Dense { 3 } else { 1 }) {
+            let dst = runner.operand(shape, polys, &PRIMES[..count], fill);
+            for call in [Call::Ntt, Call::Intt, Call::MulI] {
+                runner.check(&call, &dst, &[]);
+            }
+        }
+    }
+    let all: Vec<u32> = (0..runner.basis.primes().len() as u32).collect();
+    let dst = runner.operand_of(1, Shape::Gaps, 1, &all, Fill::Random);
+    runner.check(&Call::Ntt, &dst, &[]);
+    runner.check(&Call::Intt, &dst, &[]);
+    automorphisms(runner);
+}
+
+fn automorphisms<B: Backend>(runner: &mut Runner<B>) {
+    let (log_n, items) = (runner.log_n(), runner.items);
+    let odd = |runner: &mut Runner<B>| {
+        let g = 2 * runner.random.below(1 << log_n) as u32 + 1;
+        Galois::new(g, log_n).unwrap_or(Galois::IDENTITY)
+    };
+    let mut lists = vec![vec![Galois::conjugation(log_n)], vec![Galois::rotation(1, log_n)]];
+    lists.push((0..items).map(|_| odd(runner)).collect());
+    if !runner.large() {
+        lists.push(vec![Galois::IDENTITY; items]);
+        lists.push(vec![odd(runner)]);
+        let rotations = (0..items as i64).map(|k| Galois::rotation(1 - k, log_n));
+        lists.push(rotations.collect());
+    }
+    let shapes = [
+        (Shape::Dense, Shape::Dense, 2, 2),
+        (Shape::Gaps, Shape::SharedItems, 2, 1),
+        (Shape::Swapped, Shape::Gaps, 1, 3),
+        (Shape::Dense, Shape::SharedPolys, 2, 1),
+    ];
+    for (i, g) in lists.iter().enumerate() {
+        for (to, from, polys, count) in shapes.into_iter().skip(i % 2).step_by(2) {
+            let dst = runner.operand(to, polys, &PRIMES[..count], Fill::Random);
+            let src = [runner.operand(from, polys, &PRIMES[..count], Fill::Random)];
+            runner.check(&Call::Permute(g), &dst, &src);
+            runner.check(&Call::PermuteAdd(g), &dst, &src);
+        }
+    }
+}
