@@ -69,7 +69,7 @@ pub struct NttTable {
 }
 
 impl NttTable {
-    /// Tables for Z_p[X]/(X^N + 1), N = 2^log_n, 1 <= log_n <= 17; errors when p is not 1 mod 2N.
+    /// Tables for `Z_p[X]/(X^N + 1)`, N = 2^log_n, 1 <= log_n <= 17; errors when p is not 1 mod 2N.
     pub fn new(modulus: Modulus, log_n: u32) -> Result<Self, ArithError> {
         if !(1..=17).contains(&log_n) {
             return Err(ArithError::Degree { log_n });
@@ -265,7 +265,7 @@ pub fn forward_by_definition(modulus: Modulus, psi: u32, f: &[u32]) -> Vec<u32> 
     eval
 }
 
-/// The product in Z_p[X]/(X^N + 1) by the schoolbook rule, X^N = -1. N^2 multiplications; for tests and the oracle.
+/// The product in `Z_p[X]/(X^N + 1)` by the schoolbook rule, X^N = -1. N^2 multiplications; for tests and the oracle.
 pub fn multiply_by_schoolbook(modulus: Modulus, a: &[u32], b: &[u32]) -> Vec<u32> {
     let n = a.len();
     let mut product = vec![0; n];
