@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 #![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 use std::{
     path::PathBuf,
