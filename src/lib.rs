@@ -14,3 +14,4 @@ pub mod ring;
 pub mod rlwe;
 pub mod sample;
 pub mod transformer;
+pub mod wire;
