@@ -78,6 +78,16 @@ pub enum WireError {
         /// Of the secret.
         held: Name,
     },
+    /// It belongs to another key.
+    #[error(
+        "belongs to key {found}, and this is key {wanted}; use keys and ciphertexts of one key generation"
+    )]
+    Owner {
+        /// In the header.
+        found: Name,
+        /// Of the keys here.
+        wanted: Name,
+    },
     /// The file is too short or too long.
     #[error("{what}: {have} bytes where {wanted} belong; the file is cut off or damaged: fetch it again")]
     Length {
