@@ -1,5 +1,10 @@
 //! Client and server as separate processes that share nothing but files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test reports by panicking"
+)]
 #![cfg(feature = "cli")]
 
 use std::{
