@@ -1,10 +1,6 @@
 //! Client and server as separate processes that share nothing but files.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test reports by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
 #![cfg(feature = "cli")]
 
 use std::{
@@ -126,6 +122,10 @@ fn client_and_server_share_files_only() {
         &["secret.key", "--force"],
     );
     refused(
+        &["keygen", "--client", &place.path("new"), "--server", server],
+        &["evaluation.keys", "--force"],
+    );
+    refused(
         &["keygen", "--client", server, "--server", server],
         &["two directories"],
     );
@@ -218,6 +218,23 @@ fn wrong_directories(place: &Place, client: &str, server: &str, sent: &str, answ
         &["explain", env!("CARGO_BIN_EXE_cipherformer")],
         &["does not begin as a cipherformer file"],
     );
+
+    // Parameters that are not those of the model, and parameters without security.
+    let path = Path::new(server).join("parameters.cf");
+    let own = std::fs::read(&path).unwrap();
+    let chain = cipherformer::ring::chain("n13_rational40_l2_d3").unwrap();
+    wire::save(&path, &Spec { chain }, &(), Stamp::default(), Existing::Replace).unwrap();
+    refused(
+        &["infer", "--server", server, "--in", sent, "--out", out],
+        &["parameters.cf", "n13_rational40_l2_d3", "langid"],
+    );
+    let insecure = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/parameters.bin");
+    std::fs::copy(insecure, &path).unwrap();
+    refused(
+        &["infer", "--server", server, "--in", sent, "--out", out],
+        &["parameters.cf", "128"],
+    );
+    std::fs::write(&path, own).unwrap();
 
     // Another client with the same parameters: only the names of the keys differ.
     let other = &*place.path("other");

@@ -1,10 +1,6 @@
 //! The file formats: what was written by this version stays readable, and no bytes whatever do harm.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test reports by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
 #![cfg(feature = "fallback")]
 
 use std::path::{Path, PathBuf};

@@ -58,7 +58,7 @@ fn demand(dir: &Path, file: &str, remedy: &str) -> Result<(), Failure> {
 fn context(dir: &Path) -> Result<Ckks<Cpu>, Failure> {
     let path = dir.join(PARAMETERS);
     let (spec, _): (Spec, _) = wire::load(&path, &())?;
-    let params = Params::new(spec)?;
+    let params = Params::new(spec).map_err(|e| format!("{}: {e}", path.display()))?;
     if !params.same(&Params::shipped(CHAIN)?) {
         let found = wire::known_name(&wire::digest(params.spec()));
         return Err(format!(

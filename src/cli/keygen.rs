@@ -31,14 +31,21 @@ pub(super) fn run(args: &KeygenArgs) -> Result<(), Failure> {
         )
         .into());
     }
-    let secret_path = client.join(SECRET);
-    if !args.force && secret_path.symlink_metadata().is_ok() {
-        return Err(format!(
-            "{}: exists already, and without it what was encrypted for it is lost; choose another directory, or pass --force",
-            secret_path.display()
-        )
-        .into());
+    let (secret_path, keys_path) = (client.join(SECRET), server.join(KEYS));
+    for path in [&secret_path, &keys_path] {
+        if !args.force && path.symlink_metadata().is_ok() {
+            return Err(format!(
+                "{}: exists already, and nobody could use what was encrypted for it; choose another directory, or pass --force",
+                path.display()
+            )
+            .into());
+        }
     }
+    let existing = if args.force {
+        Existing::Replace
+    } else {
+        Existing::Keep
+    };
 
     let params = Params::shipped(CHAIN)?;
     let ctx = Context::new(Cpu::new(), params.clone())?;
@@ -65,7 +72,7 @@ pub(super) fn run(args: &KeygenArgs) -> Result<(), Failure> {
         Stamp::default(),
         Existing::Replace,
     )?;
-    wire::save(&server.join(KEYS), &keys, &ctx, stamp, Existing::Replace)?;
+    wire::save(&keys_path, &keys, &ctx, stamp, existing)?;
     wire::save(
         &client.join(PARAMETERS),
         params.spec(),
@@ -73,14 +80,9 @@ pub(super) fn run(args: &KeygenArgs) -> Result<(), Failure> {
         Stamp::default(),
         Existing::Replace,
     )?;
-    let existing = if args.force {
-        Existing::Replace
-    } else {
-        Existing::Keep
-    };
     wire::save(&secret_path, &secret, &ctx, stamp, existing)?;
 
-    let size = std::fs::metadata(server.join(KEYS))?.len();
+    let size = std::fs::metadata(&keys_path)?.len();
     let took = clock.elapsed().as_secs_f64();
     if args.json {
         let object = json!({

@@ -4,10 +4,12 @@ mod attention;
 mod classify;
 mod decrypt;
 mod directory;
+mod doctor;
 mod encrypt;
 mod explain;
 mod infer;
 mod keygen;
+mod params;
 mod request;
 mod show;
 
@@ -37,6 +39,10 @@ enum Command {
     Decrypt(DecryptArgs),
     /// Say what a file is
     Explain(ExplainArgs),
+    /// List the shipped parameters
+    Params(ParamsArgs),
+    /// Show what this machine offers, and test it
+    Doctor(DoctorArgs),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -65,7 +71,7 @@ struct KeygenArgs {
     /// Directory for parameters and evaluation keys; goes to the server
     #[arg(long, value_name = "DIR")]
     server: PathBuf,
-    /// Replace a secret that is there: what was encrypted for it can never be read again
+    /// Replace keys that are there: what was encrypted for them can never be read again
     #[arg(long)]
     force: bool,
     /// Print JSON
@@ -130,6 +136,26 @@ struct ExplainArgs {
     json: bool,
 }
 
+#[derive(Args)]
+struct ParamsArgs {
+    /// At least this many products one after the other
+    #[arg(long)]
+    depth: Option<u32>,
+    /// At least this many bits of precision
+    #[arg(long, value_name = "BITS")]
+    precision: Option<f64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Subcommand)]
 enum Bench {
     /// Encrypted multi-head attention on random weights, column packing
@@ -167,6 +193,8 @@ pub fn run() -> ExitCode {
         Command::Infer(args) => infer::run(&args),
         Command::Decrypt(args) => decrypt::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Params(args) => params::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Bench(Bench::Attention(args)) => attention::run(&args),
     };
     match result {

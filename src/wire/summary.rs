@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::{Header, Record, Result, Source, VERSION, file, known_name, scale};
 use crate::{rlwe::Spec, wire::Kind};
 
@@ -56,7 +58,8 @@ pub fn inspect(path: &Path) -> Result<Summary> {
         let mut source = Source::new(file, bytes)?;
         let header = *source.header();
         let detail = detail(&mut source)?;
-        let mut rest = vec![0; 1 << 16];
+        // It may be a secret.
+        let mut rest = Zeroizing::new(vec![0; 1 << 16]);
         while source.remaining() > 0 {
             let part = source.remaining().min(rest.len() as u64) as usize;
             source.take(&mut rest[..part])?;
