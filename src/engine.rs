@@ -8,6 +8,7 @@ use crate::{
     backend::{Backend, Capabilities, cpu::Cpu},
     ckks::{self, Ckks, CkksError, Evaluator},
     rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey, SeededEvaluationKeys},
+    wire::{self, Name, Stamp, WireError},
 };
 
 /// Result of an operation of the facade.
@@ -86,18 +87,40 @@ impl From<ckks::Ciphertext<Cpu>> for Encrypted {
 }
 
 /// Fresh ciphertexts on their way to the server: half the bytes, since their second halves are seeds.
-pub struct Upload(ckks::SeededCiphertext<Cpu>);
+pub struct Upload {
+    inner: ckks::SeededCiphertext<Cpu>,
+    key: Name,
+}
 
 impl Upload {
     /// Bytes of residues and seeds.
     pub fn bytes(&self, engine: &Engine) -> usize {
-        self.0.bytes(engine.ckks.context())
+        self.inner.bytes(engine.ckks.context())
+    }
+
+    /// The message for [`ServerKeys::receive`].
+    pub fn to_bytes(&self, engine: &Engine) -> wire::Result<Vec<u8>> {
+        wire::to_bytes(&self.inner, engine.ckks.context(), stamp(self.key))
     }
 
     /// The ciphertexts, on the server's device.
     pub fn receive(&self, engine: &Engine) -> Result<Encrypted> {
-        Ok(Encrypted(self.0.expand(engine.ckks.context())?))
+        Ok(Encrypted(self.inner.expand(engine.ckks.context())?))
     }
+}
+
+fn stamp(key: Name) -> Stamp {
+    Stamp {
+        key,
+        ..Stamp::default()
+    }
+}
+
+fn check_owner(found: Name, wanted: Name) -> wire::Result<()> {
+    if found != wanted {
+        return Err(WireError::Owner { found, wanted });
+    }
+    Ok(())
 }
 
 /// The side that holds the secret.
@@ -118,18 +141,28 @@ impl Client {
     /// Encrypts `items` vectors of equally many numbers (a power of two up to N/2 each) at the highest level.
     pub fn encrypt(&self, values: &[Complex], items: usize) -> Result<Upload> {
         let top = self.engine.params().top();
-        Ok(Upload(self.engine.ckks.encrypt(
-            &self.secret,
-            values,
-            items,
-            top,
-        )?))
+        Ok(Upload {
+            inner: self.engine.ckks.encrypt(&self.secret, values, items, top)?,
+            key: self.key(),
+        })
     }
 
     /// Encrypts one vector of real numbers (a power of two up to N/2 of them) at the highest level.
     pub fn encrypt_real(&self, values: &[f64]) -> Result<Upload> {
         let values: Vec<Complex> = values.iter().map(|v| Complex::from(*v)).collect();
         self.encrypt(&values, 1)
+    }
+
+    /// The name of the secret, which messages carry.
+    pub fn key(&self) -> Name {
+        Name(self.secret.name())
+    }
+
+    /// An answer of [`ServerKeys::answer`], checked in all its parts.
+    pub fn receive(&self, answer: &[u8]) -> wire::Result<Encrypted> {
+        let (inner, stamp) = wire::from_bytes(answer, self.engine.ckks.context())?;
+        check_owner(stamp.key, self.key())?;
+        Ok(Encrypted(inner))
     }
 
     /// Decrypts every vector, one after the other. Show exact results to the owner of the key only: their noise depends on it.
@@ -143,6 +176,7 @@ impl Client {
         let keys = seeded.expand(self.engine.ckks.context())?;
         Ok(ServerKeys {
             engine: self.engine.clone(),
+            key: self.key(),
             seeded,
             keys,
         })
@@ -152,6 +186,7 @@ impl Client {
 /// What the server computes with: evaluation keys, no secret.
 pub struct ServerKeys {
     engine: Engine,
+    key: Name,
     seeded: SeededEvaluationKeys<Cpu>,
     keys: EvaluationKeys<Cpu>,
 }
@@ -160,6 +195,38 @@ impl ServerKeys {
     /// Bytes that travel.
     pub fn bytes(&self) -> usize {
         self.seeded.bytes(self.engine.ckks.context())
+    }
+
+    /// The message for [`ServerKeys::from_bytes`].
+    pub fn to_bytes(&self) -> wire::Result<Vec<u8>> {
+        wire::to_bytes(&self.seeded, self.engine.ckks.context(), stamp(self.key))
+    }
+
+    /// The keys that a client sent, checked in all their parts.
+    pub fn from_bytes(engine: &Engine, message: &[u8]) -> wire::Result<Self> {
+        let ctx = engine.ckks.context();
+        let (seeded, stamp): (SeededEvaluationKeys<Cpu>, Stamp) = wire::from_bytes(message, ctx)?;
+        Ok(Self {
+            engine: engine.clone(),
+            key: stamp.key,
+            keys: seeded.expand(ctx)?,
+            seeded,
+        })
+    }
+
+    /// Fresh ciphertexts that the client of these keys sent, checked in all their parts.
+    pub fn receive(&self, message: &[u8]) -> wire::Result<Encrypted> {
+        let ctx = self.engine.ckks.context();
+        let (inner, stamp): (ckks::SeededCiphertext<Cpu>, Stamp) = wire::from_bytes(message, ctx)?;
+        check_owner(stamp.key, self.key)?;
+        let expanded = inner.rlwe().expand(ctx)?;
+        let (scale, slots) = (inner.scale().clone(), inner.slots());
+        Ok(Encrypted(ckks::Ciphertext::from_parts(expanded, scale, slots)))
+    }
+
+    /// The message for [`Client::receive`].
+    pub fn answer(&self, result: &Encrypted) -> wire::Result<Vec<u8>> {
+        wire::to_bytes(&result.0, self.engine.ckks.context(), stamp(self.key))
     }
 
     /// All operations of the CKKS layer.

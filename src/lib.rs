@@ -14,6 +14,7 @@ pub mod ring;
 pub mod rlwe;
 pub mod sample;
 pub mod transformer;
+pub mod wire;
 
 /// The example of the README, compiled and run.
 #[cfg(all(doctest, feature = "fallback"))]

@@ -25,6 +25,11 @@ impl<B: Backend> Clone for Ciphertext<B> {
 }
 
 impl<B: Backend> Ciphertext<B> {
+    /// Parts that were checked against one another.
+    pub(crate) fn from_parts(inner: rlwe::Ciphertext<B>, scale: Scale, slots: usize) -> Self {
+        Self { inner, scale, slots }
+    }
+
     pub(super) fn with(&self, inner: rlwe::Ciphertext<B>) -> Self {
         Self {
             inner,
@@ -137,6 +142,31 @@ pub struct SeededCiphertext<B: Backend> {
 }
 
 impl<B: Backend> SeededCiphertext<B> {
+    /// Parts that were checked against one another.
+    pub(crate) fn from_parts(inner: rlwe::SeededCiphertext<B>, scale: Scale, slots: usize) -> Self {
+        Self { inner, scale, slots }
+    }
+
+    /// The ciphertexts without their scheme.
+    pub fn rlwe(&self) -> &rlwe::SeededCiphertext<B> {
+        &self.inner
+    }
+
+    /// The level.
+    pub fn level(&self) -> Level {
+        self.inner.level()
+    }
+
+    /// The exact scale.
+    pub fn scale(&self) -> &Scale {
+        &self.scale
+    }
+
+    /// Complex numbers in each ciphertext.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// Number of ciphertexts.
     pub fn items(&self) -> usize {
         self.inner.items()

@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// Requests of a batch: 32 tokens times 256 fill the slots of N = 2^14.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 /// Windows that one line of a file may take.
-const WINDOWS_OF_A_LINE: usize = 8;
+pub(super) const WINDOWS_OF_A_LINE: usize = 8;
 /// Largest file.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
@@ -30,7 +30,8 @@ const NAMES: [(&str, &str); 6] = [
     ("nl", "Dutch"),
 ];
 
-fn name(label: &str) -> &str {
+/// The language of a label.
+pub(super) fn name(label: &str) -> &str {
     NAMES
         .iter()
         .find(|(code, _)| *code == label)
@@ -321,8 +322,11 @@ fn one(text: &str, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn many(path: &Path, json: bool) -> Result<(), Failure> {
-    let remedy = "pass a UTF-8 text file with one text a line";
+const FILE_REMEDY: &str = "pass a UTF-8 text file with one text a line";
+
+/// A file of texts.
+pub(super) fn content(path: &Path) -> Result<String, Failure> {
+    let remedy = FILE_REMEDY;
     let metadata = fs::metadata(path).map_err(|e| format!("{}: {e}; {remedy}", path.display()))?;
     if metadata.len() > MAX_FILE_BYTES {
         let (have, most) = (bytes(metadata.len() as usize), bytes(MAX_FILE_BYTES as usize));
@@ -333,13 +337,19 @@ fn many(path: &Path, json: bool) -> Result<(), Failure> {
         .into());
     }
     let content = fs::read(path).map_err(|e| format!("{}: {e}; {remedy}", path.display()))?;
-    let content = String::from_utf8(content).map_err(|e| {
+    String::from_utf8(content).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         format!(
             "{}: not UTF-8 at byte {at}; convert it, for example with iconv -t UTF-8",
             path.display()
         )
-    })?;
+        .into()
+    })
+}
+
+fn many(path: &Path, json: bool) -> Result<(), Failure> {
+    let remedy = FILE_REMEDY;
+    let content = content(path)?;
     let mut session = Session::new()?;
     let (mut requests, mut rows) = (Vec::new(), Vec::new());
     for (i, line) in content.lines().enumerate() {

@@ -2,6 +2,15 @@
 
 mod attention;
 mod classify;
+mod decrypt;
+mod directory;
+mod doctor;
+mod encrypt;
+mod explain;
+mod infer;
+mod keygen;
+mod params;
+mod request;
 mod show;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -20,6 +29,20 @@ struct Cli {
 enum Command {
     /// Tell the language of a text that the evaluating side cannot read
     Classify(ClassifyArgs),
+    /// Make a secret for a client and evaluation keys for a server
+    Keygen(KeygenArgs),
+    /// Encrypt texts, on the client
+    Encrypt(EncryptArgs),
+    /// Classify encrypted texts, on the server
+    Infer(InferArgs),
+    /// Read the answer, on the client
+    Decrypt(DecryptArgs),
+    /// Say what a file is
+    Explain(ExplainArgs),
+    /// List the shipped parameters
+    Params(ParamsArgs),
+    /// Show what this machine offers, and test it
+    Doctor(DoctorArgs),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -36,6 +59,99 @@ struct ClassifyArgs {
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// Print JSON: one object for a text; for a file, one object a line and a summary object last
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct KeygenArgs {
+    /// Directory for the secret; stays with the client
+    #[arg(long, value_name = "DIR")]
+    client: PathBuf,
+    /// Directory for parameters and evaluation keys; goes to the server
+    #[arg(long, value_name = "DIR")]
+    server: PathBuf,
+    /// Replace keys that are there: what was encrypted for them can never be read again
+    #[arg(long)]
+    force: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct EncryptArgs {
+    /// The client's directory
+    #[arg(long, value_name = "DIR")]
+    client: PathBuf,
+    /// The text (up to 64 KiB)
+    #[arg(long, conflicts_with = "file", required_unless_present = "file")]
+    text: Option<String>,
+    /// A UTF-8 file with one text a line, up to 256 windows of 32 characters together
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    /// The ciphertexts
+    #[arg(long, value_name = "CT")]
+    out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct InferArgs {
+    /// The server's directory
+    #[arg(long, value_name = "DIR")]
+    server: PathBuf,
+    /// What `encrypt` wrote
+    #[arg(long = "in", value_name = "CT")]
+    input: PathBuf,
+    /// The answer
+    #[arg(long, value_name = "CT")]
+    out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct DecryptArgs {
+    /// The client's directory
+    #[arg(long, value_name = "DIR")]
+    client: PathBuf,
+    /// What `infer` wrote
+    #[arg(long = "in", value_name = "CT")]
+    input: PathBuf,
+    /// Print JSON: one object a text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct ExplainArgs {
+    /// Any file that the other commands wrote
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct ParamsArgs {
+    /// At least this many products one after the other
+    #[arg(long)]
+    depth: Option<u32>,
+    /// At least this many bits of precision
+    #[arg(long, value_name = "BITS")]
+    precision: Option<f64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct DoctorArgs {
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -72,6 +188,13 @@ type Failure = Box<dyn std::error::Error>;
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Classify(args) => classify::run(&args),
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Encrypt(args) => encrypt::run(&args),
+        Command::Infer(args) => infer::run(&args),
+        Command::Decrypt(args) => decrypt::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Params(args) => params::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Bench(Bench::Attention(args)) => attention::run(&args),
     };
     match result {

@@ -27,6 +27,23 @@ pub struct TextReport {
     pub error: Option<String>,
 }
 
+/// What a client reads from the answer to one text.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
+    /// Line of the file, from 1; absent for a text on the command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// An ISO 639-1 code or `unsure`.
+    pub label: String,
+    /// Probability by language.
+    pub probabilities: BTreeMap<String, f64>,
+    /// Windows of 32 character pairs that the text became.
+    pub windows: usize,
+    /// Why the line was not classified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// Wall-clock seconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Seconds {

@@ -5,5 +5,5 @@ mod classification;
 mod text;
 
 pub use attention::AttentionReport;
-pub use classification::{Bytes, HeldOut, Seconds, Summary, TextReport};
+pub use classification::{Answer, Bytes, HeldOut, Seconds, Summary, TextReport};
 pub use text::{bar, bytes, seconds};

@@ -84,11 +84,11 @@ impl KeyNeeds {
 
 /// A key-switching key as it travels: b_j, and the seed of every a_j. Half the bytes.
 pub struct SeededSwitchKey<B: Backend> {
-    pub(super) params: Params,
-    pub(super) purpose: MissingKey,
-    pub(super) level: Level,
-    pub(super) first: Poly<B, Eval>,
-    pub(super) seed: PublicSeed,
+    pub(crate) params: Params,
+    pub(crate) purpose: MissingKey,
+    pub(crate) level: Level,
+    pub(crate) first: Poly<B, Eval>,
+    pub(crate) seed: PublicSeed,
 }
 
 impl<B: Backend> SeededSwitchKey<B> {
@@ -161,7 +161,7 @@ impl<B: Backend> SwitchKey<B> {
 
 /// Evaluation keys as they travel from client to server.
 pub struct SeededEvaluationKeys<B: Backend> {
-    pub(super) keys: Vec<SeededSwitchKey<B>>,
+    pub(crate) keys: Vec<SeededSwitchKey<B>>,
 }
 
 impl<B: Backend> SeededEvaluationKeys<B> {
@@ -256,9 +256,9 @@ impl<B: Backend> EvaluationKeys<B> {
 
 /// A public encryption key (b, a), b = -a s + e, modulo the primes of all levels.
 pub struct PublicKey<B: Backend> {
-    pub(super) params: Params,
-    pub(super) first: Poly<B, Eval>,
-    pub(super) seed: PublicSeed,
+    pub(crate) params: Params,
+    pub(crate) first: Poly<B, Eval>,
+    pub(crate) seed: PublicSeed,
 }
 
 impl<B: Backend> PublicKey<B> {

@@ -16,8 +16,11 @@ use crate::{
 /// A uniform ternary secret s. Not printable, not cloneable, cleared when dropped.
 pub struct SecretKey<B: Backend> {
     ctx: Context<B>,
+    /// What s was drawn from.
     seed: PrivateSeed,
-    /// How many error streams were taken from the seed.
+    /// What errors are drawn from: never the seed of a key that was stored, or a second run would repeat the errors of the first.
+    error_seed: PrivateSeed,
+    /// How many error streams were taken from their seed.
     errors: AtomicU64,
     /// For a deterministic key, how many public seeds were derived; any other asks the operating system for them.
     insecure_seeds: Option<AtomicU64>,
@@ -41,18 +44,36 @@ impl<B: Backend> std::fmt::Debug for SecretKey<B> {
 impl<B: Backend> SecretKey<B> {
     /// A fresh key from the operating system's randomness.
     pub fn generate(ctx: &Context<B>) -> Result<Self> {
-        Self::from_seed(ctx, PrivateSeed::from_os()?)
+        Self::from_stored(ctx, PrivateSeed::from_os()?)
+    }
+
+    /// The key that was drawn from this seed, with errors from fresh randomness.
+    pub(crate) fn from_stored(ctx: &Context<B>, seed: PrivateSeed) -> Result<Self> {
+        Self::from_seeds(ctx, seed, PrivateSeed::from_os()?)
+    }
+
+    /// The bytes to store, from which anyone can compute s.
+    pub(crate) fn stored(&self) -> &[u8; 32] {
+        self.seed.expose()
+    }
+
+    /// 16 bytes that tell this key from others, to mark what belongs to it; they say nothing about s.
+    pub fn name(&self) -> [u8; 16] {
+        let mut name = [0; 16];
+        self.seed.stream("key name", 0).fill_bytes(&mut name);
+        name
     }
 
     /// A key that anyone can compute: for tests of equality between backends only. Its errors, and the public seeds of all it
     /// makes, repeat as well.
     pub fn insecure_deterministic(ctx: &Context<B>, seed: [u8; 32]) -> Result<Self> {
-        let mut key = Self::from_seed(ctx, PrivateSeed::insecure_from_bytes(seed))?;
+        let insecure = || PrivateSeed::insecure_from_bytes(seed);
+        let mut key = Self::from_seeds(ctx, insecure(), insecure())?;
         key.insecure_seeds = Some(AtomicU64::new(0));
         Ok(key)
     }
 
-    fn from_seed(ctx: &Context<B>, seed: PrivateSeed) -> Result<Self> {
+    fn from_seeds(ctx: &Context<B>, seed: PrivateSeed, error_seed: PrivateSeed) -> Result<Self> {
         let n = ctx.params().degree();
         let mut signs = Zeroizing::new(vec![0i8; n]);
         ternary(&mut seed.stream("secret key", 0), &mut signs);
@@ -62,6 +83,7 @@ impl<B: Backend> SecretKey<B> {
         Ok(Self {
             ctx: ctx.clone(),
             seed,
+            error_seed,
             errors: AtomicU64::new(0),
             insecure_seeds: None,
             rows,
@@ -100,7 +122,7 @@ impl<B: Backend> SecretKey<B> {
         let index = self.errors.fetch_add(1, Ordering::Relaxed);
         noise(
             &self.ctx,
-            &self.seed,
+            &self.error_seed,
             "errors of the secret key",
             index,
             items,

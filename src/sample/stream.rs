@@ -33,8 +33,8 @@ impl PublicSeed {
     }
 }
 
-/// A seed that expands to secrets and errors. Wiped when dropped; neither printed, copied nor written to
-/// files.
+/// A seed that expands to secrets and errors. Wiped when dropped; neither printed nor copied, and written to no file but
+/// that of a secret key.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct PrivateSeed([u8; 32]);
 
@@ -51,6 +51,16 @@ impl PrivateSeed {
     /// The given seed: for reproducible tests only, never for data that must stay secret.
     pub fn insecure_from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The seed in a secret key's file.
+    pub(crate) fn from_stored(bytes: &[u8; 32]) -> Self {
+        Self(*bytes)
+    }
+
+    /// What a secret key's file holds.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// The stream of one purpose and index, by the file's definition. Different pairs are unrelated streams;

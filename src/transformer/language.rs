@@ -128,8 +128,13 @@ impl Requests {
 
     /// The logits of each window from the decrypted slots of [`CLASSES`] ciphertexts.
     pub fn logits(&self, slots: &[Complex]) -> Vec<[f64; CLASSES]> {
-        let value = |c: usize, b: usize| slots.get(c * self.columns.slots() + self.columns.slot(0, b));
+        Self::read(self.columns, self.windows, slots)
+    }
+
+    /// The same for a client that kept the number of windows only.
+    pub fn read(columns: Columns, windows: usize, slots: &[Complex]) -> Vec<[f64; CLASSES]> {
+        let value = |c: usize, b: usize| slots.get(c * columns.slots() + columns.slot(0, b));
         let of = |b: usize| std::array::from_fn(|c| value(c, b).map_or(f64::NAN, |z| z.re));
-        (0..self.windows).map(of).collect()
+        (0..windows).map(of).collect()
     }
 }

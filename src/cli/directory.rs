@@ -1,0 +1,101 @@
+//! The directories of the two sides: a client's holds the secret, a server's parameters and evaluation keys.
+
+use std::{fs, path::Path};
+
+use super::Failure;
+use crate::{
+    backend::cpu::Cpu,
+    ckks::Ckks,
+    rlwe::{Context, EvaluationKeys, Params, SecretKey, SeededEvaluationKeys, Spec},
+    wire::{self, Name},
+};
+
+pub(super) const SECRET: &str = "secret.key";
+pub(super) const PARAMETERS: &str = "parameters.cf";
+pub(super) const KEYS: &str = "evaluation.keys";
+pub(super) const REQUESTS: &str = "requests";
+
+/// The parameters that the built-in model was made for.
+pub(super) const CHAIN: &str = "langid";
+
+/// What a client works with.
+pub(super) struct ClientSide {
+    pub(super) ckks: Ckks<Cpu>,
+    pub(super) secret: SecretKey<Cpu>,
+    pub(super) key: Name,
+}
+
+/// What a server works with; no type in it can hold a secret.
+pub(super) struct ServerSide {
+    pub(super) ckks: Ckks<Cpu>,
+    pub(super) keys: EvaluationKeys<Cpu>,
+    pub(super) key: Name,
+}
+
+/// Creates a directory, and its parents, for its owner alone when it is to hold a secret.
+pub(super) fn create(path: &Path, private: bool) -> Result<(), Failure> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    if private {
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    }
+    #[cfg(not(unix))]
+    let _ = private;
+    builder
+        .create(path)
+        .map_err(|e| format!("{}: {e}; pass a place for a directory", path.display()).into())
+}
+
+fn demand(dir: &Path, file: &str, remedy: &str) -> Result<(), Failure> {
+    if dir.join(file).is_file() {
+        return Ok(());
+    }
+    Err(format!("{}: holds no {file}; {remedy}", dir.display()).into())
+}
+
+/// The context of the parameters in a directory, which must be those of the model.
+fn context(dir: &Path) -> Result<Ckks<Cpu>, Failure> {
+    let path = dir.join(PARAMETERS);
+    let (spec, _): (Spec, _) = wire::load(&path, &())?;
+    let params = Params::new(spec).map_err(|e| format!("{}: {e}", path.display()))?;
+    if !params.same(&Params::shipped(CHAIN)?) {
+        let found = wire::known_name(&wire::digest(params.spec()));
+        return Err(format!(
+            "{}: parameters {found}, and the language model runs on {CHAIN}; make keys with `cipherformer keygen`",
+            path.display()
+        )
+        .into());
+    }
+    Ok(Ckks::new(&Context::new(Cpu::new(), params)?))
+}
+
+/// Opens the client's directory.
+pub(super) fn client(dir: &Path) -> Result<ClientSide, Failure> {
+    let remedy = "pass the directory that `keygen --client` wrote";
+    demand(dir, SECRET, remedy)?;
+    demand(dir, PARAMETERS, remedy)?;
+    let ckks = context(dir)?;
+    let (secret, stamp): (SecretKey<Cpu>, _) = wire::load(&dir.join(SECRET), ckks.context())?;
+    let key = stamp.key;
+    Ok(ClientSide { ckks, secret, key })
+}
+
+/// Opens the server's directory. One that holds a secret is refused: a server that can decrypt protects nobody.
+pub(super) fn server(dir: &Path) -> Result<ServerSide, Failure> {
+    if dir.join(SECRET).exists() {
+        return Err(format!(
+            "{}: holds {SECRET}, which no server may have; pass the directory that `keygen --server` wrote",
+            dir.display()
+        )
+        .into());
+    }
+    let remedy = "pass the directory that `keygen --server` wrote";
+    demand(dir, PARAMETERS, remedy)?;
+    demand(dir, KEYS, remedy)?;
+    let ckks = context(dir)?;
+    let (seeded, stamp): (SeededEvaluationKeys<Cpu>, _) = wire::load(&dir.join(KEYS), ckks.context())?;
+    let keys = seeded.expand(ckks.context())?;
+    let key = stamp.key;
+    Ok(ServerSide { ckks, keys, key })
+}

@@ -1,0 +1,95 @@
+//! `explain`: what a file is.
+
+use serde_json::{Value, json};
+
+use super::{ExplainArgs, Failure};
+use crate::{
+    report::bytes,
+    rlwe::Params,
+    wire::{Detail, Name, Summary, inspect},
+};
+
+pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
+    let summary = inspect(&args.file)?;
+    if args.json {
+        println!("{}", object(&summary));
+    } else {
+        print(&summary);
+    }
+    Ok(())
+}
+
+fn object(s: &Summary) -> Value {
+    let name = |n: Name| (n != Name::default()).then(|| n.to_string());
+    let mut object = json!({
+        "kind": format!("{:?}", s.header.kind),
+        "version": s.version,
+        "parameters": s.parameters,
+        "bytes": s.bytes,
+        "key": name(s.header.stamp.key),
+        "request": name(s.header.stamp.request),
+    });
+    let detail = match &s.detail {
+        Detail::Key => Value::Null,
+        Detail::EvaluationKeys { count } => json!({ "keys": count }),
+        Detail::Ciphertexts {
+            items,
+            polys,
+            level,
+            slots,
+            scale_log2,
+        } => json!({
+            "ciphertexts": items, "polynomials": polys, "level": level, "slots": slots, "scale_log2": scale_log2,
+        }),
+        Detail::Parameters(spec) => match Params::insecure((**spec).clone()) {
+            Ok(params) => json!({
+                "log_n": params.log_n(), "log_qp": params.log2_qp(), "security_bits": params.security_bits(),
+                "levels": params.levels().len(),
+            }),
+            Err(error) => json!({ "error": error.to_string() }),
+        },
+    };
+    object["detail"] = detail;
+    object
+}
+
+fn print(s: &Summary) {
+    println!();
+    println!(
+        "  {}, {}, format version {}",
+        s.header.kind,
+        bytes(s.bytes as usize),
+        s.version
+    );
+    println!("  parameters  {}", s.parameters);
+    for (what, name) in [("key", s.header.stamp.key), ("request", s.header.stamp.request)] {
+        if name != Name::default() {
+            println!("  {what:<11} {name}");
+        }
+    }
+    match &s.detail {
+        Detail::Key => {}
+        Detail::EvaluationKeys { count } => println!("  holds       {count} switching keys, seeded"),
+        Detail::Ciphertexts {
+            items,
+            polys,
+            level,
+            slots,
+            scale_log2,
+        } => {
+            let stored = match polys {
+                1 => String::from("one polynomial and a seed each"),
+                n => format!("{n} polynomials each"),
+            };
+            println!("  holds       {items} ciphertexts of {slots} slots, {stored}");
+            println!("  level       {level}, scale 2^{scale_log2:.2}");
+        }
+        Detail::Parameters(spec) => {
+            println!();
+            match Params::insecure((**spec).clone()) {
+                Ok(params) => println!("{}", params.report()),
+                Err(error) => println!("  {error}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What can be wrong with a file or a message.
+
+use std::{io, path::PathBuf};
+
+use crate::{
+    backend::BackendError,
+    ring::{ChainError, ScaleError},
+    rlwe::RlweError,
+    wire::{Kind, Name},
+};
+
+/// Errors of reading and writing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// The error of one file.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong.
+        error: Box<WireError>,
+    },
+    /// The system could not read or write.
+    #[error("cannot {action}: {error}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file is there already.
+    #[error("exists already, and replacing it would lose it; choose another place, or force the replacement")]
+    Exists,
+    /// Not one of our files.
+    #[error("does not begin as a cipherformer file does ({found:02x?}); pass a file that cipherformer wrote")]
+    Magic {
+        /// The first bytes.
+        found: [u8; 8],
+    },
+    /// Written by another version of the format.
+    #[error(
+        "format version {found}, and this program reads version {known}; use the program that wrote it, or write it again"
+    )]
+    Version {
+        /// In the file.
+        found: u16,
+        /// What this program reads.
+        known: u16,
+    },
+    /// An unknown kind number.
+    #[error("kind {found} is not one of 1 to 6; the file is damaged or from a newer program")]
+    UnknownKind {
+        /// In the file.
+        found: u8,
+    },
+    /// Another kind of object.
+    #[error("holds {found}, where {wanted} belongs; pass the other file")]
+    Kind {
+        /// In the file.
+        found: Kind,
+        /// What was asked for.
+        wanted: Kind,
+    },
+    /// Made with other parameters.
+    #[error("made for parameters {found}, and these are {wanted}; use files of one key generation")]
+    Parameters {
+        /// Name or digest in the file.
+        found: String,
+        /// Name or digest here.
+        wanted: String,
+    },
+    /// The name of the key does not fit the key.
+    #[error("names key {found}, but holds key {held}; restore the file from a copy")]
+    KeyName {
+        /// In the header.
+        found: Name,
+        /// Of the secret.
+        held: Name,
+    },
+    /// It belongs to another key.
+    #[error(
+        "belongs to key {found}, and this is key {wanted}; use keys and ciphertexts of one key generation"
+    )]
+    Owner {
+        /// In the header.
+        found: Name,
+        /// Of the keys here.
+        wanted: Name,
+    },
+    /// The file is too short or too long.
+    #[error("{what}: {have} bytes where {wanted} belong; the file is cut off or damaged: fetch it again")]
+    Length {
+        /// Which part.
+        what: &'static str,
+        /// Bytes there are.
+        have: u64,
+        /// Bytes that belong there.
+        wanted: u64,
+    },
+    /// The bytes are not those that were written.
+    #[error("the checksum does not match its {bytes} bytes; the file is damaged: fetch it again")]
+    Checksum {
+        /// Bytes covered.
+        bytes: u64,
+    },
+    /// A number that cannot be.
+    #[error("{what} is {value}, and {allowed}; the file is damaged or hostile: do not use it")]
+    Field {
+        /// Which number.
+        what: &'static str,
+        /// In the file.
+        value: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// A residue at or above its prime.
+    #[error(
+        "item {item}, row {row}, position {index}: residue {value} is not below its prime {prime}; the file is damaged or hostile: do not use it"
+    )]
+    Residue {
+        /// Item, counted over polynomials too.
+        item: usize,
+        /// Row of the polynomial.
+        row: usize,
+        /// Position in the row.
+        index: usize,
+        /// In the file.
+        value: u32,
+        /// The prime.
+        prime: u32,
+    },
+    /// The chain does not hold together.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// A scale beyond its range.
+    #[error(transparent)]
+    Scale(#[from] ScaleError),
+    /// From the layer below.
+    #[error(transparent)]
+    Rlwe(#[from] RlweError),
+    /// The device failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+impl WireError {
+    pub(super) fn field(what: &'static str, value: impl ToString, allowed: impl ToString) -> Self {
+        Self::Field {
+            what,
+            value: value.to_string(),
+            allowed: allowed.to_string(),
+        }
+    }
+
+    pub(super) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Io { action, error }
+    }
+}

@@ -1,0 +1,84 @@
+//! `params` and `doctor`: what they claim is what is measured.
+
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+#![cfg(feature = "cli")]
+
+use std::process::Command;
+
+use cipherformer::{
+    arith::Complex,
+    ckks::PrecisionReport,
+    engine::{Client, Encrypted, Engine},
+    rlwe::Params,
+};
+use serde_json::Value;
+
+fn json(args: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_cipherformer"))
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{args:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// log2 of the measured error of a product of two products, all values of size 1.
+fn measured(name: &str) -> f64 {
+    let engine = Engine::auto(Params::shipped(name).unwrap()).unwrap();
+    let client = Client::generate(&engine).unwrap();
+    let server = client.server_keys(&engine.key_needs().relinearise()).unwrap();
+    let unit = |i: usize, speed: f64| {
+        let angle = speed * i as f64;
+        Complex::new(angle.cos(), angle.sin())
+    };
+    let n = engine.slots();
+    let factors: Vec<Vec<Complex>> = [0.3, 1.1, 2.0, 2.7]
+        .map(|speed| (0..n).map(|i| unit(i, speed)).collect())
+        .into();
+    let encrypt = |k: usize| client.encrypt(&factors[k], 1).unwrap().receive(&engine).unwrap();
+    let times =
+        |a: &Encrypted, b: &Encrypted| server.relinearise_rescale(&server.mul(a, b).unwrap()).unwrap();
+    let (left, right) = (times(&encrypt(0), &encrypt(1)), times(&encrypt(2), &encrypt(3)));
+    let have = client.decrypt(&times(&left, &right)).unwrap();
+    let want: Vec<Complex> = (0..n)
+        .map(|i| factors[0][i] * factors[1][i] * factors[2][i] * factors[3][i])
+        .collect();
+    -PrecisionReport::new(&want, &have).unwrap().real.error_std_log2
+}
+
+#[test]
+fn the_precision_of_params_is_what_is_measured() {
+    let rows = json(&["params", "--json"]);
+    for name in ["n13_rational40_l2_d3", "n14_rational45_l5_d3"] {
+        let row = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|r| r["name"] == name)
+            .unwrap();
+        let (claimed, measured) = (row["precision_bits"].as_f64().unwrap(), measured(name));
+        assert!(
+            (claimed - measured).abs() < 0.5,
+            "{name}: {claimed:.2} claimed, {measured:.2} measured"
+        );
+        assert!(row["security_bits"].as_u64().unwrap() >= 128);
+    }
+}
+
+#[test]
+fn params_filters_by_depth_and_precision() {
+    let rows = json(&["params", "--json", "--depth", "5", "--precision", "30"]);
+    let rows = rows.as_array().unwrap();
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert!(row["depth"].as_u64().unwrap() >= 5 && row["precision_bits"].as_f64().unwrap() >= 30.0);
+    }
+}
+
+#[test]
+fn doctor_tests_the_machine() {
+    let report = json(&["doctor", "--json"]);
+    assert_eq!(report["self_test"]["passed"], true);
+    assert_eq!(report["backend"], "cpu");
+    assert!(report["threads"].as_u64().unwrap() >= 1);
+}

@@ -1,0 +1,293 @@
+//! Client and server as separate processes that share nothing but files.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
+#![cfg(feature = "cli")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use cipherformer::{
+    backend::cpu::Cpu,
+    ckks::{Ciphertext, Ckks, Evaluator, SeededCiphertext},
+    model::{LanguageModel, Quantised},
+    rlwe::{Context, Params, SeededEvaluationKeys, Spec},
+    transformer::{LanguageClassifier, Progress},
+    wire::{self, Existing, Name, Stamp},
+};
+
+const TEXT: &str = "The harvest was late this year, and the barns stood empty until October.";
+
+fn cipherformer(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cipherformer"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// Standard output of a run that succeeds.
+fn run(args: &[&str]) -> String {
+    let output = cipherformer(args);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {message}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(args: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&run(args)).unwrap()
+}
+
+/// Non-zero exit, and a message with all these words; nothing on standard output.
+fn refused(args: &[&str], words: &[&str]) {
+    let output = cipherformer(args);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{args:?} succeeded");
+    assert!(!message.contains("panicked"), "{args:?}: {message}");
+    assert!(output.stdout.is_empty(), "{args:?} printed to standard output");
+    for word in words {
+        assert!(message.contains(word), "{args:?}: no {word:?} in {message:?}");
+    }
+}
+
+struct Place(PathBuf);
+
+impl Place {
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn names(dir: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// What a process that is not the program makes of the same files.
+fn in_process(server: &Path, input: &Path) -> Vec<u8> {
+    let (spec, _): (Spec, _) = wire::load(&server.join("parameters.cf"), &()).unwrap();
+    let ctx = Context::new(Cpu::new(), Params::new(spec).unwrap()).unwrap();
+    let (keys, _): (SeededEvaluationKeys<Cpu>, _) =
+        wire::load(&server.join("evaluation.keys"), &ctx).unwrap();
+    let (sent, stamp): (SeededCiphertext<Cpu>, _) = wire::load(input, &ctx).unwrap();
+    let (ckks, keys) = (Ckks::new(&ctx), keys.expand(&ctx).unwrap());
+    let model = Quantised::from(&LanguageModel::builtin().unwrap());
+    let classifier = LanguageClassifier::new(&model, 256).unwrap();
+    let x = sent.expand(&ctx).unwrap();
+    let result: Ciphertext<Cpu> = classifier
+        .infer(
+            &Evaluator::new(&ckks, &keys),
+            &x,
+            &mut Progress::new(&mut |_, _, _| ()),
+        )
+        .unwrap();
+    wire::to_bytes(&result, &ctx, stamp).unwrap()
+}
+
+#[test]
+fn client_and_server_share_files_only() {
+    let place = Place(std::env::temp_dir().join(format!("cipherformer-roles-{}", std::process::id())));
+    let [client, server, sent, answer] = ["client", "server", "sent.ct", "answer.ct"].map(|n| place.path(n));
+    let (client, server, sent, answer) = (&*client, &*server, &*sent, &*answer);
+    let keygen = json(&["keygen", "--json", "--client", client, "--server", server]);
+    assert!(keygen["security_bits"].as_u64().unwrap() >= 128);
+    assert_eq!(names(server), ["evaluation.keys", "parameters.cf"]);
+    assert_eq!(names(client), ["parameters.cf", "secret.key"]);
+    let secret = std::fs::read(Path::new(client).join("secret.key")).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let metadata = std::fs::metadata(Path::new(client).join("secret.key")).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+    // No file of the server holds the secret, nor any eight bytes of it.
+    for name in names(server) {
+        let bytes = std::fs::read(Path::new(server).join(name)).unwrap();
+        let parts: Vec<&[u8]> = secret[88..120].chunks(8).collect();
+        assert!(!bytes.windows(8).any(|w| parts.contains(&w)));
+    }
+
+    refused(
+        &["keygen", "--client", client, "--server", server],
+        &["secret.key", "--force"],
+    );
+    refused(
+        &["keygen", "--client", &place.path("new"), "--server", server],
+        &["evaluation.keys", "--force"],
+    );
+    refused(
+        &["keygen", "--client", server, "--server", server],
+        &["two directories"],
+    );
+    assert_eq!(
+        std::fs::read(Path::new(client).join("secret.key")).unwrap(),
+        secret
+    );
+
+    let encrypted = json(&[
+        "encrypt", "--json", "--client", client, "--text", TEXT, "--out", sent,
+    ]);
+    assert_eq!(encrypted["texts"], 1);
+    run(&["infer", "--server", server, "--in", sent, "--out", answer]);
+    let read = json(&["decrypt", "--json", "--client", client, "--in", answer]);
+    assert_eq!(read["label"], "en");
+    let sum: f64 = (read["probabilities"].as_object().unwrap().values())
+        .map(|p| p.as_f64().unwrap())
+        .sum();
+    assert!((sum - 1.0).abs() < 1e-5);
+    assert!(run(&["decrypt", "--client", client, "--in", answer]).contains("English"));
+
+    // The computation is a function of the bytes.
+    let bytes = std::fs::read(answer).unwrap();
+    assert!(in_process(Path::new(server), Path::new(sent)) == bytes);
+
+    for (path, kind) in [
+        (Path::new(server).join("parameters.cf"), "Parameters"),
+        (Path::new(server).join("evaluation.keys"), "EvaluationKeys"),
+        (Path::new(client).join("secret.key"), "SecretKey"),
+        (PathBuf::from(sent), "SeededCiphertexts"),
+        (PathBuf::from(answer), "Ciphertexts"),
+    ] {
+        let path = path.to_str().unwrap();
+        let object = json(&["explain", "--json", path]);
+        assert_eq!(
+            (&object["kind"], &object["parameters"]),
+            (&kind.into(), &"langid".into())
+        );
+        assert!(run(&["explain", path]).contains("format version 1"));
+    }
+
+    several_texts(&place, client, server);
+    wrong_directories(&place, client, server, sent, answer);
+    damaged_files(&place, client, server, sent, answer);
+}
+
+fn several_texts(place: &Place, client: &str, server: &str) {
+    let [file, sent, answer] = ["lines.txt", "lines.ct", "lines.answer"].map(|n| place.path(n));
+    let lines =
+        format!("{TEXT}\n\n4711\nIl mercato del pesce apre ogni mattina prima dell'alba vicino al porto.\n");
+    std::fs::write(&file, lines).unwrap();
+    run(&["encrypt", "--client", client, "--file", &file, "--out", &sent]);
+    run(&[
+        "infer", "--json", "--server", server, "--in", &sent, "--out", &answer,
+    ]);
+    let read = run(&["decrypt", "--json", "--client", client, "--in", &answer]);
+    let read: Vec<serde_json::Value> = read.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let labels: Vec<(u64, &str)> = read
+        .iter()
+        .map(|o| (o["line"].as_u64().unwrap(), o["label"].as_str().unwrap()))
+        .collect();
+    assert_eq!(labels, [(1, "en"), (3, "unsure"), (4, "it")]);
+    assert!(read[1]["error"].as_str().unwrap().contains("letter"));
+}
+
+fn wrong_directories(place: &Place, client: &str, server: &str, sent: &str, answer: &str) {
+    let out = &*place.path("never.ct");
+    refused(
+        &["infer", "--server", client, "--in", sent, "--out", out],
+        &["secret.key", "no server"],
+    );
+    refused(
+        &["encrypt", "--client", server, "--text", TEXT, "--out", out],
+        &["holds no secret.key", "keygen --client"],
+    );
+    refused(
+        &["decrypt", "--client", server, "--in", answer],
+        &["holds no secret.key"],
+    );
+    refused(
+        &["infer", "--server", server, "--in", answer, "--out", out],
+        &["holds ciphertexts, where seeded ciphertexts belong"],
+    );
+    refused(
+        &["decrypt", "--client", client, "--in", sent],
+        &["holds seeded ciphertexts, where ciphertexts belong"],
+    );
+    refused(&["explain", "/nonexistent/file.ct"], &["/nonexistent/file.ct"]);
+    refused(
+        &["explain", env!("CARGO_BIN_EXE_cipherformer")],
+        &["does not begin as a cipherformer file"],
+    );
+
+    // Parameters that are not those of the model, and parameters without security.
+    let path = Path::new(server).join("parameters.cf");
+    let own = std::fs::read(&path).unwrap();
+    let chain = cipherformer::ring::chain("n13_rational40_l2_d3").unwrap();
+    wire::save(&path, &Spec { chain }, &(), Stamp::default(), Existing::Replace).unwrap();
+    refused(
+        &["infer", "--server", server, "--in", sent, "--out", out],
+        &["parameters.cf", "n13_rational40_l2_d3", "langid"],
+    );
+    let insecure = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/parameters.bin");
+    std::fs::copy(insecure, &path).unwrap();
+    refused(
+        &["infer", "--server", server, "--in", sent, "--out", out],
+        &["parameters.cf", "128"],
+    );
+    std::fs::write(&path, own).unwrap();
+
+    // Another client with the same parameters: only the names of the keys differ.
+    let other = &*place.path("other");
+    let ctx = Context::new(Cpu::new(), Params::shipped("langid").unwrap()).unwrap();
+    let key = cipherformer::rlwe::SecretKey::generate(&ctx).unwrap();
+    let stamp = Stamp {
+        key: Name(key.name()),
+        ..Stamp::default()
+    };
+    std::fs::create_dir(other).unwrap();
+    let other_path = Path::new(other);
+    std::fs::copy(
+        Path::new(client).join("parameters.cf"),
+        other_path.join("parameters.cf"),
+    )
+    .unwrap();
+    wire::save(&other_path.join("secret.key"), &key, &ctx, stamp, Existing::Keep).unwrap();
+    refused(
+        &["decrypt", "--client", other, "--in", answer],
+        &["encrypted for key", "holds the secret of"],
+    );
+    let foreign = &*place.path("foreign.ct");
+    run(&["encrypt", "--client", other, "--text", TEXT, "--out", foreign]);
+    refused(
+        &["infer", "--server", server, "--in", foreign, "--out", out],
+        &["encrypted for key", "holds the evaluation keys of"],
+    );
+    assert!(!Path::new(out).exists());
+}
+
+fn damaged_files(place: &Place, client: &str, server: &str, sent: &str, answer: &str) {
+    let (cut, out) = (&*place.path("cut.ct"), &*place.path("never.ct"));
+    let bytes = std::fs::read(sent).unwrap();
+    for length in [0, 10, 100, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(cut, &bytes[..length]).unwrap();
+        refused(
+            &["infer", "--server", server, "--in", cut, "--out", out],
+            &["cut.ct", "fetch it again"],
+        );
+        refused(&["explain", cut], &["cut.ct", "bytes where"]);
+    }
+    let mut bytes = std::fs::read(answer).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(cut, &bytes).unwrap();
+    refused(&["decrypt", "--client", client, "--in", cut], &["cut.ct"]);
+    let path = Path::new(server).join("evaluation.keys");
+    let keys = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &keys[..keys.len() - 1]).unwrap();
+    refused(
+        &["infer", "--server", server, "--in", sent, "--out", out],
+        &["evaluation.keys", "payload"],
+    );
+    std::fs::write(&path, &keys).unwrap();
+    assert!(!Path::new(out).exists());
+}
