@@ -35,7 +35,7 @@ impl Slots {
         for j in 0..n / 2 {
             at[j] = bit_reverse((e - 1) / 2, log_n);
             at[n / 2 + j] = bit_reverse((2 * n - e - 1) / 2, log_n);
-            e = e * 5 & mask;
+            e = (e * 5) & mask;
         }
         Some(Self { table, at })
     }
