@@ -15,3 +15,8 @@ pub mod ring;
 pub mod rlwe;
 pub mod sample;
 pub mod transformer;
+
+/// The example of the README, compiled and run.
+#[cfg(all(doctest, feature = "fallback"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,43 +12,107 @@ use super::{ArithError, Modulus, bit_reverse, smallest_root};
 const LANES: usize = 16;
 
 /// Twiddles of 16 neighbouring groups: node 2^s + g of stage s (butterflies 8 >> s apart), one lane a group, with companions.
-type Tail = [[[u32; LANES]; 2]; LANES];
+type Tail = [[Lanes; 2]; LANES];
 
-/// `rows[j][lane] <- rows[lane][j]`, by exchanging ever smaller squares.
+/// Sixteen neighbours of a row, or the same element of sixteen groups.
+type Lanes = [u32; LANES];
+
+/// `rows[j][lane]` = element j of group `lane`.
 #[inline(always)]
-fn transpose(rows: &mut [[u32; LANES]; LANES]) {
-    #[inline(always)]
-    fn exchange<const H: usize>(rows: &mut [[u32; LANES]; LANES]) {
-        for i in 0..LANES {
-            if i & H == 0 {
-                let (a, b) = (rows[i], rows[i + H]);
-                rows[i] = std::array::from_fn(|k| if k & H == 0 { a[k] } else { b[k - H] });
-                rows[i + H] = std::array::from_fn(|k| if k & H == 0 { a[k + H] } else { b[k] });
-            }
+fn load(block: &[u32; LANES * LANES]) -> [Lanes; LANES] {
+    std::array::from_fn(|j| std::array::from_fn(|lane| block[lane * LANES + j]))
+}
+
+#[inline(always)]
+fn store(rows: &[Lanes; LANES], block: &mut [u32; LANES * LANES]) {
+    for (lane, group) in block.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        *group = std::array::from_fn(|j| rows[j][lane]);
+    }
+}
+
+/// Cooley-Tukey: (x + w y, x - w y); x, y < 4p in and out.
+#[inline(always)]
+fn down(m: Modulus, x: u32, y: u32, w: u32, companion: u32) -> (u32, u32) {
+    let two_p = 2 * m.value();
+    let u = x.min(x.wrapping_sub(two_p));
+    let v = m.mul_shoup_lazy(y, w, companion);
+    (u + v, u + two_p - v)
+}
+
+/// Gentleman-Sande: (x + y, w (x - y)); x, y < 2p in and out.
+#[inline(always)]
+fn up(m: Modulus, x: u32, y: u32, w: u32, companion: u32) -> (u32, u32) {
+    let two_p = 2 * m.value();
+    let sum = x + y;
+    (
+        sum.min(sum.wrapping_sub(two_p)),
+        m.mul_shoup_lazy(x + two_p - y, w, companion),
+    )
+}
+
+/// Sixteen butterflies side by side.
+#[inline(always)]
+fn side_by_side(
+    butterfly: impl Fn(u32, u32, u32, u32) -> (u32, u32),
+    x: &mut Lanes,
+    y: &mut Lanes,
+    [w, companion]: &[Lanes; 2],
+) {
+    for lane in 0..LANES {
+        (x[lane], y[lane]) = butterfly(x[lane], y[lane], w[lane], companion[lane]);
+    }
+}
+
+/// A stage whose butterflies are `half` apart; group g takes twiddle g.
+#[inline(always)]
+fn stage(
+    butterfly: impl Fn(u32, u32, u32, u32) -> (u32, u32) + Copy,
+    a: &mut [u32],
+    half: usize,
+    twiddles: &[[u32; 2]],
+) {
+    for (group, [w, companion]) in a.chunks_exact_mut(2 * half).zip(twiddles) {
+        let (low, high) = group.split_at_mut(half);
+        let (low, low_rest) = low.as_chunks_mut::<LANES>();
+        let (high, high_rest) = high.as_chunks_mut::<LANES>();
+        let both = [[*w; LANES], [*companion; LANES]];
+        for (x, y) in low.iter_mut().zip(high) {
+            side_by_side(butterfly, x, y, &both);
+        }
+        for (x, y) in low_rest.iter_mut().zip(high_rest) {
+            (*x, *y) = butterfly(*x, *y, *w, *companion);
         }
     }
-    exchange::<8>(rows);
-    exchange::<4>(rows);
-    exchange::<2>(rows);
-    exchange::<1>(rows);
 }
 
+/// The stages with butterflies inside 16 neighbours, for 16 such groups at a time; `order` gives the stages.
 #[inline(always)]
-fn load(block: &[u32]) -> [[u32; LANES]; LANES] {
-    let mut rows = [[0; LANES]; LANES];
-    for (row, words) in rows.iter_mut().zip(block.chunks_exact(LANES)) {
-        row.copy_from_slice(words);
+fn inner_stages(
+    butterfly: impl Fn(u32, u32, u32, u32) -> (u32, u32) + Copy,
+    a: &mut [u32],
+    tails: &[Tail],
+    order: [usize; 4],
+) {
+    for (block, tail) in a.as_chunks_mut::<{ LANES * LANES }>().0.iter_mut().zip(tails) {
+        let mut rows = load(block);
+        for stage in order {
+            let half = (LANES / 2) >> stage;
+            for g in 0..1 << stage {
+                for j in 2 * half * g..2 * half * g + half {
+                    let (low, high) = rows.split_at_mut(j + half);
+                    side_by_side(butterfly, &mut low[j], &mut high[0], &tail[(1 << stage) + g]);
+                }
+            }
+        }
+        store(&rows, block);
     }
-    transpose(&mut rows);
-    rows
 }
 
+/// x < 4p to its residue.
 #[inline(always)]
-fn store(mut rows: [[u32; LANES]; LANES], block: &mut [u32]) {
-    transpose(&mut rows);
-    for (row, words) in rows.iter().zip(block.chunks_exact_mut(LANES)) {
-        words.copy_from_slice(row);
-    }
+fn canonical(m: Modulus, x: u32) -> u32 {
+    let r = x.min(x.wrapping_sub(2 * m.value()));
+    r.min(r.wrapping_sub(m.value()))
 }
 
 /// Twiddle factors of one prime and ring degree N.
@@ -69,7 +133,7 @@ pub struct NttTable {
 }
 
 impl NttTable {
-    /// Tables for Z_p[X]/(X^N + 1), N = 2^log_n, 1 <= log_n <= 17; errors when p is not 1 mod 2N.
+    /// Tables for `Z_p[X]/(X^N + 1)`, N = 2^log_n, 1 <= log_n <= 17; errors when p is not 1 mod 2N.
     pub fn new(modulus: Modulus, log_n: u32) -> Result<Self, ArithError> {
         if !(1..=17).contains(&log_n) {
             return Err(ArithError::Degree { log_n });
@@ -135,105 +199,30 @@ impl NttTable {
     #[inline(always)]
     pub fn forward(&self, a: &mut [u32]) {
         debug_assert_eq!(a.len(), self.degree());
-        let (m, two_p) = (self.modulus, 2 * self.modulus.value());
-        let mut half = a.len() / 2;
-        let mut groups = 1;
-        let least = if self.forward_tail.is_empty() {
-            0
-        } else {
-            LANES / 2
-        };
-        while half > least {
-            for (block, w) in a
-                .chunks_exact_mut(2 * half)
-                .zip(&self.forward[groups..2 * groups])
-            {
-                let (low, high) = block.split_at_mut(half);
-                for (x, y) in low.iter_mut().zip(high) {
-                    // x < 4p -> [0, 2p); product in [0, 2p); both outputs below 4p.
-                    let u = (*x).min(x.wrapping_sub(two_p));
-                    let v = m.mul_shoup_lazy(*y, w[0], w[1]);
-                    *x = u + v;
-                    *y = u + two_p - v;
-                }
-            }
+        let m = self.modulus;
+        let butterfly = |x, y, w, companion| down(m, x, y, w, companion);
+        let least = if self.forward_tail.is_empty() { 1 } else { LANES };
+        let (mut half, mut groups) = (a.len() / 2, 1);
+        while half >= least {
+            stage(butterfly, a, half, &self.forward[groups..2 * groups]);
             half /= 2;
             groups *= 2;
         }
-        let p = m.value();
-        if self.forward_tail.is_empty() {
-            for x in a {
-                let r = (*x).min(x.wrapping_sub(two_p));
-                *x = r.min(r.wrapping_sub(p));
-            }
-            return;
-        }
-        for (block, tail) in a.chunks_exact_mut(LANES * LANES).zip(&self.forward_tail) {
-            let mut rows = load(block);
-            for stage in 0..4 {
-                let half = (LANES / 2) >> stage;
-                for g in 0..1 << stage {
-                    let [w, companion] = &tail[(1 << stage) + g];
-                    for j in 2 * half * g..2 * half * g + half {
-                        let (mut low, mut high) = (rows[j], rows[j + half]);
-                        for lane in 0..LANES {
-                            let u = low[lane].min(low[lane].wrapping_sub(two_p));
-                            let v = m.mul_shoup_lazy(high[lane], w[lane], companion[lane]);
-                            low[lane] = u + v;
-                            high[lane] = u + two_p - v;
-                        }
-                        (rows[j], rows[j + half]) = (low, high);
-                    }
-                }
-            }
-            for x in rows.iter_mut().flatten() {
-                let r = (*x).min(x.wrapping_sub(two_p));
-                *x = r.min(r.wrapping_sub(p));
-            }
-            store(rows, block);
-        }
+        inner_stages(butterfly, a, &self.forward_tail, [0, 1, 2, 3]);
+        a.iter_mut().for_each(|x| *x = canonical(m, *x));
     }
 
     /// Evaluations in bit-reversed order to coefficients in natural order, in place. Canonical in, canonical out.
     #[inline(always)]
     pub fn inverse(&self, a: &mut [u32]) {
         debug_assert_eq!(a.len(), self.degree());
-        let (m, p, two_p) = (self.modulus, self.modulus.value(), 2 * self.modulus.value());
-        for (block, tail) in a.chunks_exact_mut(LANES * LANES).zip(&self.inverse_tail) {
-            let mut rows = load(block);
-            for stage in (0..4).rev() {
-                let half = (LANES / 2) >> stage;
-                for g in 0..1 << stage {
-                    let [w, companion] = &tail[(1 << stage) + g];
-                    for j in 2 * half * g..2 * half * g + half {
-                        let (mut low, mut high) = (rows[j], rows[j + half]);
-                        for lane in 0..LANES {
-                            let (u, v) = (low[lane], high[lane]);
-                            low[lane] = (u + v).min((u + v).wrapping_sub(two_p));
-                            high[lane] = m.mul_shoup_lazy(u + two_p - v, w[lane], companion[lane]);
-                        }
-                        (rows[j], rows[j + half]) = (low, high);
-                    }
-                }
-            }
-            store(rows, block);
-        }
+        let m = self.modulus;
+        let butterfly = |x, y, w, companion| up(m, x, y, w, companion);
+        inner_stages(butterfly, a, &self.inverse_tail, [3, 2, 1, 0]);
         let mut half = if self.inverse_tail.is_empty() { 1 } else { LANES };
         let mut groups = a.len() / (2 * half);
         while groups > 1 {
-            for (block, w) in a
-                .chunks_exact_mut(2 * half)
-                .zip(&self.inverse[groups..2 * groups])
-            {
-                let (low, high) = block.split_at_mut(half);
-                for (x, y) in low.iter_mut().zip(high) {
-                    // x, y < 2p; the sum is brought below 2p again, the product is there already.
-                    let (u, v) = (*x, *y);
-                    let sum = u + v;
-                    *x = sum.min(sum.wrapping_sub(two_p));
-                    *y = m.mul_shoup_lazy(u + two_p - v, w[0], w[1]);
-                }
-            }
+            stage(butterfly, a, half, &self.inverse[groups..2 * groups]);
             half *= 2;
             groups /= 2;
         }
@@ -241,10 +230,8 @@ impl NttTable {
         let (low, high) = a.split_at_mut(half);
         for (x, y) in low.iter_mut().zip(high) {
             let (u, v) = (*x, *y);
-            let s = m.mul_shoup_lazy(u + v, one[0], one[1]);
-            let d = m.mul_shoup_lazy(u + two_p - v, twist[0], twist[1]);
-            *x = s.min(s.wrapping_sub(p));
-            *y = d.min(d.wrapping_sub(p));
+            *x = canonical(m, m.mul_shoup_lazy(u + v, one[0], one[1]));
+            *y = canonical(m, m.mul_shoup_lazy(u + 2 * m.value() - v, twist[0], twist[1]));
         }
     }
 }
@@ -265,7 +252,7 @@ pub fn forward_by_definition(modulus: Modulus, psi: u32, f: &[u32]) -> Vec<u32> 
     eval
 }
 
-/// The product in Z_p[X]/(X^N + 1) by the schoolbook rule, X^N = -1. N^2 multiplications; for tests and the oracle.
+/// The product in `Z_p[X]/(X^N + 1)` by the schoolbook rule, X^N = -1. N^2 multiplications; for tests and the oracle.
 pub fn multiply_by_schoolbook(modulus: Modulus, a: &[u32], b: &[u32]) -> Vec<u32> {
     let n = a.len();
     let mut product = vec![0; n];

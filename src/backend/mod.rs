@@ -193,7 +193,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
         digits: &[u32],
         keys: &[&Self::Key],
     ) -> Result<()>;
-    /// dst item o = sum over i of weights[o][i] src item i.
+    /// dst item o = sum over i of `weights[o][i]` src item i.
     fn gemm(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, weights: Matrix) -> Result<()>;
 
     /// dst (3 polynomials) = a b for a, b of 2 polynomials (E): (a0 b0, a0 b1 + a1 b0, a1 b1), summed over the `terms`

@@ -313,7 +313,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         Ok(product)
     }
 
-    /// Item o of the result = sum over i of weights[o][i] / 2^weight_bits times item i: a matrix of small integers times the vector of
+    /// Item o of the result = sum over i of `weights[o][i]` / 2^weight_bits times item i: a matrix of small integers times the vector of
     /// items. The scale grows by 2^weight_bits; nothing is rescaled, encoded or rotated.
     pub fn mul_matrix(&self, a: &Ciphertext<B>, weights: Matrix, weight_bits: u32) -> Result<Ciphertext<B>> {
         let entries = match weights.entries {

@@ -4,7 +4,7 @@
 
 use crate::arith::{ArithError, Modulus};
 
-/// The prime table of one ring Z[X]/(X^N + 1): every prime that any row may be taken modulo.
+/// The prime table of one ring `Z[X]/(X^N + 1)`: every prime that any row may be taken modulo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {
     log_n: u32,
@@ -129,7 +129,7 @@ pub struct Step {
     pub result: Vec<u32>,
     /// f modulo each kept prime.
     pub kept_factor: Vec<u32>,
-    /// [x]_R -> -[x prod(A)]_R prod(R)^-1 modulo every prime of the result.
+    /// `[x]_R -> -[x prod(A)]_R prod(R)^-1` modulo every prime of the result.
     pub conversion: Conversion,
 }
 

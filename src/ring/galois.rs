@@ -52,7 +52,7 @@ impl Galois {
         Self(((u64::from(self.0) * u64::from(other.0)) & ((2u64 << log_n) - 1)) as u32)
     }
 
-    /// The evaluation-domain permutation: result[j] = source[table[j]], both in bit-reversed evaluation order.
+    /// The evaluation-domain permutation: `result[j] = source[table[j]]`, both in bit-reversed evaluation order.
     ///
     /// Position j holds f(psi^e), e = 2 bitrev(j) + 1; sigma_g f has f(psi^(g e)) there.
     pub fn evaluation_table(self, log_n: u32) -> Vec<u32> {

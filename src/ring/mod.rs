@@ -1,4 +1,4 @@
-//! Rings Z[X]/(X^N + 1) in residue form: prime tables, conversion constants, exact scales and lifting, modulus chains and
+//! Rings `Z[X]/(X^N + 1)` in residue form: prime tables, conversion constants, exact scales and lifting, modulus chains and
 //! their security, automorphisms.
 
 mod basis;

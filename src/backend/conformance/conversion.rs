@@ -19,8 +19,14 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
         (1..=20).collect()
     };
     for count in counts {
-        convert(runner, count);
+        let mut order: Vec<u32> = (0..24).collect();
+        runner.random.shuffle(&mut order);
+        let (sources, others) = order.split_at(count);
+        convert(runner, sources, &others[..others.len().min(1 + count % 4)]);
     }
+    // So many sources that sums of products pass 2^64.
+    let many: Vec<u32> = (0..20).chain(24..44).collect();
+    convert(runner, &many, &[44, 20, 45, 46, 47]);
     for digits in 1..=if runner.large() { 2 } else { 5 } {
         mod_up(runner, digits);
     }
@@ -29,12 +35,8 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
     }
 }
 
-/// From `count` shuffled primes to some of the others.
-fn convert<B: Backend>(runner: &mut Runner<B>, count: usize) {
-    let mut order: Vec<u32> = (0..runner.basis.primes().len() as u32).collect();
-    runner.random.shuffle(&mut order);
-    let (sources, others) = order.split_at(count);
-    let targets = &others[..others.len().min(1 + count % 4)];
+/// From some primes to others.
+fn convert<B: Backend>(runner: &mut Runner<B>, sources: &[u32], targets: &[u32]) {
     let plain = Conversion::new(&runner.basis, sources, targets);
     let scaled = Conversion::scaled(
         &runner.basis,
@@ -52,7 +54,8 @@ fn convert<B: Backend>(runner: &mut Runner<B>, count: usize) {
         src(Shape::SharedPolys, Fill::Random),
     ];
     let near = near_half(runner, sources);
-    for src in operands.into_iter().chain([near]) {
+    let largest = largest(runner, &plain);
+    for src in operands.into_iter().chain([near, largest]) {
         let src = [src];
         runner.check(&Call::Convert(&plain), &dst, &src);
         if !runner.large() {
@@ -70,6 +73,16 @@ fn near_half<B: Backend>(runner: &mut Runner<B>, sources: &[u32]) -> Operand {
         let m = runner.basis.prime(prime);
         let base = (&half % m.value()).iter_u32_digits().next().unwrap_or(0);
         m.add(base, m.reduce_signed(k as i64 - n as i64 / 2))
+    })
+}
+
+/// The residues for which every y_i is q_i - 1.
+fn largest<B: Backend>(runner: &mut Runner<B>, c: &Conversion) -> Operand {
+    let placed = Operand::place(&mut runner.random, Shape::Dense, runner.items, 2, &c.sources);
+    let factor = |prime| (c.sources.iter().zip(&c.source_factor)).find(|(i, _)| **i == prime);
+    placed.write(runner.degree(), |_, prime, _| {
+        let m = runner.basis.prime(prime);
+        m.neg(factor(prime).and_then(|(_, f)| m.inv(*f)).unwrap_or(0))
     })
 }
 

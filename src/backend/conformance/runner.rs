@@ -74,7 +74,7 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// A backend and the oracle with the same basis: 20 large primes, 2 of middle size, the 2 smallest.
+/// A backend and the oracle with the same basis: 20 large primes, 2 of middle size, the 2 smallest, 24 more large ones.
 pub(super) struct Runner<'r, B: Backend> {
     backend: &'r B,
     tables: B::Tables,
@@ -97,6 +97,7 @@ impl<'r, B: Backend> Runner<'r, B> {
             .take(20)
             .chain(ntt_primes(log_n, 1 << 22, 1 << 27).take(2))
             .chain(small.iter().rev().take(2).copied())
+            .chain(ntt_primes(log_n, 1 << 27, 1 << 30).skip(20).take(24))
             .collect();
         let basis = Basis::new(log_n, &primes).map_err(|e| e.to_string())?;
         Ok(Self {

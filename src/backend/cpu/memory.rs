@@ -1,7 +1,7 @@
 //! Host memory of the CPU backend: pooled buffers, and rows shared out to threads.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     marker::PhantomData,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -15,20 +15,20 @@ use crate::backend::{Mut, Ref, Span};
 /// Released buffers by length, for reuse without clearing.
 #[derive(Default)]
 pub struct Pool {
-    pub(super) free: Mutex<HashMap<usize, Vec<Vec<u32>>>>,
+    pub(super) free: Mutex<BTreeMap<usize, Vec<Vec<u32>>>>,
     /// Fill fresh memory with this word, to show reads of what was never written.
     pub(super) poison: Option<u32>,
 }
 
 impl Pool {
-    /// Memory of `words` words holding anything.
+    /// Memory of at least `words` words holding anything: the smallest released buffer that is not more than twice as long, or a
+    /// new one. Reuse matters, since fresh pages cost the kernel as much time as a transform costs the processor.
     pub(super) fn take(self: &Arc<Self>, words: usize, n: usize) -> Buffer {
-        let reused = self
-            .free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_mut(&words)
-            .and_then(Vec::pop);
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let reused = free
+            .range_mut(words..=2 * words)
+            .find_map(|(_, buffers)| buffers.pop());
+        drop(free);
         let mut words = reused.unwrap_or_else(|| vec![0; words]);
         if let Some(poison) = self.poison {
             words.fill(poison);
