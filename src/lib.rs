@@ -2,6 +2,7 @@
 
 pub mod arith;
 pub mod backend;
+pub mod bfv;
 pub mod ckks;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -1,0 +1,54 @@
+//! Automorphisms of ciphertexts: rotations of columns, the swap of rows.
+//!
+//! The key of sigma switches from s to sigma^-1(s), so that the automorphism is applied once, to the result:
+//! sigma(c_0 + k_0) + sigma(k_1) s, with (k_0, k_1) = key switch of c_1.
+
+use super::{Ciphertext, Evaluator, Result};
+use crate::{
+    backend::{Backend, Mut, Ref, Span},
+    ring::Galois,
+    rlwe,
+};
+
+impl<B: Backend> Evaluator<'_, B> {
+    /// Both rows of slots rotated left by `k` columns (right for negative k); the key is `KeyNeeds::rotate(k)`.
+    pub fn rotate_columns(&self, a: &Ciphertext<B>, k: i64) -> Result<Ciphertext<B>> {
+        self.moved("rotate_columns", a, Galois::rotation(k, self.ctx().log_n()))
+    }
+
+    /// The two rows of slots swapped; the key is `KeyNeeds::conjugate()`.
+    pub fn swap_rows(&self, a: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        self.moved("swap_rows", a, Galois::conjugation(self.ctx().log_n()))
+    }
+
+    /// X -> X^g of every plaintext; the key is `KeyNeeds::automorphism(g)`.
+    pub fn automorphism(&self, a: &Ciphertext<B>, g: Galois) -> Result<Ciphertext<B>> {
+        self.moved("automorphism", a, g)
+    }
+
+    pub(super) fn moved(
+        &self,
+        operation: &'static str,
+        a: &Ciphertext<B>,
+        g: Galois,
+    ) -> Result<Ciphertext<B>> {
+        self.bfv.check(operation, a)?;
+        a.inner.check_components(operation, 2, "relinearise first")?;
+        if g == Galois::IDENTITY {
+            return Ok(a.clone());
+        }
+        let (ctx, key) = (self.ctx(), self.keys.galois(operation, g)?);
+        let span = Span::dense(a.items(), 2, &ctx.level(operation, a.level())?.rows);
+        let mut switched = ctx.backend().alloc(ctx.log_n(), span.count())?;
+        let digits = ctx.mod_up(&a.inner, 1)?;
+        ctx.key_switch(operation, &digits, &[key], Mut::new(&mut switched, span))?;
+        let first = Mut::new(&mut switched, span.slice_polys(0, 1));
+        let c0 = a.inner.view().map(|s| s.slice_polys(0, 1));
+        ctx.backend().add(ctx.tables(), first, c0)?;
+        let inner = rlwe::Ciphertext::build(ctx, operation, a.level(), a.items(), 2, |dst| {
+            let src = Ref::new(&switched, span);
+            Ok(ctx.backend().permute(ctx.tables(), dst, src, &[g])?)
+        })?;
+        Ok(a.with(inner))
+    }
+}
