@@ -8,6 +8,7 @@ use super::{
     corpus::{self, Language, PACKAGES},
     evaluate::{self, Calibration, TABLE, classify, score, unsure},
     fit::Settings,
+    sampler::Words,
 };
 
 /// What the card reports.
@@ -26,6 +27,8 @@ pub struct Card<'a> {
     pub ablation: &'a LanguageModel,
     /// Mean loss over the last 100 steps of either.
     pub losses: [f64; 2],
+    /// The words of the texts drawn for the training of the model.
+    pub words: &'a Words,
     /// Seconds the training of the model took.
     pub seconds: f64,
     /// Size of the weight file.
@@ -91,11 +94,28 @@ fn data(out: &mut String, card: &Card<'_>) {
     let _ = writeln!(out, "Word lists: {}.\n", packages());
     let _ = writeln!(
         out,
-        "A training window is drawn as: 40 % words without grammar (half function words weighted by 1 / (rank + 3), half\n\
-         list words), 34 % sentence excerpts (half of them with 30 % of the words replaced by list words), 14 % short texts\n\
-         of one to four words or 4 to 32 characters, 6 % words of two languages by turns (target one half each), 6 % random\n\
-         letters (target one sixth each)."
+        "Half of the words are function words, weighted by 1 / (rank + 3), and half are list words and written sentences. A\n\
+         training window is cut from one of these texts: 46 % six to thirteen words without grammar (68 % of them function\n\
+         words, the others list words), 28 % sentence excerpts of up to as many words (half of them whole, half with a\n\
+         function word as every second word on average; in half of either, 30 % of the sentence's words\n\
+         give way to list words), 14 % short texts (one to four words, half function and half list words, or 4 to 32\n\
+         characters of a sentence), 6 % words of two languages by turns (half function and half list words, target one\n\
+         half each), 6 % random letters (target one sixth each). Of the {} words drawn in the training of\n\
+         this model, random letters apart, {}.",
+        card.words.total(),
+        shares(card.words),
     );
+}
+
+/// Where the words came from, counted.
+pub fn shares(words: &Words) -> String {
+    let share = |count: usize| percent(count as f64 / words.total() as f64);
+    format!(
+        "{} % came from the function-word lists, {} % from the word lists and {} % from the sentences",
+        share(words.function),
+        share(words.list),
+        share(words.sentence)
+    )
 }
 
 fn training(out: &mut String, card: &Card<'_>) {

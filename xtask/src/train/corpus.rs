@@ -77,15 +77,6 @@ impl Language {
             .min(self.function_words.len() - 1);
         &self.function_words[rank]
     }
-
-    /// A function word or a word of the list, with equal chances.
-    pub fn word(&self, rng: &mut Rng) -> &String {
-        if rng.chance(0.5) {
-            self.function_word(rng)
-        } else {
-            rng.pick(&self.words)
-        }
-    }
 }
 
 /// Reads the material of every language.

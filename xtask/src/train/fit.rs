@@ -10,7 +10,7 @@ use super::{
     corpus::Language,
     network::{Network, cross_entropy},
     rng::Rng,
-    sampler::example,
+    sampler::{Words, example},
 };
 
 /// What a training run is given.
@@ -37,8 +37,18 @@ const MOMENTUM: f64 = 0.1;
 /// Batches over which the final statistics are averaged.
 const STATISTICS: usize = 100;
 
-/// Trains a network; the same settings give the same network. Also its mean loss over the last 100 steps.
-pub fn fit(languages: &[Language], settings: &Settings) -> Result<(Network, f64), String> {
+/// What a training run gives.
+pub struct Fitted {
+    /// The network.
+    pub network: Network,
+    /// Its mean loss over the last 100 steps.
+    pub loss: f64,
+    /// The words of the texts drawn for the steps.
+    pub words: Words,
+}
+
+/// Trains a network; the same settings give the same network.
+pub fn fit(languages: &[Language], settings: &Settings) -> Result<Fitted, String> {
     let failed = |e: candle_core::Error| format!("training failed: {e}");
     let mut rng = Rng::new(settings.seed);
     let mut network = Network::new(settings.attention, &mut rng).map_err(failed)?;
@@ -51,11 +61,12 @@ pub fn fit(languages: &[Language], settings: &Settings) -> Result<(Network, f64)
     let start = Instant::now();
     let mut shown = (0.0, 0.0);
     let mut last = f64::NAN;
+    let mut words = Words::default();
     for step in 0..settings.steps {
         let warm = ((step + 1) as f64 / WARM_UP as f64).min(1.0);
         let cosine = 0.5 + 0.5 * (std::f64::consts::PI * step as f64 / settings.steps as f64).cos();
         optimiser.set_learning_rate(settings.rate * warm * cosine);
-        let (first, second, target) = batch(languages, settings.batch, &mut rng)?;
+        let (first, second, target) = batch(languages, settings.batch, &mut rng, &mut words)?;
         let (loss, penalty) = (|| {
             let (logits, penalty) = network.forward(&first, &second, MOMENTUM)?;
             let loss = cross_entropy(&logits, &target)?;
@@ -81,23 +92,33 @@ pub fn fit(languages: &[Language], settings: &Settings) -> Result<(Network, f64)
         }
     }
     for count in 0..STATISTICS {
-        let (first, second, _) = batch(languages, settings.batch, &mut rng)?;
+        let (first, second, _) = batch(languages, settings.batch, &mut rng, &mut Words::default())?;
         network
             .forward(&first, &second, 1.0 / (count + 1) as f64)
             .map_err(failed)?;
     }
-    Ok((network, last))
+    Ok(Fitted {
+        network,
+        loss: last,
+        words,
+    })
 }
 
-fn batch(languages: &[Language], size: usize, rng: &mut Rng) -> Result<(Tensor, Tensor, Tensor), String> {
+fn batch(
+    languages: &[Language],
+    size: usize,
+    rng: &mut Rng,
+    words: &mut Words,
+) -> Result<(Tensor, Tensor, Tensor), String> {
     let mut first = Vec::with_capacity(size * WINDOW);
     let mut second = Vec::with_capacity(size * WINDOW);
     let mut targets = Vec::with_capacity(size * CLASSES);
     for _ in 0..size {
-        let (window, target) = example(languages, rng)?;
-        first.extend(window.iter().map(|t| u32::from(*t) / SYMBOLS as u32));
-        second.extend(window.iter().map(|t| u32::from(*t) % SYMBOLS as u32));
-        targets.extend(target);
+        let drawn = example(languages, rng)?;
+        first.extend(drawn.window.iter().map(|t| u32::from(*t) / SYMBOLS as u32));
+        second.extend(drawn.window.iter().map(|t| u32::from(*t) % SYMBOLS as u32));
+        targets.extend(drawn.target);
+        *words += drawn.words;
     }
     let tensors = (|| {
         Ok((
@@ -132,7 +153,7 @@ mod tests {
                 penalty: 1.0,
                 attention: true,
             };
-            let (network, _) = fit(&languages, &settings).unwrap();
+            let network = fit(&languages, &settings).unwrap().network;
             export(&network, &[[0; WINDOW]])
                 .unwrap()
                 .to_safetensors()

@@ -12,7 +12,7 @@ use super::{
     export::export,
     fit::{Settings, fit},
     rng::Rng,
-    sampler,
+    sampler::{self, Words},
 };
 
 /// The settings of the shipped model.
@@ -52,12 +52,12 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let calibration = Calibration::new(&languages, &mut Rng::new(settings.seed + 2));
     println!("training with attention");
     let start = Instant::now();
-    let (model, loss) = train(&languages, &settings, &extreme, &calibration)?;
+    let (model, loss, words) = train(&languages, &settings, &extreme, &calibration)?;
     let seconds = start.elapsed().as_secs_f64();
     let bytes = model.to_safetensors().map_err(|e| e.to_string())?;
     write(&root.join("models/langid.safetensors"), &bytes)?;
     println!("training without attention");
-    let (ablation, ablation_loss) = train(
+    let (ablation, ablation_loss, _) = train(
         &languages,
         &Settings {
             attention: false,
@@ -77,6 +77,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         model: &model,
         ablation: &ablation,
         losses: [loss, ablation_loss],
+        words: &words,
         seconds,
         bytes: bytes.len(),
         ranges: [
@@ -105,18 +106,19 @@ fn train(
     settings: &Settings,
     measured: &[Window],
     calibration: &Calibration,
-) -> Result<(LanguageModel, f64), String> {
-    let (network, loss) = fit(languages, settings)?;
-    let mut model = export(&network, measured)?;
+) -> Result<(LanguageModel, f64, Words), String> {
+    let fitted = fit(languages, settings)?;
+    println!("  words drawn: {}", card::shares(&fitted.words));
+    let mut model = export(&fitted.network, measured)?;
     model.margin = calibration.margin(&model, ALLOWED_UNSURE)?;
-    Ok((model, loss))
+    Ok((model, fitted.loss, fitted.words))
 }
 
 /// Windows drawn like training windows, from another stream.
 fn sample(languages: &[Language], seed: u64) -> Result<Vec<Window>, String> {
     let mut rng = Rng::new(seed + 1);
     (0..MEASURED)
-        .map(|_| Ok(sampler::example(languages, &mut rng)?.0))
+        .map(|_| Ok(sampler::example(languages, &mut rng)?.window))
         .collect()
 }
 
