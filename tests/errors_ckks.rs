@@ -858,19 +858,22 @@ fn secrets_are_cleared_before_their_memory_is_used_again() {
     let key = sk
         .evaluation_keys(&KeyNeeds::new(&params).relinearise().conjugate())
         .unwrap();
-    let alone: Vec<_> = released(ckks.context(), all)
-        .into_iter()
-        .filter(|b| b.iter().any(|w| *w != 0))
-        .collect();
-    assert!(alone.is_empty(), "s^2 or sigma(s) left");
+    let held = |rows| {
+        released(ckks.context(), rows)
+            .into_iter()
+            .filter(|b| b.iter().any(|w| *w != 0))
+    };
     let digits = ckks.context().level("test", TOP).unwrap().digits.len();
-    let masks = released(ckks.context(), digits * all)
-        .into_iter()
-        .filter(|b| b.iter().any(|w| *w != 0))
+    let masks: Vec<_> = held(digits * all).collect();
+    // The pool may answer a request with a longer buffer: then its beginning is read here.
+    let alone = held(all)
+        .filter(|b| !masks.iter().any(|m| m.starts_with(b)))
         .count();
+    assert_eq!(alone, 0, "s^2 or sigma(s) left");
     // One buffer of masks, which the second key used again; the products with the secret are cleared.
     assert!(
-        masks <= 1 && key.count() == 2,
-        "{masks} buffers left by key generation"
+        masks.len() <= 1 && key.count() == 2,
+        "{} buffers left by key generation",
+        masks.len()
     );
 }
