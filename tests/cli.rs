@@ -86,6 +86,33 @@ fn text_that_is_not_utf8_is_refused() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("UTF-8"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_or_closed_output_is_no_panic() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_cipherformer"))
+        .arg("params")
+        .stdout(full)
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        message.contains("standard output") && !message.contains("panicked"),
+        "{message}"
+    );
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cipherformer"))
+        .arg("params")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+}
+
 #[test]
 fn a_file_gives_an_object_a_line_and_a_summary() {
     let text = "The harvest was late this year, and the barns stood empty until October.\n\

@@ -177,7 +177,7 @@ pub(super) fn run(args: &AttentionArgs) -> Result<(), Failure> {
         max_abs_output,
     };
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say!("{}", serde_json::to_string(&report)?);
     } else {
         print(&report);
     }
@@ -233,16 +233,24 @@ fn compare(attention: &Attention, x: &[f64], have: &[Complex]) -> (f64, f64) {
 }
 
 fn print(r: &AttentionReport) {
-    println!();
-    println!(
+    say!();
+    say!(
         "  {} tokens, {} features, {} heads, {} requests at once; {} packing, {} backend, {} threads",
-        r.tokens, r.dim, r.heads, r.batch, r.packing, r.backend, r.threads
+        r.tokens,
+        r.dim,
+        r.heads,
+        r.batch,
+        r.packing,
+        r.backend,
+        r.threads
     );
-    println!(
+    say!(
         "  N = 2^{}, log2 QP = {:.1}, {}-bit security",
-        r.log_n, r.log_qp, r.security_bits
+        r.log_n,
+        r.log_qp,
+        r.security_bits
     );
-    println!();
+    say!();
     let parts = [
         ("projections", r.projections_seconds),
         ("Q K^T", r.qk_seconds),
@@ -251,21 +259,21 @@ fn print(r: &AttentionReport) {
     ];
     for (name, s) in parts {
         let share = s / r.total_seconds;
-        println!(
+        say!(
             "  {name:<12} {:>8}  {:>3.0} %  {}",
             seconds(s),
             share * 100.0,
             crate::report::bar(share, 40)
         );
     }
-    println!(
+    say!(
         "  {:<12} {:>8}         {} a request",
         "total",
         seconds(r.total_seconds),
         seconds(r.seconds_per_request)
     );
-    println!();
-    println!(
+    say!();
+    say!(
         "  {} key switches ({} rotations, {} relinearisations), {} levels; {} of ciphertexts, {} of keys",
         r.key_switches,
         r.rotations,
@@ -274,8 +282,9 @@ fn print(r: &AttentionReport) {
         bytes(r.ciphertext_bytes),
         bytes(r.key_bytes)
     );
-    println!(
+    say!(
         "  largest error {:.1e} for outputs up to {:.2}",
-        r.max_abs_error, r.max_abs_output
+        r.max_abs_error,
+        r.max_abs_output
     );
 }

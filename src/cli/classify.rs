@@ -315,7 +315,7 @@ fn one(text: &str, json: bool) -> Result<(), Failure> {
     };
     if json {
         session.summary.text = Some(outcome.report);
-        println!("{}", serde_json::to_string(&session.summary)?);
+        say!("{}", serde_json::to_string(&session.summary)?);
     } else {
         print_one(&session, &outcome);
     }
@@ -398,15 +398,15 @@ fn many(path: &Path, json: bool) -> Result<(), Failure> {
             },
         };
         if json {
-            println!("{}", serde_json::to_string(&report)?);
+            say!("{}", serde_json::to_string(&report)?);
         } else {
             print_line(&report, content.lines().nth(line - 1).unwrap_or_default());
         }
     }
     if json {
-        println!("{}", serde_json::to_string(&session.summary)?);
+        say!("{}", serde_json::to_string(&session.summary)?);
     } else {
-        println!();
+        say!();
         print_run(&session);
     }
     Ok(())
@@ -425,15 +425,15 @@ fn print_line(report: &TextReport, text: &str) {
             show::dim(&shown)
         ),
     };
-    println!("{line:>5}  {verdict}");
+    say!("{line:>5}  {verdict}");
 }
 
 fn print_one(session: &Session, outcome: &Outcome) {
     let report = &outcome.report;
     let (s, windows) = (&session.summary, report.windows);
     let plural = if windows == 1 { "" } else { "s" };
-    println!();
-    println!(
+    say!();
+    say!(
         "  client  {windows} window{plural} of 32 character pairs became {} of ciphertexts, and {} of keys; \
          {}-bit security",
         bytes(s.bytes.ciphertexts),
@@ -441,12 +441,12 @@ fn print_one(session: &Session, outcome: &Outcome) {
         s.security_bits
     );
     let seen: Vec<String> = session.seen.iter().map(|w| format!("{w:08x}")).collect();
-    println!(
+    say!(
         "  server  saw {} ciphertexts that begin {} ..: no letter, no length, no key",
         session.ciphertexts,
         seen.join(" ")
     );
-    println!();
+    say!();
     let mut order: Vec<(&str, f64)> = report
         .probabilities
         .iter()
@@ -454,18 +454,18 @@ fn print_one(session: &Session, outcome: &Outcome) {
         .collect();
     order.sort_by(|a, b| b.1.total_cmp(&a.1));
     for (label, p) in order {
-        println!("  {:<8} {:>5.1} %  {}", name(label), p * 100.0, bar(p, 40));
+        say!("  {:<8} {:>5.1} %  {}", name(label), p * 100.0, bar(p, 40));
     }
-    println!();
+    say!();
     if outcome.verdict.unsure {
-        println!(
+        say!(
             "  {}: the best leads by {:.0} %, and naming a language takes {:.0} %. A longer text would help.",
             show::bold("unsure"),
             outcome.verdict.lead * 100.0,
             session.model.margin * 100.0
         );
     } else {
-        println!("  {}", show::bold(name(&report.label)));
+        say!("  {}", show::bold(name(&report.label)));
     }
     let (plain, e, q) = (
         name(&report.plain_label),
@@ -477,25 +477,27 @@ fn print_one(session: &Session, outcome: &Outcome) {
     } else {
         "instead"
     };
-    println!(
+    say!(
         "  The plain model says {plain} {too}. Encryption changed its logits by {e:.1e}, 8-bit weights by {q:.1e}."
     );
-    println!();
+    say!();
     print_run(session);
-    println!();
-    println!("  Try next: --json, --file with a text a line, or: cipherformer bench attention");
+    say!();
+    say!("  Try next: --json, --file with a text a line, or: cipherformer bench attention");
 }
 
 fn print_run(session: &Session) {
     let s = &session.summary;
     if s.heldout.texts > 0 {
-        println!(
+        say!(
             "  The free slots carried {} held-out sentences: {} as in plain, {} right.",
-            s.heldout.texts, s.heldout.agree, s.heldout.right
+            s.heldout.texts,
+            s.heldout.agree,
+            s.heldout.right
         );
     }
     let t = &s.seconds;
-    println!(
+    say!(
         "  {}",
         show::dim(&format!(
             "keygen {}, encrypt {}, infer {}, decrypt {}, total {}; N = 2^{}, log2 QP = {:.1}, {} backend",

@@ -52,7 +52,7 @@ pub(super) fn run(args: &DecryptArgs) -> Result<(), Failure> {
         let verdict = Verdict::from_logits(&mean_logits(&own), model.margin);
         let answer = answer(text, &verdict, &model);
         match (args.json, &text.line) {
-            (true, _) => println!("{}", serde_json::to_string(&answer)?),
+            (true, _) => say!("{}", serde_json::to_string(&answer)?),
             (false, Some(line)) => print_line(*line, &answer),
             (false, None) => print_one(&answer, &verdict, &model),
         }
@@ -81,8 +81,8 @@ fn answer(text: &Text, verdict: &Verdict, model: &LanguageModel) -> Answer {
 fn print_line(line: usize, answer: &Answer) {
     let best = answer.probabilities.values().copied().fold(0.0, f64::max);
     match &answer.error {
-        Some(error) => println!("{line:>5}  - {error}"),
-        None => println!(
+        Some(error) => say!("{line:>5}  - {error}"),
+        None => say!(
             "{line:>5}  {:<8} {:5.1} %",
             classify::name(&answer.label),
             best * 100.0
@@ -91,26 +91,26 @@ fn print_line(line: usize, answer: &Answer) {
 }
 
 fn print_one(answer: &Answer, verdict: &Verdict, model: &LanguageModel) {
-    println!();
+    say!();
     let mut order: Vec<(&String, &f64)> = answer.probabilities.iter().collect();
     order.sort_by(|a, b| b.1.total_cmp(a.1));
     for (label, p) in order {
-        println!(
+        say!(
             "  {:<8} {:>5.1} %  {}",
             classify::name(label),
             p * 100.0,
             bar(*p, 40)
         );
     }
-    println!();
+    say!();
     if verdict.unsure {
-        println!(
+        say!(
             "  {}: the best leads by {:.0} %, and naming a language takes {:.0} %. A longer text would help.",
             show::bold("unsure"),
             verdict.lead * 100.0,
             model.margin * 100.0
         );
     } else {
-        println!("  {}", show::bold(classify::name(&answer.label)));
+        say!("  {}", show::bold(classify::name(&answer.label)));
     }
 }

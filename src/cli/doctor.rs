@@ -72,20 +72,20 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
                 "passed": works, "chain": CHAIN, "worst_bits": bits, "mean_bits": report.modulus.mean_bits, "seconds": took,
             },
         });
-        println!("{object}");
+        say!("{object}");
     } else {
-        println!();
-        println!("  version    {}", env!("CARGO_PKG_VERSION"));
-        println!("  backend    {}: {}", device.name, device.device);
-        println!("  threads    {threads}");
+        say!();
+        say!("  version    {}", env!("CARGO_PKG_VERSION"));
+        say!("  backend    {}: {}", device.name, device.device);
+        say!("  threads    {threads}");
         let features = features();
         let features = if features.is_empty() {
             String::from("portable kernels")
         } else {
             features.join(" ")
         };
-        println!("  features   {features}");
-        println!(
+        say!("  features   {features}");
+        say!(
             "  self test  {}: {} slots squared and rotated, {bits:.1} bits in the worst one, {}",
             if works { "passed" } else { "FAILED" },
             report.slots,

@@ -102,19 +102,19 @@ pub(super) fn run(args: &EncryptArgs) -> Result<(), Failure> {
             "bytes": size,
             "seconds": took,
         });
-        println!("{object}");
+        say!("{object}");
         return Ok(());
     }
-    println!();
-    println!(
+    say!();
+    say!(
         "  {}: {} ciphertexts, {}, whatever the number and length of the texts",
         args.out.display(),
         sent.items(),
         bytes(size as usize)
     );
-    println!();
+    say!();
     let plural = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
-    println!(
+    say!(
         "  {}",
         show::dim(&format!(
             "{} in {}, {} without letters; request {}; {}",

@@ -12,7 +12,7 @@ use crate::{
 pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let summary = inspect(&args.file)?;
     if args.json {
-        println!("{}", object(&summary));
+        say!("{}", object(&summary));
     } else {
         print(&summary);
     }
@@ -54,22 +54,22 @@ fn object(s: &Summary) -> Value {
 }
 
 fn print(s: &Summary) {
-    println!();
-    println!(
+    say!();
+    say!(
         "  {}, {}, format version {}",
         s.header.kind,
         bytes(s.bytes as usize),
         s.version
     );
-    println!("  parameters  {}", s.parameters);
+    say!("  parameters  {}", s.parameters);
     for (what, name) in [("key", s.header.stamp.key), ("request", s.header.stamp.request)] {
         if name != Name::default() {
-            println!("  {what:<11} {name}");
+            say!("  {what:<11} {name}");
         }
     }
     match &s.detail {
         Detail::Key => {}
-        Detail::EvaluationKeys { count } => println!("  holds       {count} switching keys, seeded"),
+        Detail::EvaluationKeys { count } => say!("  holds       {count} switching keys, seeded"),
         Detail::Ciphertexts {
             items,
             polys,
@@ -81,14 +81,14 @@ fn print(s: &Summary) {
                 1 => String::from("one polynomial and a seed each"),
                 n => format!("{n} polynomials each"),
             };
-            println!("  holds       {items} ciphertexts of {slots} slots, {stored}");
-            println!("  level       {level}, scale 2^{scale_log2:.2}");
+            say!("  holds       {items} ciphertexts of {slots} slots, {stored}");
+            say!("  level       {level}, scale 2^{scale_log2:.2}");
         }
         Detail::Parameters(spec) => {
-            println!();
+            say!();
             match Params::insecure((**spec).clone()) {
-                Ok(params) => println!("{}", params.report()),
-                Err(error) => println!("  {error}"),
+                Ok(params) => say!("{}", params.report()),
+                Err(error) => say!("  {error}"),
             }
         }
     }

@@ -76,18 +76,18 @@ pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
             "relinearisations": relinearisations,
             "seconds": { "load": load, "infer": infer },
         });
-        println!("{object}");
+        say!("{object}");
         return Ok(());
     }
-    println!();
-    println!(
+    say!();
+    say!(
         "  {}: {} ciphertexts, one a language, {}; only the client can read them",
         args.out.display(),
         result.items(),
         bytes(size as usize)
     );
-    println!();
-    println!(
+    say!();
+    say!(
         "  {}",
         show::dim(&format!(
             "load {}, infer {}; {} key switches, {backend} backend",

@@ -96,22 +96,22 @@ pub(super) fn run(args: &KeygenArgs) -> Result<(), Failure> {
             "log_qp": params.log2_qp(),
             "seconds": took,
         });
-        println!("{object}");
+        say!("{object}");
         return Ok(());
     }
-    println!();
-    println!(
+    say!();
+    say!(
         "  client  {}: the secret, for its owner's eyes only",
         secret_path.display()
     );
-    println!(
+    say!(
         "  server  {}: parameters and {} evaluation keys, {}; send this directory",
         server.display(),
         keys.count(),
         bytes(size as usize)
     );
-    println!();
-    println!(
+    say!();
+    say!(
         "  {}",
         show::dim(&format!(
             "key {key}; N = 2^{}, log2 QP = {:.1}, {}-bit security; {}",

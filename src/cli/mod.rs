@@ -1,5 +1,8 @@
 //! The command line program.
 
+#[macro_use]
+mod show;
+
 mod attention;
 mod classify;
 mod decrypt;
@@ -11,7 +14,6 @@ mod infer;
 mod keygen;
 mod params;
 mod request;
-mod show;
 
 use std::{path::PathBuf, process::ExitCode};
 

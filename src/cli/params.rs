@@ -71,11 +71,11 @@ pub(super) fn run(args: &ParamsArgs) -> Result<(), Failure> {
         );
     }
     if args.json {
-        println!("{}", serde_json::to_string(&found)?);
+        say!("{}", serde_json::to_string(&found)?);
         return Ok(());
     }
-    println!();
-    println!(
+    say!();
+    say!(
         "  {:<21} {:>4} {:>8} {:>9} {:>6} {:>6} {:>10} {:>11} {:>8} {:>11}",
         "name",
         "N",
@@ -89,7 +89,7 @@ pub(super) fn run(args: &ParamsArgs) -> Result<(), Failure> {
         "seeded key"
     );
     for row in &found {
-        println!(
+        say!(
             "  {:<21} {:>3} {:>8.1} {:>9} {:>6} {:>6} {:>10} {:>11} {:>8} {:>11}",
             row.name,
             format!("2^{}", row.log_n),
@@ -103,10 +103,10 @@ pub(super) fn run(args: &ParamsArgs) -> Result<(), Failure> {
             bytes(row.seeded_key_bytes)
         );
     }
-    println!();
-    println!(
+    say!();
+    say!(
         "  depth: products one after the other; precision: of one product of numbers of size 1, where it is worst"
     );
-    println!("  sizes: in memory, 32 bits a residue; files pack residues at the bits of their prime");
+    say!("  sizes: in memory, 32 bits a residue; files pack residues at the bits of their prime");
     Ok(())
 }

@@ -1,10 +1,29 @@
 //! Progress bars and colours.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::transformer::Stage;
+
+/// Prints a line on standard output. A reader that has seen enough (`| head`) ends the program quietly, as other tools do.
+macro_rules! say {
+    () => { $crate::cli::show::line(format_args!("")) };
+    ($($line:tt)+) => { $crate::cli::show::line(format_args!($($line)+)) };
+}
+
+pub(super) fn line(line: std::fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
+        if !closed {
+            eprintln!("cipherformer: standard output: {error}; nothing more can be shown");
+        }
+        std::process::exit(i32::from(!closed));
+    }
+}
 
 /// What a stage does, in words.
 pub(super) fn stage(stage: Stage) -> &'static str {
