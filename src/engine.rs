@@ -3,12 +3,14 @@
 //! The engine picks a backend once; today that is the CPU, and programs written against this module will not change when GPUs
 //! join. Operations stay honest: nothing rescales or relinearises by itself.
 
+use std::path::Path;
+
 use crate::{
     arith::Complex,
     backend::{Backend, Capabilities, cpu::Cpu},
     ckks::{self, Ckks, CkksError, Evaluator},
     rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey, SeededEvaluationKeys},
-    wire::{self, Name, Stamp, WireError},
+    wire::{self, Existing, Name, Stamp, WireError},
 };
 
 /// Result of an operation of the facade.
@@ -204,12 +206,31 @@ impl ServerKeys {
 
     /// The keys that a client sent, checked in all their parts.
     pub fn from_bytes(engine: &Engine, message: &[u8]) -> wire::Result<Self> {
-        let ctx = engine.ckks.context();
-        let (seeded, stamp): (SeededEvaluationKeys<Cpu>, Stamp) = wire::from_bytes(message, ctx)?;
+        Self::expand(engine, wire::from_bytes(message, engine.ckks.context())?)
+    }
+
+    /// Writes the keys to a file; one that is there is kept unless `existing` says otherwise.
+    pub fn save(&self, path: &Path, existing: Existing) -> wire::Result<()> {
+        wire::save(
+            path,
+            &self.seeded,
+            self.engine.ckks.context(),
+            stamp(self.key),
+            existing,
+        )
+    }
+
+    /// The keys of a file that [`ServerKeys::save`] or the command line program wrote, checked in all their parts.
+    pub fn load(engine: &Engine, path: &Path) -> wire::Result<Self> {
+        Self::expand(engine, wire::load(path, engine.ckks.context())?)
+    }
+
+    fn expand(engine: &Engine, (seeded, stamp): (SeededEvaluationKeys<Cpu>, Stamp)) -> wire::Result<Self> {
+        let keys = seeded.expand(engine.ckks.context())?;
         Ok(Self {
             engine: engine.clone(),
             key: stamp.key,
-            keys: seeded.expand(ctx)?,
+            keys,
             seeded,
         })
     }
