@@ -88,6 +88,15 @@ fn text_that_is_not_utf8_is_refused() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_file_without_an_end_is_refused() {
+    refused(
+        &["classify", "--file", "/dev/zero"],
+        &["/dev/zero", "split the file"],
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_full_or_closed_output_is_no_panic() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_cipherformer"))

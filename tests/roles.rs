@@ -291,3 +291,45 @@ fn damaged_files(place: &Place, client: &str, server: &str, sent: &str, answer: 
     std::fs::write(&path, &keys).unwrap();
     assert!(!Path::new(out).exists());
 }
+
+/// No command writes over a key, a request or a file of the user's, and no secret comes to lie below what is sent to a server.
+#[test]
+fn nothing_of_value_is_replaced() {
+    let place = Place(std::env::temp_dir().join(format!("cipherformer-keep-{}", std::process::id())));
+    let [client, server, sent, note] = ["client", "server", "sent.ct", "note.txt"].map(|n| place.path(n));
+    for (c, s) in [("both/client", "both"), ("both", "both/server"), ("both", "both")] {
+        let (c, s) = (place.path(c), place.path(s));
+        refused(&["keygen", "--client", &c, "--server", &s], &["two directories"]);
+        assert!(!Path::new(&c).join("secret.key").exists());
+    }
+    json(&["keygen", "--json", "--client", &client, "--server", &server]);
+    std::fs::write(&note, "a file of the user's").unwrap();
+    let secret = Path::new(&client).join("secret.key");
+    let keys = Path::new(&server).join("evaluation.keys");
+    let before = (std::fs::read(&secret).unwrap(), std::fs::read(&keys).unwrap());
+    let text = "Il mercato del pesce apre ogni mattina prima dell'alba.";
+    for out in [secret.to_str().unwrap(), keys.to_str().unwrap(), &note, &server] {
+        refused(
+            &["encrypt", "--client", &client, "--text", text, "--out", out],
+            &["exists", "--out"],
+        );
+    }
+    json(&[
+        "encrypt", "--json", "--client", &client, "--text", text, "--out", &sent,
+    ]);
+    json(&[
+        "encrypt", "--json", "--client", &client, "--text", text, "--out", &sent,
+    ]);
+    for (out, word) in [
+        (keys.to_str().unwrap(), "exists"),
+        (&note, "exists"),
+        (&sent, "input"),
+    ] {
+        refused(
+            &["infer", "--server", &server, "--in", &sent, "--out", out],
+            &[word, "--out"],
+        );
+    }
+    assert!(before == (std::fs::read(&secret).unwrap(), std::fs::read(&keys).unwrap()));
+    assert_eq!(std::fs::read_to_string(&note).unwrap(), "a file of the user's");
+}

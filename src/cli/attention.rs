@@ -67,11 +67,15 @@ fn params(log_n: u32) -> Result<Params, Failure> {
 
 fn check(args: &AttentionArgs) -> Result<u32, Failure> {
     let slots = args.tokens.saturating_mul(args.batch);
-    if args.tokens < 2 || !args.tokens.is_power_of_two() || !args.batch.is_power_of_two() {
+    if !(2..=1 << 15).contains(&args.tokens)
+        || !args.tokens.is_power_of_two()
+        || !args.batch.is_power_of_two()
+    {
         let (tokens, batch) = (args.tokens, args.batch);
-        return Err(
-            format!("{tokens} tokens x {batch} requests: both must be powers of two; pad them").into(),
-        );
+        return Err(format!(
+            "{tokens} tokens x {batch} requests: both must be powers of two, tokens from 2 to 32768; pad them"
+        )
+        .into());
     }
     if !(1 << 13..=1 << 15).contains(&slots) {
         let (low, high) = ((1 << 13) / args.tokens, (1 << 15) / args.tokens);

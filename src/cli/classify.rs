@@ -1,6 +1,6 @@
 //! `classify`: client and server in one process, with only seeded ciphertexts and keys between them.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Instant};
+use std::{collections::BTreeMap, fs, io::Read, path::Path, time::Instant};
 
 use super::{ClassifyArgs, Failure, show};
 use crate::{
@@ -327,16 +327,22 @@ const FILE_REMEDY: &str = "pass a UTF-8 text file with one text a line";
 /// A file of texts.
 pub(super) fn content(path: &Path) -> Result<String, Failure> {
     let remedy = FILE_REMEDY;
-    let metadata = fs::metadata(path).map_err(|e| format!("{}: {e}; {remedy}", path.display()))?;
-    if metadata.len() > MAX_FILE_BYTES {
-        let (have, most) = (bytes(metadata.len() as usize), bytes(MAX_FILE_BYTES as usize));
+    // Devices and pipes say nothing of their length, so that reading itself is bounded.
+    let mut content = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content));
+    read.map_err(|e| format!("{}: {e}; {remedy}", path.display()))?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        let most = bytes(MAX_FILE_BYTES as usize);
         return Err(format!(
-            "{}: {have}, and {most} are the most; split the file",
+            "{}: more than {most}, which are the most; split the file",
             path.display()
         )
         .into());
     }
-    let content = fs::read(path).map_err(|e| format!("{}: {e}; {remedy}", path.display()))?;
+    let content = match content.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) => rest.to_vec(),
+        None => content,
+    };
     String::from_utf8(content).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         format!(
@@ -414,7 +420,7 @@ fn many(path: &Path, json: bool) -> Result<(), Failure> {
 
 fn print_line(report: &TextReport, text: &str) {
     let line = report.line.unwrap_or(0);
-    let shown: String = text.chars().take(48).collect();
+    let shown: String = text.chars().filter(|c| !c.is_control()).take(48).collect();
     let best = report.probabilities.values().copied().fold(0.0, f64::max);
     let verdict = match &report.error {
         Some(error) => format!("- {error}"),

@@ -7,7 +7,7 @@ use crate::{
     backend::cpu::Cpu,
     ckks::Ckks,
     rlwe::{Context, EvaluationKeys, Params, SecretKey, SeededEvaluationKeys, Spec},
-    wire::{self, Name},
+    wire::{self, Kind, Name},
 };
 
 pub(super) const SECRET: &str = "secret.key";
@@ -45,6 +45,25 @@ pub(super) fn create(path: &Path, private: bool) -> Result<(), Failure> {
     builder
         .create(path)
         .map_err(|e| format!("{}: {e}; pass a place for a directory", path.display()).into())
+}
+
+/// Refuses a place for ciphertexts where something else is: a key, a directory, a file of the user's, or the command's own input.
+pub(super) fn output(path: &Path, input: Option<&Path>) -> Result<(), Failure> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let same = |input: &Path| matches!((input.canonicalize(), path.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if input.is_some_and(same) {
+        return Err(format!("{}: is the input as well; pass another --out", path.display()).into());
+    }
+    match wire::inspect(path) {
+        Ok(found) if matches!(found.header.kind, Kind::SeededCiphertexts | Kind::Ciphertexts) => Ok(()),
+        _ => Err(format!(
+            "{}: exists, and only ciphertexts are replaced by ciphertexts; pass another --out",
+            path.display()
+        )
+        .into()),
+    }
 }
 
 fn demand(dir: &Path, file: &str, remedy: &str) -> Result<(), Failure> {

@@ -69,6 +69,7 @@ fn read(args: &EncryptArgs) -> Result<(Request, Vec<Window>), Failure> {
 }
 
 pub(super) fn run(args: &EncryptArgs) -> Result<(), Failure> {
+    directory::output(&args.out, None)?;
     let (request, all) = read(args)?;
     let side = directory::client(&args.client)?;
     let clock = Instant::now();

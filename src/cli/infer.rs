@@ -15,6 +15,7 @@ use crate::{
 };
 
 pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
+    directory::output(&args.out, Some(&args.input))?;
     let clock = Instant::now();
     let side = directory::server(&args.server)?;
     let ctx = side.ckks.context();

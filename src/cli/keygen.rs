@@ -23,10 +23,12 @@ pub(super) fn run(args: &KeygenArgs) -> Result<(), Failure> {
     let (client, server) = (&args.client, &args.server);
     directory::create(client, true)?;
     directory::create(server, false)?;
-    let same = client.canonicalize()? == server.canonicalize()?;
-    if same || server.join(SECRET).exists() {
+    // One inside the other would send the secret along, or put the server's files among the client's.
+    let (inner, outer) = (client.canonicalize()?, server.canonicalize()?);
+    let nested = inner.starts_with(&outer) || outer.starts_with(&inner);
+    if nested || server.join(SECRET).exists() {
         return Err(format!(
-            "{}: would hold the secret beside the server's keys; choose two directories",
+            "{}: would hold the secret beside the server's keys; choose two directories, neither inside the other",
             server.display()
         )
         .into());

@@ -59,7 +59,7 @@ pub struct Seconds {
     pub total: f64,
 }
 
-/// What travels from client to server.
+/// What the server gets from the client, 32 bits a residue; files pack residues at the bits of their primes.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Bytes {
     /// Seeded ciphertexts.
