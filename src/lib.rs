@@ -1,4 +1,23 @@
-//! Homomorphic encryption and encrypted transformer inference.
+//! Homomorphic encryption (CKKS and BFV on 30-bit limbs) and transformer inference on encrypted data.
+//!
+//! # Where to begin
+//!
+//! * [`engine`]: the short way in. [`Engine`](engine::Engine), [`Client`](engine::Client), [`ServerKeys`](engine::ServerKeys).
+//! * [`ckks`]: approximate arithmetic on vectors of complex numbers, in full. [`bfv`]: exact integers.
+//! * [`matmul`] and [`transformer`]: matrix products and attention on batches of ciphertexts; [`model`]: their plain twins.
+//! * [`wire`]: files and messages, validated before use.
+//!
+//! # What lies below
+//!
+//! * [`rlwe`]: parameters, keys, encryption, key switching, free of any scheme; its security rests on [`ring::security`].
+//! * [`backend`]: the contract that devices compute by, with the CPU, an oracle and a counting backend.
+//! * [`ring`], [`sample`], [`arith`]: modulus chains and exact scales; randomness; word arithmetic.
+//!
+//! A module uses only those below it. `docs/architecture.md` says why things are as they are, `docs/numerics.md` what every
+//! backend agrees on to the bit, and `SECURITY.md` what is promised and what is not: above all, never show exact CKKS
+//! decryptions to anyone but the owner of the key.
+//!
+//! Features: `fallback` (the CPU backend and [`engine`]), `cli` (the program), `diagnostics` (measured BFV noise).
 
 pub mod arith;
 pub mod backend;
