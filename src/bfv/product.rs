@@ -146,13 +146,9 @@ impl<B: Backend> Evaluator<'_, B> {
         if a.components() == 2 {
             return Ok(a.clone());
         }
-        let (ctx, key) = (self.ctx(), self.keys.relinearisation("relinearise")?);
-        let digits = ctx.mod_up(&a.inner, 2)?;
-        let inner = rlwe::Ciphertext::build(ctx, "relinearise", a.level(), a.items(), 2, |mut dst| {
-            ctx.key_switch("relinearise", &digits, &[key], dst.again())?;
-            let rest = a.inner.view().map(|s| s.slice_polys(0, 2));
-            Ok(ctx.backend().add(ctx.tables(), dst, rest)?)
-        })?;
+        let inner = self
+            .ctx()
+            .relinearise(&a.inner, self.keys.relinearisation("relinearise")?)?;
         Ok(a.with(inner))
     }
 }

@@ -4,11 +4,7 @@
 //! sigma(c_0 + k_0) + sigma(k_1) s, with (k_0, k_1) = key switch of c_1.
 
 use super::{Ciphertext, Evaluator, Result};
-use crate::{
-    backend::{Backend, Mut, Ref, Span},
-    ring::Galois,
-    rlwe,
-};
+use crate::{backend::Backend, ring::Galois};
 
 impl<B: Backend> Evaluator<'_, B> {
     /// Both rows of slots rotated left by `k` columns (right for negative k); the key is `KeyNeeds::rotate(k)`.
@@ -38,17 +34,8 @@ impl<B: Backend> Evaluator<'_, B> {
             return Ok(a.clone());
         }
         let (ctx, key) = (self.ctx(), self.keys.galois(operation, g)?);
-        let span = Span::dense(a.items(), 2, &ctx.level(operation, a.level())?.rows);
-        let mut switched = ctx.backend().alloc(ctx.log_n(), span.count())?;
         let digits = ctx.mod_up(&a.inner, 1)?;
-        ctx.key_switch(operation, &digits, &[key], Mut::new(&mut switched, span))?;
-        let first = Mut::new(&mut switched, span.slice_polys(0, 1));
-        let c0 = a.inner.view().map(|s| s.slice_polys(0, 1));
-        ctx.backend().add(ctx.tables(), first, c0)?;
-        let inner = rlwe::Ciphertext::build(ctx, operation, a.level(), a.items(), 2, |dst| {
-            let src = Ref::new(&switched, span);
-            Ok(ctx.backend().permute(ctx.tables(), dst, src, &[g])?)
-        })?;
+        let inner = ctx.automorphism(operation, &a.inner, &digits, &[key], &[g])?;
         Ok(a.with(inner))
     }
 }

@@ -415,13 +415,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         a.inner
             .check_components("relinearise", 3, "products have 3 components")?;
         let (ctx, key) = (self.ctx(), self.keys.relinearisation("relinearise")?);
-        let digits = ctx.mod_up(&a.inner, 2)?;
-        let inner = rlwe::Ciphertext::build(ctx, "relinearise", a.level(), a.items(), 2, |mut dst| {
-            ctx.key_switch("relinearise", &digits, &[key], dst.again())?;
-            Ok(ctx
-                .backend()
-                .add(ctx.tables(), dst, a.inner.view().map(|s| s.slice_polys(0, 2)))?)
-        })?;
+        let inner = ctx.relinearise(&a.inner, key)?;
         Ok(a.with(inner))
     }
 

@@ -6,7 +6,7 @@
 
 use super::{Ciphertext, CkksError, Evaluator, Result};
 use crate::{
-    backend::{Backend, Mut, Ref, Span},
+    backend::Backend,
     ring::Galois,
     rlwe::{self, Digits},
 };
@@ -114,19 +114,7 @@ impl<B: Backend> Evaluator<'_, B> {
             .iter()
             .map(|g| self.keys.galois(operation, *g))
             .collect::<rlwe::Result<Vec<_>>>()?;
-        let rows = &ctx.level(operation, a.level())?.rows;
-        let span = Span::dense(a.items(), 2, rows);
-        let mut switched = ctx.backend().alloc(ctx.log_n(), span.count())?;
-        ctx.key_switch(operation, digits, &keys, Mut::new(&mut switched, span))?;
-        let first = span.slice_polys(0, 1);
-        let c0 = a.inner.view().map(|s| s.slice_polys(0, 1));
-        ctx.backend()
-            .add(ctx.tables(), Mut::new(&mut switched, first), c0)?;
-        let inner = rlwe::Ciphertext::build(ctx, operation, a.level(), a.items(), 2, |dst| {
-            Ok(ctx
-                .backend()
-                .permute(ctx.tables(), dst, Ref::new(&switched, span), elements)?)
-        })?;
+        let inner = ctx.automorphism(operation, &a.inner, digits, &keys, elements)?;
         Ok(a.with(inner))
     }
 }

@@ -3,7 +3,10 @@
 //! Noise added, in coefficients: Var = sum_j N sigma^2 Q_j^2 / (12 P^2) + (1 + hw)/12, with all conversions centred.
 
 use super::{Ciphertext, Context, Level, Result, RlweError, SwitchKey};
-use crate::backend::{Backend, Mut, Ref, Span};
+use crate::{
+    backend::{Backend, Mut, Ref, Span},
+    ring::Galois,
+};
 
 /// The extended digits of one polynomial an item (E): made once, used by every rotation of a hoisted set.
 pub struct Digits<B: Backend> {
@@ -95,5 +98,41 @@ impl<B: Backend> Context<B> {
         let sums = self.key_inner_product(operation, digits, keys)?;
         let src = Ref::new(&sums, Span::dense(digits.items, 2, &level.extended));
         Ok(self.backend().step(self.tables(), dst, src, &level.mod_down)?)
+    }
+
+    /// From three components to two: (c_0, c_1) + the key switch of c_2 from s^2.
+    pub(crate) fn relinearise(&self, ct: &Ciphertext<B>, key: &SwitchKey<B>) -> Result<Ciphertext<B>> {
+        let digits = self.mod_up(ct, 2)?;
+        Ciphertext::build(self, "relinearise", ct.level(), ct.items(), 2, |mut dst| {
+            self.key_switch("relinearise", &digits, &[key], dst.again())?;
+            Ok(self
+                .backend()
+                .add(self.tables(), dst, ct.view().map(|s| s.slice_polys(0, 2)))?)
+        })
+    }
+
+    /// sigma_g of every item, with the digits of its second component: one element and key for all items, or one an item.
+    ///
+    /// The key of sigma switches from s to sigma^-1(s), so that sigma is applied once, to the result:
+    /// sigma(c_0 + k_0) + sigma(k_1) s, with (k_0, k_1) = key switch of c_1.
+    pub(crate) fn automorphism(
+        &self,
+        operation: &'static str,
+        ct: &Ciphertext<B>,
+        digits: &Digits<B>,
+        keys: &[&SwitchKey<B>],
+        elements: &[Galois],
+    ) -> Result<Ciphertext<B>> {
+        let span = Span::dense(ct.items(), 2, &self.level(operation, ct.level())?.rows);
+        let mut switched = self.backend().alloc(self.log_n(), span.count())?;
+        self.key_switch(operation, digits, keys, Mut::new(&mut switched, span))?;
+        let first = Mut::new(&mut switched, span.slice_polys(0, 1));
+        self.backend()
+            .add(self.tables(), first, ct.view().map(|s| s.slice_polys(0, 1)))?;
+        Ciphertext::build(self, operation, ct.level(), ct.items(), 2, |dst| {
+            Ok(self
+                .backend()
+                .permute(self.tables(), dst, Ref::new(&switched, span), elements)?)
+        })
     }
 }
