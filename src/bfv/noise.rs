@@ -3,8 +3,8 @@
 //! Fresh from the secret key: sd(v) = (t / Q) sqrt(sigma^2 + 1/12). A product:
 //! sd(v') = t sqrt(d N (1 + hw) / 12) sqrt(sd(v1)^2 + sd(v2)^2), hw = 2 N / 3 the expected weight of the secret s and d the
 //! depth, 1 for a product of fresh ciphertexts: every product multiplies the noise by a polynomial that contains s, and a
-//! coefficient of s^d has d! times the variance that d independent factors would give it (Biasioli, Marcolla, Calderini, Mono,
-//! eprint 2023/600). Relinearisation adds (t / Q) sqrt(sum_j N sigma^2 Q_j^2 / (12 P^2) + (1 + hw) / 12), far less. Decryption
+//! coefficient of s^d has d! times the variance that d independent factors would give it (measured in `tests/noise_bfv.rs`).
+//! Relinearisation adds (t / Q) sqrt(sum_j N sigma^2 Q_j^2 / (12 P^2) + (1 + hw) / 12), far less. Decryption
 //! fails where |v| >= 1/2.
 //!
 //! The formula of products is for independent factors: where one ciphertext enters several times, count a bit more for each
