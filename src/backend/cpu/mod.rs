@@ -7,6 +7,7 @@ mod dispatch;
 mod elementwise;
 mod encode;
 mod keyswitch;
+mod lanes;
 mod matmul;
 mod memory;
 mod ntt;
@@ -14,6 +15,7 @@ mod ntt;
 use std::sync::Arc;
 
 pub use keyswitch::Key;
+pub use lanes::Instructions;
 pub use memory::Buffer;
 pub use ntt::Tables;
 
@@ -26,9 +28,19 @@ use crate::{
 };
 
 /// The CPU backend. Cheap to clone; clones share the pool of buffers.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Cpu {
     pool: Arc<Pool>,
+    instructions: Instructions,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self {
+            pool: Arc::default(),
+            instructions: Instructions::best(),
+        }
+    }
 }
 
 impl Cpu {
@@ -44,7 +56,22 @@ impl Cpu {
                 poison: Some(0xa5a5_a5a5),
                 ..Pool::default()
             }),
+            ..Self::default()
         }
+    }
+
+    /// A backend that uses these instructions, if the processor has them, instead of the best: results are the same.
+    pub fn with_instructions(instructions: Instructions) -> Option<Self> {
+        let backend = Self {
+            instructions,
+            ..Self::default()
+        };
+        instructions.is_available().then_some(backend)
+    }
+
+    /// The instructions that kernels use.
+    pub fn instructions(&self) -> Instructions {
+        self.instructions
     }
 }
 
@@ -58,7 +85,7 @@ impl Backend for Cpu {
         let threads = rayon::current_num_threads();
         Capabilities {
             name: "cpu",
-            device: format!("CPU, {threads} threads"),
+            device: format!("CPU, {}, {threads} threads", self.instructions.name()),
             computes: true,
         }
     }
@@ -98,7 +125,7 @@ impl Backend for Cpu {
     }
 
     fn tables(&self, basis: &Basis) -> Result<Tables> {
-        Tables::new(basis)
+        Tables::new(basis, self.instructions)
     }
 
     fn log_n(&self, t: &Tables) -> u32 {

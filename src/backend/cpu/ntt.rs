@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::{
     dispatch::widest,
+    lanes::Instructions,
     memory::{Reader, Writer},
 };
 use crate::{
@@ -19,13 +20,14 @@ use crate::{
 
 /// Twiddles of every prime, and the permutations used so far.
 pub struct Tables {
+    pub(super) instructions: Instructions,
     pub(super) log_n: u32,
     primes: Vec<NttTable>,
     permutations: RwLock<HashMap<Galois, Arc<Vec<u32>>>>,
 }
 
 impl Tables {
-    pub(super) fn new(basis: &Basis) -> Result<Self> {
+    pub(super) fn new(basis: &Basis, instructions: Instructions) -> Result<Self> {
         let table = |m: &Modulus| NttTable::new(*m, basis.log_n());
         let primes = basis
             .primes()
@@ -34,6 +36,7 @@ impl Tables {
             .collect::<std::result::Result<_, _>>();
         let primes = primes.map_err(|_| BackendError::Unsupported { need: "this basis" })?;
         Ok(Self {
+            instructions,
             log_n: basis.log_n(),
             primes,
             permutations: RwLock::default(),

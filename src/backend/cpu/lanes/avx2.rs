@@ -1,0 +1,223 @@
+//! Lanes in two 256-bit registers: lanes 0 to 7, and 8 to 15.
+
+use std::arch::x86_64::*;
+
+use super::{Instructions, LANES, Lanes, Words};
+
+/// Exists only where the processor has AVX2.
+#[derive(Clone, Copy)]
+pub(in crate::backend::cpu) struct Avx2(());
+
+impl Avx2 {
+    /// The implementation, if the processor has it.
+    #[inline(always)]
+    pub(in crate::backend::cpu) fn new() -> Option<Self> {
+        Instructions::Avx2.is_available().then_some(Self(()))
+    }
+}
+
+type Pair = [__m256i; 2];
+
+/// The odd words of a register in the places of the even ones.
+const ODD_TO_EVEN: i32 = 0xf5;
+/// The odd lanes of a register.
+const ODD: i32 = 0xaa;
+
+#[inline(always)]
+fn both(x: Pair, y: Pair, f: impl Fn(__m256i, __m256i) -> __m256i) -> Pair {
+    [f(x[0], y[0]), f(x[1], y[1])]
+}
+
+// SAFETY of every block below: `self` exists, so the processor has the instructions; memory is reached through references to
+// whole arrays, unaligned.
+impl Lanes for Avx2 {
+    type V = Pair;
+    /// Even lanes, odd lanes.
+    type Split = [Pair; 2];
+    /// Even lanes, odd lanes.
+    type Wide = [Pair; 2];
+
+    #[inline(always)]
+    fn splat(self, x: u32) -> Pair {
+        [unsafe { _mm256_set1_epi32(x as i32) }; 2]
+    }
+    #[inline(always)]
+    fn load(self, from: &Words) -> Pair {
+        let (low, high) = from.split_at(LANES / 2);
+        unsafe {
+            [
+                _mm256_loadu_si256(low.as_ptr().cast()),
+                _mm256_loadu_si256(high.as_ptr().cast()),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn store(self, x: Pair, to: &mut Words) {
+        let (low, high) = to.split_at_mut(LANES / 2);
+        unsafe {
+            _mm256_storeu_si256(low.as_mut_ptr().cast(), x[0]);
+            _mm256_storeu_si256(high.as_mut_ptr().cast(), x[1]);
+        }
+    }
+    #[inline(always)]
+    fn add(self, x: Pair, y: Pair) -> Pair {
+        both(x, y, |x, y| unsafe { _mm256_add_epi32(x, y) })
+    }
+    #[inline(always)]
+    fn sub(self, x: Pair, y: Pair) -> Pair {
+        both(x, y, |x, y| unsafe { _mm256_sub_epi32(x, y) })
+    }
+    #[inline(always)]
+    fn min(self, x: Pair, y: Pair) -> Pair {
+        both(x, y, |x, y| unsafe { _mm256_min_epu32(x, y) })
+    }
+    #[inline(always)]
+    fn mul_low(self, x: Pair, y: Pair) -> Pair {
+        both(x, y, |x, y| unsafe { _mm256_mullo_epi32(x, y) })
+    }
+    #[inline(always)]
+    unsafe fn gather(self, table: &[u32], at: Pair) -> Pair {
+        at.map(|at| unsafe { _mm256_i32gather_epi32::<4>(table.as_ptr().cast(), at) })
+    }
+
+    #[inline(always)]
+    fn split(self, x: Pair) -> [Pair; 2] {
+        [x, x.map(|x| unsafe { _mm256_shuffle_epi32::<ODD_TO_EVEN>(x) })]
+    }
+    #[inline(always)]
+    fn split_splat(self, x: u32) -> [Pair; 2] {
+        [self.splat(x); 2]
+    }
+    #[inline(always)]
+    fn mul_wide(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
+        let product = |x, y| both(x, y, |x, y| unsafe { _mm256_mul_epu32(x, y) });
+        [product(x[0], y[0]), product(x[1], y[1])]
+    }
+    #[inline(always)]
+    fn wide_splat(self, x: u64) -> [Pair; 2] {
+        [[unsafe { _mm256_set1_epi64x(x as i64) }; 2]; 2]
+    }
+    #[inline(always)]
+    fn widen(self, x: Pair) -> [Pair; 2] {
+        unsafe {
+            let zero = _mm256_setzero_si256();
+            [
+                x.map(|x| _mm256_blend_epi32::<ODD>(x, zero)),
+                x.map(|x| _mm256_srli_epi64::<32>(x)),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn wide_add(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
+        let sum = |x, y| both(x, y, |x, y| unsafe { _mm256_add_epi64(x, y) });
+        [sum(x[0], y[0]), sum(x[1], y[1])]
+    }
+    #[inline(always)]
+    fn high(self, [even, odd]: [Pair; 2]) -> Pair {
+        both(even, odd, |even, odd| unsafe {
+            _mm256_blend_epi32::<ODD>(_mm256_shuffle_epi32::<ODD_TO_EVEN>(even), odd)
+        })
+    }
+    #[inline(always)]
+    fn low(self, [even, odd]: [Pair; 2]) -> Pair {
+        both(even, odd, |even, odd| unsafe {
+            _mm256_blend_epi32::<ODD>(even, _mm256_slli_epi64::<32>(odd))
+        })
+    }
+    #[inline(always)]
+    fn shift_right<const BITS: u32>(self, x: [Pair; 2]) -> [Pair; 2] {
+        x.map(|x| x.map(|x| unsafe { _mm256_srl_epi64(x, _mm_cvtsi32_si128(BITS as i32)) }))
+    }
+    #[inline(always)]
+    fn is_less(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
+        // Signed comparison of words with the top bit flipped; true is -1.
+        let less = |x, y| {
+            both(x, y, |x, y| unsafe {
+                let top = _mm256_set1_epi64x(i64::MIN);
+                let less = _mm256_cmpgt_epi64(_mm256_xor_si256(y, top), _mm256_xor_si256(x, top));
+                _mm256_srli_epi64::<63>(less)
+            })
+        };
+        [less(x[0], y[0]), less(x[1], y[1])]
+    }
+
+    #[inline(always)]
+    fn halves<const T: usize>(self, x: Pair, y: Pair) -> (Pair, Pair) {
+        let within = |x: __m256i, y: __m256i| unsafe {
+            match T {
+                4 => (
+                    _mm256_permute2x128_si256::<0x20>(x, y),
+                    _mm256_permute2x128_si256::<0x31>(x, y),
+                ),
+                2 => (_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y)),
+                _ => (
+                    _mm256_blend_epi32::<ODD>(x, _mm256_slli_epi64::<32>(y)),
+                    _mm256_blend_epi32::<ODD>(_mm256_srli_epi64::<32>(x), y),
+                ),
+            }
+        };
+        if T == 8 {
+            return ([x[0], y[0]], [x[1], y[1]]);
+        }
+        let (low, high) = (within(x[0], y[0]), within(x[1], y[1]));
+        ([low.0, high.0], [low.1, high.1])
+    }
+    #[inline(always)]
+    fn zip(self, x: Pair, y: Pair) -> (Pair, Pair) {
+        let within = |x: __m256i, y: __m256i| unsafe {
+            let (a, b) = (_mm256_unpacklo_epi32(x, y), _mm256_unpackhi_epi32(x, y));
+            [
+                _mm256_permute2x128_si256::<0x20>(a, b),
+                _mm256_permute2x128_si256::<0x31>(a, b),
+            ]
+        };
+        (within(x[0], y[0]), within(x[1], y[1]))
+    }
+    #[inline(always)]
+    fn unzip(self, x: Pair, y: Pair) -> (Pair, Pair) {
+        let within = |[x, y]: Pair| unsafe {
+            let a = _mm256_castsi256_ps(_mm256_permute2x128_si256::<0x20>(x, y));
+            let b = _mm256_castsi256_ps(_mm256_permute2x128_si256::<0x31>(x, y));
+            [
+                _mm256_castps_si256(_mm256_shuffle_ps::<0x88>(a, b)),
+                _mm256_castps_si256(_mm256_shuffle_ps::<0xdd>(a, b)),
+            ]
+        };
+        let (low, high) = (within(x), within(y));
+        ([low[0], high[0]], [low[1], high[1]])
+    }
+    #[inline(always)]
+    fn spread<const COUNT: usize>(self, x: &[u32; COUNT]) -> Pair {
+        const { assert!(COUNT == 2 || COUNT == 4 || COUNT == 8) };
+        unsafe {
+            match COUNT {
+                2 => [
+                    _mm256_set1_epi32(x[0] as i32),
+                    _mm256_set1_epi32(x[COUNT / 2] as i32),
+                ],
+                4 => {
+                    let four = _mm256_broadcastsi128_si256(_mm_loadu_si128(x.as_ptr().cast()));
+                    let (first, second) = (
+                        _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1),
+                        _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3),
+                    );
+                    [
+                        _mm256_permutevar8x32_epi32(four, first),
+                        _mm256_permutevar8x32_epi32(four, second),
+                    ]
+                }
+                _ => {
+                    let eight = _mm256_loadu_si256(x.as_ptr().cast());
+                    let (first, second) = (
+                        _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3),
+                        _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7),
+                    );
+                    [
+                        _mm256_permutevar8x32_epi32(eight, first),
+                        _mm256_permutevar8x32_epi32(eight, second),
+                    ]
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Lanes as arrays: for every processor, and the definition of the others.
+
+use std::array::from_fn;
+
+use super::{LANES, Lanes, Words};
+
+/// The portable implementation.
+#[derive(Clone, Copy)]
+pub(in crate::backend::cpu) struct Portable;
+
+impl Lanes for Portable {
+    type V = Words;
+    type Split = Words;
+    type Wide = [u64; LANES];
+
+    #[inline(always)]
+    fn splat(self, x: u32) -> Words {
+        [x; LANES]
+    }
+    #[inline(always)]
+    fn load(self, from: &Words) -> Words {
+        *from
+    }
+    #[inline(always)]
+    fn store(self, x: Words, to: &mut Words) {
+        *to = x;
+    }
+    #[inline(always)]
+    fn add(self, x: Words, y: Words) -> Words {
+        from_fn(|i| x[i].wrapping_add(y[i]))
+    }
+    #[inline(always)]
+    fn sub(self, x: Words, y: Words) -> Words {
+        from_fn(|i| x[i].wrapping_sub(y[i]))
+    }
+    #[inline(always)]
+    fn min(self, x: Words, y: Words) -> Words {
+        from_fn(|i| x[i].min(y[i]))
+    }
+    #[inline(always)]
+    fn mul_low(self, x: Words, y: Words) -> Words {
+        from_fn(|i| x[i].wrapping_mul(y[i]))
+    }
+    #[inline(always)]
+    unsafe fn gather(self, table: &[u32], at: Words) -> Words {
+        from_fn(|i| table[at[i] as usize])
+    }
+
+    #[inline(always)]
+    fn split(self, x: Words) -> Words {
+        x
+    }
+    #[inline(always)]
+    fn split_splat(self, x: u32) -> Words {
+        [x; LANES]
+    }
+    #[inline(always)]
+    fn mul_wide(self, x: Words, y: Words) -> [u64; LANES] {
+        from_fn(|i| u64::from(x[i]) * u64::from(y[i]))
+    }
+    #[inline(always)]
+    fn wide_splat(self, x: u64) -> [u64; LANES] {
+        [x; LANES]
+    }
+    #[inline(always)]
+    fn widen(self, x: Words) -> [u64; LANES] {
+        x.map(u64::from)
+    }
+    #[inline(always)]
+    fn wide_add(self, x: [u64; LANES], y: [u64; LANES]) -> [u64; LANES] {
+        from_fn(|i| x[i].wrapping_add(y[i]))
+    }
+    #[inline(always)]
+    fn high(self, x: [u64; LANES]) -> Words {
+        x.map(|x| (x >> 32) as u32)
+    }
+    #[inline(always)]
+    fn low(self, x: [u64; LANES]) -> Words {
+        x.map(|x| x as u32)
+    }
+    #[inline(always)]
+    fn shift_right<const BITS: u32>(self, x: [u64; LANES]) -> [u64; LANES] {
+        x.map(|x| x >> BITS)
+    }
+    #[inline(always)]
+    fn is_less(self, x: [u64; LANES], y: [u64; LANES]) -> [u64; LANES] {
+        from_fn(|i| u64::from(x[i] < y[i]))
+    }
+
+    #[inline(always)]
+    fn halves<const T: usize>(self, x: Words, y: Words) -> (Words, Words) {
+        (
+            from_fn(|i| if i / T % 2 == 0 { x[i] } else { y[i - T] }),
+            from_fn(|i| if i / T % 2 == 0 { x[i + T] } else { y[i] }),
+        )
+    }
+    #[inline(always)]
+    fn zip(self, x: Words, y: Words) -> (Words, Words) {
+        let pick = |i: usize| if i.is_multiple_of(2) { x[i / 2] } else { y[i / 2] };
+        (from_fn(pick), from_fn(|i| pick(i + LANES)))
+    }
+    #[inline(always)]
+    fn unzip(self, x: Words, y: Words) -> (Words, Words) {
+        let both = |i: usize| if i < LANES { x[i] } else { y[i - LANES] };
+        (from_fn(|i| both(2 * i)), from_fn(|i| both(2 * i + 1)))
+    }
+    #[inline(always)]
+    fn spread<const COUNT: usize>(self, x: &[u32; COUNT]) -> Words {
+        from_fn(|i| x[i * COUNT / LANES])
+    }
+}
