@@ -1,6 +1,9 @@
 // Transforms. grid: (N / 4096, rows, items x polynomials), 256 threads; `ntt_small`, `intt_small`: (1, rows, ...).
 #include "ntt.cuh"
 
+// Blocks on a multiprocessor at the least: 64 registers a thread, half of the warps.
+#define BLOCKS 4
+
 template <int S>
 __device__ __forceinline__ void forward_outer(const Shape &shape, const Rows &dst, const Prime *primes, const u32 *twiddles) {
   __shared__ u32 tile[TILE_WORDS];
@@ -36,14 +39,14 @@ __device__ __forceinline__ void inverse_outer(const Shape &shape, const Rows &ds
   to_global<S, 0, A, true>(held, row, shape.log_n);
 }
 
-#define OUTER(S)                                                                                                       \
-  KERNEL __launch_bounds__(THREADS)                                                                                    \
-  ntt_outer_##S(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) { \
-    forward_outer<S>(shape, dst, primes, twiddles);                                                                    \
-  }                                                                                                                    \
-  KERNEL __launch_bounds__(THREADS)                                                                                    \
-  intt_outer_##S(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) { \
-    inverse_outer<S>(shape, dst, primes, twiddles);                                                                    \
+#define OUTER(S)                                                                                                             \
+  KERNEL __launch_bounds__(THREADS, BLOCKS)                                                                                  \
+  ntt_outer_##S(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {     \
+    forward_outer<S>(shape, dst, primes, twiddles);                                                                          \
+  }                                                                                                                          \
+  KERNEL __launch_bounds__(THREADS, BLOCKS)                                                                                  \
+  intt_outer_##S(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {    \
+    inverse_outer<S>(shape, dst, primes, twiddles);                                                                          \
   }
 OUTER(4)
 OUTER(5)
@@ -53,7 +56,7 @@ OUTER(8)
 OUTER(9)
 
 // Words of the tile to and from memory in their order, through shared memory.
-KERNEL __launch_bounds__(THREADS)
+KERNEL __launch_bounds__(THREADS, BLOCKS)
 ntt_inner(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
   __shared__ u32 tile[TILE_WORDS];
   const Cell cell = cell_of(shape);
@@ -71,7 +74,7 @@ ntt_inner(const Shape shape, const Rows dst, const Prime *__restrict__ primes, c
   for (int i = 0; i < HELD; i++) row[threadIdx.x + THREADS * i] = tile[PADDED(threadIdx.x + THREADS * i)];
 }
 
-KERNEL __launch_bounds__(THREADS)
+KERNEL __launch_bounds__(THREADS, BLOCKS)
 intt_inner(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
   __shared__ u32 tile[TILE_WORDS];
   const Cell cell = cell_of(shape);

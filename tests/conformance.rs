@@ -30,10 +30,3 @@ fn a_backend_that_computes_nothing_fails() {
     // Only zeros agree with zeros, and then the guards do not.
     assert_eq!(report.failures.len(), report.checks);
 }
-
-#[cfg(feature = "cuda")]
-#[test]
-fn cuda() {
-    let backend = cipherformer::backend::cuda::Cuda::open(0).unwrap();
-    assert_passed("cuda", &run(|| backend.clone(), &Scope::full()));
-}

@@ -1,7 +1,7 @@
 // libcuda.so.1 for machines without a GPU: the entry points of the driver API that cudarc calls, over host memory and fibers.
 //
 // It checks what a driver checks and more: sizes of grids and blocks, shared memory beyond what was asked for, copies beyond an
-// allocation. Fresh memory is filled with 0xA5. Faults are planted by `emuFail`: the n-th call of a kind from then on fails.
+// allocation. Fresh memory is filled with 0xA5. Faults are planted by `emuFail`.
 #include "cuda_emu.h"
 #include <cstdio>
 #include <cstdlib>
@@ -46,8 +46,9 @@ bool lost;
 
 bool fails(Kind kind) {
   std::lock_guard<std::mutex> lock(mutex);
-  if (left[kind] < 0) return false;
-  return left[kind]-- == 0;
+  if (left[kind] > 0) left[kind]--;
+  else return left[kind] == 0;
+  return false;
 }
 
 bool within(uintptr_t at, size_t bytes) {
@@ -60,7 +61,7 @@ bool within(uintptr_t at, size_t bytes) {
 
 }  // namespace
 
-// Kinds: 0 allocations, 1 launches, 2 loading a module. The call after `successes` further ones fails; a negative number ends it.
+// Kinds: 0 allocations, 1 launches, 2 loading a module. After `successes` further calls all fail; a negative number ends it.
 // A failed launch loses the device until the next call of this.
 extern "C" __attribute__((visibility("default"))) void emuFail(int kind, long successes) {
   std::lock_guard<std::mutex> lock(mutex);
