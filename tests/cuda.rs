@@ -54,6 +54,40 @@ fn conformance_of_large_rings() -> Result<(), Failed> {
     judged(&run(open, &scope))
 }
 
+/// Both directions at the degrees of the two passes, against the CPU.
+fn transforms() -> Result<(), Failed> {
+    fn run<B: Backend>(b: &B, basis: &Basis, span: Span, words: &[u32]) -> [Vec<u32>; 2] {
+        let tables = b.tables(basis).unwrap();
+        let mut buffer = b.alloc(basis.log_n(), span.count()).unwrap();
+        b.upload(Mut::new(&mut buffer, span), words).unwrap();
+        let mut results = [words.to_vec(), words.to_vec()];
+        b.ntt(&tables, Mut::new(&mut buffer, span)).unwrap();
+        b.download(Ref::new(&buffer, span), &mut results[0]).unwrap();
+        b.upload(Mut::new(&mut buffer, span), words).unwrap();
+        b.intt(&tables, Mut::new(&mut buffer, span)).unwrap();
+        b.download(Ref::new(&buffer, span), &mut results[1]).unwrap();
+        results
+    }
+    let degrees = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
+        Ok("quick") => 12..=12,
+        _ => 12..=17,
+    };
+    for log_n in degrees {
+        let primes: Vec<u32> = ntt_primes(log_n, 2, 1 << 30).take(2).collect();
+        let basis = Basis::new(log_n, &primes)?;
+        let rows = compact(&[1, 0]);
+        let span = Span::dense(1, 1, &rows);
+        let words: Vec<u32> = (0..2u64 << log_n)
+            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 35) as u32 % primes[1].min(primes[0]))
+            .collect();
+        let want = run(&Cpu::new(), &basis, span, &words);
+        if run(&open(), &basis, span, &words) != want {
+            return Err(format!("a transform of 2^{log_n} differs").into());
+        }
+    }
+    Ok(())
+}
+
 /// Residues after a product, a merged relinearisation and rescaling, and rotations.
 fn circuit<B: Backend>(backend: B) -> Result<Vec<u32>, String> {
     let spec = ChainSpec {
@@ -212,7 +246,12 @@ fn many_layers() -> Result<(), Failed> {
     let mut buffer = backend.alloc(log_n, items)?;
     backend.upload(Mut::new(&mut buffer, span), &words)?;
     let mut doubled = backend.alloc(log_n, items)?;
-    backend.mul_const(&tables, Mut::new(&mut doubled, span), Ref::new(&buffer, span), &[2])?;
+    backend.mul_const(
+        &tables,
+        Mut::new(&mut doubled, span),
+        Ref::new(&buffer, span),
+        &[2],
+    )?;
     let mut out = vec![0; words.len()];
     backend.download(Ref::new(&doubled, span), &mut out)?;
     assert!(out.iter().zip(&words).all(|(x, y)| *x == 2 * y));
@@ -237,6 +276,7 @@ fn main() -> ExitCode {
         Trial::test(name, f).with_ignored_flag(device.is_err() || !runs)
     };
     let trials = vec![
+        trial("transforms", transforms, true),
         trial("conformance", conformance, true),
         trial("conformance_of_large_rings", conformance_of_large_rings, large),
         trial(

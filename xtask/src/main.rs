@@ -22,6 +22,16 @@ const CHORES: &[Chore] = &[
         chains::run,
     ),
     (
+        "cuda-plant",
+        "plant faults in the CUDA kernels and demand that the tests find them",
+        cuda::emulation::plant,
+    ),
+    (
+        "cuda-test",
+        "test the CUDA backend on the CPU: [plain|asan|tsan] [quick|full|large]",
+        cuda::emulation::run_tests,
+    ),
+    (
         "emu",
         "build the CUDA driver that runs on the CPU: plain, asan, tsan",
         cuda::emulation::run,
