@@ -163,7 +163,7 @@ pub fn run_tests(args: &[String]) -> Result<(), String> {
 fn test(variant: &Variant, folder: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(root());
-    cargo.args(["test", "--quiet", "--features", "cuda", "--test", "cuda"]);
+    cargo.args(["test", "--quiet", "--release", "--test", "cuda"]);
     // The driver is put before the tests alone, by a wrapper: cargo and the compiler stay as they are.
     let mut runner = format!("env LD_LIBRARY_PATH={}", folder.display());
     if let Some(library) = variant.preload {
