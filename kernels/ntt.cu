@@ -55,9 +55,22 @@ OUTER(7)
 OUTER(8)
 OUTER(9)
 
-// Words of the tile to and from memory in their order, through shared memory.
-KERNEL __launch_bounds__(THREADS, BLOCKS)
-ntt_inner(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
+// What the last pass downwards adds to its result: factor times a row, where there is one.
+struct Addend {
+  Rows rows;
+  // 2^32 c mod p, one a row.
+  const u32 *factors;
+};
+#define NO_ROW 0xffff
+
+__device__ __forceinline__ u32 added(u32 x, u32 y, u32 factor, const Prime &m) {
+  return add_mod(x, mul_fixed(y, factor, m.p, m.inverse), m.p);
+}
+
+// Words leave in their order, through shared memory.
+template <bool ADDS>
+__device__ __forceinline__ void forward_inner(const Shape &shape, const Rows &dst, const Addend *addend, const Prime *primes,
+                                              const u32 *twiddles) {
   __shared__ u32 tile[TILE_WORDS];
   const Cell cell = cell_of(shape);
   const u32 prime = shape.prime[cell.row];
@@ -69,19 +82,38 @@ ntt_inner(const Shape shape, const Rows dst, const Prime *__restrict__ primes, c
   for (int i = 0; i < HELD; i++) held[i] = canonical(held[i], m.p);
   to_shared<LAST_ROUND(INNER_STAGES), false>(held, tile);
   __syncthreads();
-  row += blockIdx.x << LOG_TILE;
+  const u32 first = (blockIdx.x << LOG_TILE) + threadIdx.x;
+  if (ADDS && addend->rows.at[cell.row] != NO_ROW) {
+    const u32 *from = row_of(addend->rows, shape, cell), factor = addend->factors[cell.row];
 #pragma unroll
-  for (int i = 0; i < HELD; i++) row[threadIdx.x + THREADS * i] = tile[PADDED(threadIdx.x + THREADS * i)];
+    for (int i = 0; i < HELD; i++)
+      row[first + THREADS * i] = added(tile[PADDED(threadIdx.x + THREADS * i)], from[first + THREADS * i], factor, m);
+  } else {
+#pragma unroll
+    for (int i = 0; i < HELD; i++) row[first + THREADS * i] = tile[PADDED(threadIdx.x + THREADS * i)];
+  }
 }
 
 KERNEL __launch_bounds__(THREADS, BLOCKS)
-intt_inner(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
+ntt_inner(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
+  forward_inner<false>(shape, dst, 0, primes, twiddles);
+}
+
+KERNEL __launch_bounds__(THREADS, BLOCKS)
+ntt_inner_add(const Shape shape, const Rows dst, const Addend addend, const Prime *__restrict__ primes,
+              const u32 *__restrict__ twiddles) {
+  forward_inner<true>(shape, dst, &addend, primes, twiddles);
+}
+
+KERNEL __launch_bounds__(THREADS, BLOCKS)
+intt_inner(const Shape shape, const Rows dst, const Rows src, const Prime *__restrict__ primes,
+           const u32 *__restrict__ twiddles) {
   __shared__ u32 tile[TILE_WORDS];
   const Cell cell = cell_of(shape);
   const u32 prime = shape.prime[cell.row];
   const Prime m = primes[prime];
   u32 *row = row_of(dst, shape, cell), held[HELD];
-  const u32 *from = row + (blockIdx.x << LOG_TILE);
+  const u32 *from = row_of(src, shape, cell) + (blockIdx.x << LOG_TILE);
 #pragma unroll
   for (int i = 0; i < HELD; i++) tile[PADDED(threadIdx.x + THREADS * i)] = from[threadIdx.x + THREADS * i];
   __syncthreads();
@@ -92,7 +124,9 @@ intt_inner(const Shape shape, const Rows dst, const Prime *__restrict__ primes, 
 }
 
 // Rings below 2^12, for tests: a block a row, stage by stage in shared memory.
-KERNEL ntt_small(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
+template <bool ADDS>
+__device__ __forceinline__ void forward_small(const Shape &shape, const Rows &dst, const Addend *addend, const Prime *primes,
+                                              const u32 *twiddles) {
   __shared__ u32 tile[1 << (LOG_TILE - 1)];
   const Cell cell = cell_of(shape);
   const u32 prime = shape.prime[cell.row], n = 1u << shape.log_n;
@@ -108,17 +142,32 @@ KERNEL ntt_small(const Shape shape, const Rows dst, const Prime *__restrict__ pr
     }
     __syncthreads();
   }
-  for (u32 x = threadIdx.x; x < n; x += THREADS) row[x] = canonical(tile[x], m.p);
+  const bool adds = ADDS && addend->rows.at[cell.row] != NO_ROW;
+  for (u32 x = threadIdx.x; x < n; x += THREADS) {
+    const u32 y = canonical(tile[x], m.p);
+    row[x] = adds ? added(y, row_of(addend->rows, shape, cell)[x], addend->factors[cell.row], m) : y;
+  }
 }
 
-KERNEL intt_small(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
+KERNEL ntt_small(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
+  forward_small<false>(shape, dst, 0, primes, twiddles);
+}
+
+KERNEL ntt_small_add(const Shape shape, const Rows dst, const Addend addend, const Prime *__restrict__ primes,
+                     const u32 *__restrict__ twiddles) {
+  forward_small<true>(shape, dst, &addend, primes, twiddles);
+}
+
+KERNEL intt_small(const Shape shape, const Rows dst, const Rows src, const Prime *__restrict__ primes,
+                  const u32 *__restrict__ twiddles) {
   __shared__ u32 tile[1 << (LOG_TILE - 1)];
   const Cell cell = cell_of(shape);
   const u32 prime = shape.prime[cell.row], n = 1u << shape.log_n;
   const Prime m = primes[prime];
   u32 *row = row_of(dst, shape, cell);
+  const u32 *from = row_of(src, shape, cell);
   twiddles += (u64)prime << shape.log_n;
-  for (u32 x = threadIdx.x; x < n; x += THREADS) tile[x] = row[x];
+  for (u32 x = threadIdx.x; x < n; x += THREADS) tile[x] = from[x];
   __syncthreads();
   for (u32 groups = n / 2, log_half = 0; groups > 1; groups /= 2, log_half++) {
     for (u32 b = threadIdx.x; b < n / 2; b += THREADS) {

@@ -12,7 +12,7 @@ use cudarc::{
 use super::{
     Cuda,
     memory::{Buffer, Pool, lost},
-    operands::{ConversionConstants, Keys, Rows, Shape},
+    operands::{Addend, ConversionConstants, Keys, Rows, Shape},
 };
 use crate::backend::{BackendError, Mut, Ref, Result, Span};
 
@@ -213,6 +213,8 @@ pub(super) enum Argument {
     Shape(Shape),
     /// Constants of a conversion.
     Conversion(ConversionConstants),
+    /// What a transform adds.
+    Addend(Box<Addend>),
     /// Keys of an inner product.
     Keys(Box<Keys>),
 }
@@ -225,6 +227,7 @@ impl Argument {
             Self::Number(x) => launch.arg(x),
             Self::Shape(x) => launch.arg(x),
             Self::Conversion(x) => launch.arg(x),
+            Self::Addend(x) => launch.arg(x.as_ref()),
             Self::Keys(x) => launch.arg(x.as_ref()),
         };
     }
@@ -241,8 +244,13 @@ impl Argument {
     }
 
     fn operand(buffer: &Buffer, span: &Span) -> Result<Self> {
-        let within = span.count() == 0 || span.end() << buffer.log_n <= buffer.words();
-        assert!(within, "rows beyond the buffer");
-        Ok(Self::Rows(Rows::new(buffer.address(), buffer.log_n, span)?))
+        Ok(Self::Rows(rows(buffer, span)?))
     }
+}
+
+/// The rows of a span, checked to lie within the buffer.
+pub(super) fn rows(buffer: &Buffer, span: &Span) -> Result<Rows> {
+    let within = span.count() == 0 || span.end() << buffer.log_n <= buffer.words();
+    assert!(within, "rows beyond the buffer");
+    Rows::new(buffer.address(), buffer.log_n, span)
 }

@@ -14,12 +14,15 @@ pub use device::CudaError;
 pub use memory::Buffer;
 
 use device::{Argument, Device, THREADS};
-use operands::{ConversionConstants, Keys, MAX_DIGITS, MAX_KEYS, MAX_ROWS, Shape, montgomery, narrow};
+use operands::{
+    Addend, ConversionConstants, Keys, MAX_DIGITS, MAX_KEYS, MAX_ROWS, Shape, montgomery, narrow,
+};
 
 use crate::{
     arith::Modulus,
     backend::{
-        Backend, BackendError, Capabilities, Entries, Integers, Matrix, Mut, Ref, Result, Row, Span, compact,
+        Backend, BackendError, BasisStep, Capabilities, DigitStep, Entries, Integers, Matrix, Mut, Ref,
+        Result, Row, Span, compact, derived,
     },
     ring::{Basis, Conversion, Galois},
     sample::PublicSeed,
@@ -92,34 +95,47 @@ impl Cuda {
         }
     }
 
-    /// Launches a transform: two passes, or one where the ring is small.
-    fn transform(&self, t: &Tables, dst: &Mut<Self>, forward: bool) -> Result<()> {
-        const OUTER: [[&str; 2]; 6] = [
-            ["intt_outer_4", "ntt_outer_4"],
-            ["intt_outer_5", "ntt_outer_5"],
-            ["intt_outer_6", "ntt_outer_6"],
-            ["intt_outer_7", "ntt_outer_7"],
-            ["intt_outer_8", "ntt_outer_8"],
-            ["intt_outer_9", "ntt_outer_9"],
-        ];
-        let (direction, small) = (usize::from(forward), ["intt_small", "ntt_small"]);
-        let passes = match t.log_n.checked_sub(LOG_TILE) {
-            None => [Some(small[direction]), None],
-            Some(larger) => {
-                let inner = Some(["intt_inner", "ntt_inner"][direction]);
-                let outer = OUTER.get(larger as usize).map(|o| o[direction]);
-                if forward { [outer, inner] } else { [inner, outer] }
+    /// dst in evaluation order, in place; `addend`, if any, is added to it.
+    fn forward(&self, t: &Tables, dst: &Mut<Self>, addend: Option<Addend>) -> Result<()> {
+        let twiddles = Argument::Address(t.forward.address());
+        let last = |kernels: [&'static str; 2], blocks| match addend {
+            None => self.over_rows(kernels[0], dst, [blocks, THREADS], [t.primes(), Ok(twiddles)]),
+            Some(addend) => {
+                let addend = Argument::Addend(Box::new(addend));
+                let arguments = [Ok(addend), t.primes(), Ok(twiddles)];
+                self.over_rows(kernels[1], dst, [blocks, THREADS], arguments)
             }
         };
-        let (blocks, twiddles) = (
-            (1u32 << t.log_n) >> LOG_TILE,
-            if forward { &t.forward } else { &t.inverse },
-        );
-        for kernel in passes.into_iter().flatten() {
-            let arguments = [t.primes(), Ok(Argument::Address(twiddles.address()))];
-            self.over_rows(kernel, dst, [blocks.max(1), THREADS], arguments)?;
+        match t.outer("ntt") {
+            None => last(["ntt_small", "ntt_small_add"], 1),
+            Some(outer) => {
+                let (blocks, twiddles) = (t.tiles(), Argument::Address(t.forward.address()));
+                self.over_rows(outer, dst, [blocks, THREADS], [t.primes(), Ok(twiddles)])?;
+                last(["ntt_inner", "ntt_inner_add"], blocks)
+            }
         }
-        Ok(())
+    }
+
+    /// dst = the coefficients of src; `src` may be the rows of `dst`.
+    fn inverse(&self, t: &Tables, dst: &Mut<Self>, src: Result<Argument>) -> Result<()> {
+        let twiddles = || Ok(Argument::Address(t.inverse.address()));
+        match t.outer("intt") {
+            None => self.over_rows("intt_small", dst, [1, THREADS], [src, t.primes(), twiddles()]),
+            Some(outer) => {
+                let grid = [t.tiles(), THREADS];
+                self.over_rows("intt_inner", dst, grid, [src, t.primes(), twiddles()])?;
+                self.over_rows(outer, dst, grid, [t.primes(), twiddles()])
+            }
+        }
+    }
+
+    /// The rows of `src` as coefficients, in memory of their own.
+    fn coefficients(&self, t: &Tables, src: Ref<Self>) -> Result<(Buffer, Vec<Row>)> {
+        let rows = compact(&primes_of(&src.span));
+        let mut own = self.alloc(t.log_n, src.span.count())?;
+        let span = Span::dense(src.span.items, src.span.polys, &rows);
+        self.inverse(t, &Mut::new(&mut own, span), Argument::read(&src))?;
+        Ok((own, rows))
     }
 
     /// A constant a row, for all items or for each in turn, as `form` of it.
@@ -167,6 +183,27 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// The kernel of the outer pass of a transform; none where the ring is so small that one pass does it all.
+    fn outer(&self, direction: &str) -> Option<&'static str> {
+        const OUTER: [[&str; 2]; 6] = [
+            ["ntt_outer_4", "intt_outer_4"],
+            ["ntt_outer_5", "intt_outer_5"],
+            ["ntt_outer_6", "intt_outer_6"],
+            ["ntt_outer_7", "intt_outer_7"],
+            ["ntt_outer_8", "intt_outer_8"],
+            ["ntt_outer_9", "intt_outer_9"],
+        ];
+        let larger = self.log_n.checked_sub(LOG_TILE)?;
+        OUTER
+            .get(larger as usize)
+            .map(|o| o[usize::from(direction == "intt")])
+    }
+
+    /// Blocks of a transform along a row.
+    fn tiles(&self) -> u32 {
+        (1 << self.log_n) >> LOG_TILE
+    }
+
     fn primes(&self) -> Result<Argument> {
         Ok(Argument::Address(self.primes.address()))
     }
@@ -337,11 +374,11 @@ impl Backend for Cuda {
     }
 
     fn ntt(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
-        self.transform(t, &dst, true)
+        self.forward(t, &dst, None)
     }
 
     fn intt(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
-        self.transform(t, &dst, false)
+        self.inverse(t, &dst, Argument::write(&dst))
     }
 
     fn lift(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
@@ -499,6 +536,69 @@ impl Backend for Cuda {
         let grid = [blocks, THREADS, dst.span.items as u32];
         // SAFETY: the arguments of `tensor_rows`; a and b have `terms` items for each of dst.
         unsafe { self.device.launch("tensor_rows", &shape, grid, 0, &arguments) }
+    }
+
+    fn mod_up(
+        &self,
+        t: &Tables,
+        mut dst: Mut<Self>,
+        src: Ref<Self>,
+        digits: &[DigitStep<Self>],
+    ) -> Result<()> {
+        if dst.span.items > 1 && dst.span.item_stride < dst.span.poly_stride {
+            return derived::mod_up(self, t, dst, src, digits);
+        }
+        let (coefficients, rows) = self.coefficients(t, src)?;
+        let span = Span::dense(src.span.items, 1, &rows);
+        // Rows of all digits as those of one polynomial: what is to be transformed, and what is copied from where.
+        let (mut targets, mut own, mut from) = (Vec::new(), Vec::new(), Vec::new());
+        for (j, digit) in digits.iter().enumerate() {
+            let mut poly = dst.part(|s| s.slice_polys(j, 1));
+            let (to, sources) = (
+                derived::select(poly.span.rows, &digit.targets),
+                derived::select(&rows, &digit.sources),
+            );
+            let scaled = Ref::new(&coefficients, span.with_rows(&sources));
+            self.convert(t, poly.part(|s| s.with_rows(&to)), scaled, &digit.conversion)?;
+            let shift = (j * dst.span.poly_stride) as u32;
+            let shifted = |r: Row| Row {
+                at: r.at + shift,
+                ..r
+            };
+            targets.extend(to.into_iter().map(shifted));
+            own.extend(
+                derived::select(dst.span.rows, &digit.sources)
+                    .into_iter()
+                    .map(shifted),
+            );
+            from.extend(derived::select(src.span.rows, &digit.sources));
+        }
+        for rows in targets.chunks(MAX_ROWS) {
+            self.forward(t, &dst.part(|s| s.slice_polys(0, 1).with_rows(rows)), None)?;
+        }
+        for (own, from) in own.chunks(MAX_ROWS).zip(from.chunks(MAX_ROWS)) {
+            let src = Ref::new(src.buffer, src.span.with_rows(from));
+            self.copy(dst.part(|s| s.slice_polys(0, 1).with_rows(own)), src)?;
+        }
+        Ok(())
+    }
+
+    fn step(&self, t: &Tables, mut dst: Mut<Self>, src: Ref<Self>, s: &BasisStep<Self>) -> Result<()> {
+        let removed = derived::select(src.span.rows, &s.step.removed);
+        let (coefficients, rows) = self.coefficients(t, src.map(|s| s.with_rows(&removed)))?;
+        let span = Span::dense(src.span.items, src.span.polys, &rows);
+        self.convert(t, dst.again(), Ref::new(&coefficients, span), &s.conversion)?;
+        let held = |row: &Row| s.step.kept.iter().position(|p| *p == row.prime);
+        let at = |row: &Row| {
+            let kept = src.span.rows.iter().find(|r| r.prime == row.prime);
+            held(row).and(kept).map(|r| r.at)
+        };
+        let factor = |row: &Row| held(row).map_or(0, |k| montgomery(t.modulus(*row), s.step.kept_factor[k]));
+        let factors: Vec<u32> = dst.span.rows.iter().map(factor).collect();
+        let factors = self.device.constants(&factors)?;
+        let at: Vec<Option<u32>> = dst.span.rows.iter().map(at).collect();
+        let addend = Addend::new(device::rows(src.buffer, &src.span)?, &at, factors.address())?;
+        self.forward(t, &dst, Some(addend))
     }
 }
 

@@ -61,6 +61,30 @@ pub(super) struct ConversionConstants {
     pub(super) targets: u32,
 }
 
+/// What a transform adds to its result: a factor times a row, where there is one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Addend {
+    rows: Rows,
+    factors: u64,
+}
+
+impl Addend {
+    /// `at[i]` is the row of `rows` that is added to row i of the result, if any; `factors` one number for each row of the result.
+    pub(super) fn new(rows: Rows, at: &[Option<u32>], factors: u64) -> Result<Self> {
+        let mut table = [NO_ROW; MAX_ROWS];
+        for (entry, at) in table.iter_mut().zip(at) {
+            if let Some(at) = at {
+                *entry = narrow(*at)?;
+            }
+        }
+        let rows = Rows { at: table, ..rows };
+        Ok(Self { rows, factors })
+    }
+}
+
+const NO_ROW: u16 = u16::MAX;
+
 /// The keys of an inner product.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -81,6 +105,8 @@ unsafe impl DeviceRepr for Rows {}
 unsafe impl DeviceRepr for Prime {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for ConversionConstants {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Addend {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for Keys {}
 
