@@ -152,11 +152,11 @@ fn client_and_server_share_files_only() {
     assert!(in_process(Path::new(server), Path::new(sent)) == bytes);
 
     for (path, kind) in [
-        (Path::new(server).join("parameters.cf"), "Parameters"),
-        (Path::new(server).join("evaluation.keys"), "EvaluationKeys"),
-        (Path::new(client).join("secret.key"), "SecretKey"),
-        (PathBuf::from(sent), "SeededCiphertexts"),
-        (PathBuf::from(answer), "Ciphertexts"),
+        (Path::new(server).join("parameters.cf"), "parameters"),
+        (Path::new(server).join("evaluation.keys"), "evaluation-keys"),
+        (Path::new(client).join("secret.key"), "secret-key"),
+        (PathBuf::from(sent), "seeded-ciphertexts"),
+        (PathBuf::from(answer), "ciphertexts"),
     ] {
         let path = path.to_str().unwrap();
         let object = json(&["explain", "--json", path]);
@@ -164,7 +164,7 @@ fn client_and_server_share_files_only() {
             (&object["kind"], &object["parameters"]),
             (&kind.into(), &"langid".into())
         );
-        assert!(run(&["explain", path]).contains("format version 1"));
+        assert!(run(&["explain", path]).contains("format version 2"));
     }
 
     several_texts(&place, client, server);
@@ -207,11 +207,11 @@ fn wrong_directories(place: &Place, client: &str, server: &str, sent: &str, answ
     );
     refused(
         &["infer", "--server", server, "--in", answer, "--out", out],
-        &["holds ciphertexts, where seeded ciphertexts belong"],
+        &["holds ciphertexts, not seeded ciphertexts; pass what `cipherformer encrypt` wrote"],
     );
     refused(
         &["decrypt", "--client", client, "--in", sent],
-        &["holds seeded ciphertexts, where ciphertexts belong"],
+        &["holds seeded ciphertexts, not ciphertexts; pass what `cipherformer infer` wrote"],
     );
     refused(&["explain", "/nonexistent/file.ct"], &["/nonexistent/file.ct"]);
     refused(
@@ -228,7 +228,7 @@ fn wrong_directories(place: &Place, client: &str, server: &str, sent: &str, answ
         &["infer", "--server", server, "--in", sent, "--out", out],
         &["parameters.cf", "n13_rational40_l2_d3", "langid"],
     );
-    let insecure = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/parameters.bin");
+    let insecure = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v2/parameters.bin");
     std::fs::copy(insecure, &path).unwrap();
     refused(
         &["infer", "--server", server, "--in", sent, "--out", out],
@@ -280,7 +280,15 @@ fn damaged_files(place: &Place, client: &str, server: &str, sent: &str, answer: 
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
     std::fs::write(cut, &bytes).unwrap();
-    refused(&["decrypt", "--client", client, "--in", cut], &["cut.ct"]);
+    refused(
+        &["decrypt", "--client", client, "--in", cut],
+        &[
+            "cut.ct",
+            "ciphertexts: ciphertext ",
+            " bytes at offset ",
+            "is damaged",
+        ],
+    );
     let path = Path::new(server).join("evaluation.keys");
     let keys = std::fs::read(&path).unwrap();
     std::fs::write(&path, &keys[..keys.len() - 1]).unwrap();

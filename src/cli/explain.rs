@@ -22,7 +22,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
 fn object(s: &Summary) -> Value {
     let name = |n: Name| (n != Name::default()).then(|| n.to_string());
     let mut object = json!({
-        "kind": format!("{:?}", s.header.kind),
+        "kind": s.header.kind.name(),
         "version": s.version,
         "parameters": s.parameters,
         "bytes": s.bytes,

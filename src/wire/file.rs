@@ -55,8 +55,8 @@ fn place(
         _ => Path::new("."),
     };
     let Some(name) = path.file_name() else {
-        let error = std::io::Error::from(std::io::ErrorKind::InvalidInput);
-        return Err(WireError::io("write, since the path names no file")(error));
+        let (found, remedy) = ("a directory", "add the name of a file to the path");
+        return Err(WireError::NoFile { found, remedy });
     };
     let suffix = PublicSeed::from_os().map_err(RlweError::from)?;
     let suffix: String = suffix.0[..8].iter().map(|b| format!("{b:02x}")).collect();
@@ -127,9 +127,13 @@ pub(super) fn open(path: &Path) -> Result<(File, u64)> {
     let open = || -> Result<(File, u64)> {
         let file = File::open(path).map_err(WireError::io("open the file"))?;
         let metadata = file.metadata().map_err(WireError::io("measure the file"))?;
+        if metadata.is_dir() {
+            let (found, remedy) = ("a directory", "pass a file in it");
+            return Err(WireError::NoFile { found, remedy });
+        }
         if !metadata.is_file() {
-            let error = std::io::Error::from(std::io::ErrorKind::InvalidInput);
-            return Err(WireError::io("read what is no regular file")(error));
+            let (found, remedy) = ("no regular file", "save it as a file first");
+            return Err(WireError::NoFile { found, remedy });
         }
         Ok((file, metadata.len()))
     };
