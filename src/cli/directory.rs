@@ -1,13 +1,13 @@
 //! The directories of the two sides: a client's holds the secret, a server's parameters and evaluation keys.
 
-use std::{fs, path::Path};
+use std::{fs, io::ErrorKind, path::Path};
 
 use super::Failure;
 use crate::{
     backend::cpu::Cpu,
     ckks::Ckks,
-    rlwe::{Context, EvaluationKeys, Params, SecretKey, SeededEvaluationKeys, Spec},
-    wire::{self, Kind, Name},
+    rlwe::{Context, EvaluationKeys, KeyNeeds, Params, SecretKey, Spec},
+    wire::{self, KeyFile, Kind, Name},
 };
 
 pub(super) const SECRET: &str = "secret.key";
@@ -67,10 +67,17 @@ pub(super) fn output(path: &Path, input: Option<&Path>) -> Result<(), Failure> {
 }
 
 fn demand(dir: &Path, file: &str, remedy: &str) -> Result<(), Failure> {
-    if dir.join(file).is_file() {
-        return Ok(());
+    match fs::metadata(dir.join(file)) {
+        Ok(_) => Ok(()),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(format!("{}: holds no {file}; {remedy}", dir.display()).into())
+        }
+        Err(e) => Err(format!(
+            "{}: cannot look for {file}: {e}; run it as a user who may, or change the permissions",
+            dir.display()
+        )
+        .into()),
     }
-    Err(format!("{}: holds no {file}; {remedy}", dir.display()).into())
 }
 
 /// The context of the parameters in a directory, which must be those of the model.
@@ -100,8 +107,8 @@ pub(super) fn client(dir: &Path) -> Result<ClientSide, Failure> {
     Ok(ClientSide { ckks, secret, key })
 }
 
-/// Opens the server's directory. One that holds a secret is refused: a server that can decrypt protects nobody.
-pub(super) fn server(dir: &Path) -> Result<ServerSide, Failure> {
+/// Opens the server's directory, with the keys that are needed. One that holds a secret is refused: a server that can decrypt protects nobody.
+pub(super) fn server(dir: &Path, needs: impl FnOnce(&Params) -> KeyNeeds) -> Result<ServerSide, Failure> {
     if dir.join(SECRET).exists() {
         return Err(format!(
             "{}: holds {SECRET}, which no server may have; pass the directory that `keygen --server` wrote",
@@ -113,8 +120,9 @@ pub(super) fn server(dir: &Path) -> Result<ServerSide, Failure> {
     demand(dir, PARAMETERS, remedy)?;
     demand(dir, KEYS, remedy)?;
     let ckks = context(dir)?;
-    let (seeded, stamp): (SeededEvaluationKeys<Cpu>, _) = wire::load(&dir.join(KEYS), ckks.context())?;
-    let keys = seeded.expand(ckks.context())?;
-    let key = stamp.key;
+    let file = KeyFile::open(&dir.join(KEYS), ckks.context())?;
+    let keys = file.load(&needs(ckks.context().params()))?;
+    let keys = keys.expand(ckks.context())?;
+    let key = file.stamp().key;
     Ok(ServerSide { ckks, keys, key })
 }

@@ -17,7 +17,8 @@ use crate::{
 pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
     directory::output(&args.out, Some(&args.input))?;
     let clock = Instant::now();
-    let side = directory::server(&args.server)?;
+    let classifier = LanguageClassifier::new(&Quantised::from(&LanguageModel::builtin()?), classify::BATCH)?;
+    let side = directory::server(&args.server, |params| classifier.keys(params))?;
     let ctx = side.ckks.context();
     let (sent, stamp): (SeededCiphertext<_>, _) = wire::load(&args.input, ctx)?;
     if stamp.key != side.key {
@@ -30,7 +31,6 @@ pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
         )
         .into());
     }
-    let classifier = LanguageClassifier::new(&Quantised::from(&LanguageModel::builtin()?), classify::BATCH)?;
     let shape = (sent.items(), sent.slots(), sent.level());
     let wanted = (WIDTH, classifier.columns().slots(), ctx.params().top());
     if shape != wanted || sent.scale() != side.ckks.scale(sent.level())? {

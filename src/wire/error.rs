@@ -37,6 +37,17 @@ pub enum WireError {
         /// What to do.
         remedy: &'static str,
     },
+    /// A file that was open was written to.
+    #[error(
+        "changed while it was open: {have} bytes now, {wanted} when it was opened; open it again, and replace it by renaming, not by \
+         writing over it"
+    )]
+    Changed {
+        /// Bytes now.
+        have: u64,
+        /// Bytes when it was opened.
+        wanted: u64,
+    },
     /// The file is there already.
     #[error("exists already, and replacing it would lose it; choose another place, or force the replacement")]
     Exists,

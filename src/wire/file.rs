@@ -18,7 +18,8 @@ pub enum Existing {
     Replace,
 }
 
-fn at(path: &Path) -> impl FnOnce(WireError) -> WireError {
+/// Names the file in an error.
+pub(super) fn at(path: &Path) -> impl FnOnce(WireError) -> WireError {
     let path = path.to_owned();
     move |error| WireError::File {
         path,

@@ -198,6 +198,11 @@ impl<'a> Source<'a> {
         self.seal.is_some()
     }
 
+    /// The header's checksum; none in version 1.
+    pub(super) fn seal(&self) -> Option<Seal> {
+        self.seal
+    }
+
     /// The next byte's place in the file.
     pub(super) fn position(&self) -> u64 {
         self.at

@@ -5,7 +5,7 @@ use cipherformer::wire::WireError;
 use super::objects::{HEADER, Object, again, context, make};
 
 /// The section that a byte of the file belongs to: name, offset and length, its checksum among it.
-fn section(object: &Object, byte: usize) -> (String, u64, u64) {
+pub fn section(object: &Object, byte: usize) -> (String, u64, u64) {
     let name = |n: usize| match (object.name, n) {
         ("parameters", _) => "the chain".into(),
         ("secret_key", _) => "secret".into(),

@@ -7,5 +7,6 @@ mod damage;
 mod faults;
 mod files;
 mod golden;
+mod keyfile;
 mod mutations;
 mod objects;
