@@ -207,11 +207,11 @@ fn wrong_directories(place: &Place, client: &str, server: &str, sent: &str, answ
     );
     refused(
         &["infer", "--server", server, "--in", answer, "--out", out],
-        &["holds ciphertexts, not seeded ciphertexts; pass what `cipherformer encrypt` wrote"],
+        &["holds CKKS ciphertexts, not seeded CKKS ciphertexts; pass what `cipherformer encrypt` wrote"],
     );
     refused(
         &["decrypt", "--client", client, "--in", sent],
-        &["holds seeded ciphertexts, not ciphertexts; pass what `cipherformer infer` wrote"],
+        &["holds seeded CKKS ciphertexts, not CKKS ciphertexts; pass what `cipherformer infer` wrote"],
     );
     refused(&["explain", "/nonexistent/file.ct"], &["/nonexistent/file.ct"]);
     refused(
@@ -284,7 +284,7 @@ fn damaged_files(place: &Place, client: &str, server: &str, sent: &str, answer: 
         &["decrypt", "--client", client, "--in", cut],
         &[
             "cut.ct",
-            "ciphertexts: ciphertext ",
+            "CKKS ciphertexts: ciphertext ",
             " bytes at offset ",
             "is damaged",
         ],

@@ -34,6 +34,7 @@ pub use heldout::heldout;
 pub use quantised::{Integers, Quantised, Trace, WEIGHT_BITS};
 pub use ranges::Ranges;
 pub use text::{ALPHABET, MAX_TEXT_BYTES, SYMBOLS, WINDOW, Window, normalise, windows};
+pub(crate) use weights::VALUE_LIMIT;
 pub use weights::{
     Affine, CLASSES, Config, HEAD_WIDTH, HEADS, HIDDEN, LABELS, LanguageModel, VOCABULARY, WIDTH,
 };

@@ -251,7 +251,8 @@ impl LanguageModel {
     }
 }
 
-const VALUE_LIMIT: f32 = 1e6;
+/// Largest magnitude of any number of a model.
+pub(crate) const VALUE_LIMIT: f32 = 1e6;
 const WEIGHT_LIMIT: f32 = i16::MAX as f32 / (1u32 << WEIGHT_BITS) as f32;
 
 fn check_header(json: &str) -> Result<Header, ModelError> {

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 use crate::{
     backend::BackendError,
+    bfv::BfvError,
     ring::{ChainError, ScaleError},
     rlwe::RlweError,
     wire::{Kind, Name, Place},
@@ -93,6 +94,14 @@ pub enum WireError {
         /// Name or digest here.
         wanted: String,
     },
+    /// Another plaintext modulus.
+    #[error("made for the plaintext modulus {found}, and this is {wanted}; use files of one specification")]
+    Plain {
+        /// In the file, or of the object.
+        found: u128,
+        /// Of the scheme here.
+        wanted: u128,
+    },
     /// The name of the key does not fit the key.
     #[error("names key {found}, but holds key {held}; restore the file from a copy")]
     KeyName {
@@ -175,6 +184,9 @@ pub enum WireError {
     /// A scale beyond its range.
     #[error(transparent)]
     Scale(#[from] ScaleError),
+    /// A specification of BFV that cannot be.
+    #[error(transparent)]
+    Bfv(#[from] BfvError),
     /// From the layer below.
     #[error(transparent)]
     Rlwe(#[from] RlweError),
@@ -203,6 +215,7 @@ impl WireError {
             | Self::Residue { .. }
             | Self::Length { .. }
             | Self::Chain(_)
+            | Self::Plain { .. }
             | Self::Scale(_) => Self::Section {
                 place,
                 error: Box::new(self),

@@ -30,56 +30,94 @@ pub enum Kind {
     SeededCiphertexts,
     /// Ciphertexts of CKKS.
     Ciphertexts,
+    /// A [`bfv::Spec`](crate::bfv::Spec).
+    BfvParameters,
+    /// Fresh ciphertexts of BFV, seeded.
+    SeededBfvCiphertexts,
+    /// Ciphertexts of BFV.
+    BfvCiphertexts,
+    /// A [`Quantised`](crate::model::Quantised) model.
+    Model,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 10] = [
         Self::Parameters,
         Self::SecretKey,
         Self::PublicKey,
         Self::EvaluationKeys,
         Self::SeededCiphertexts,
         Self::Ciphertexts,
+        Self::BfvParameters,
+        Self::SeededBfvCiphertexts,
+        Self::BfvCiphertexts,
+        Self::Model,
     ];
+
+    /// In words; for programs; where such a file comes from.
+    fn described(self) -> [&'static str; 3] {
+        let own = "a file of that kind";
+        match self {
+            Self::Parameters => [
+                "parameters",
+                "parameters",
+                "`parameters.cf` as `cipherformer keygen` wrote it",
+            ],
+            Self::SecretKey => [
+                "a secret key",
+                "secret-key",
+                "`secret.key` as `cipherformer keygen` wrote it",
+            ],
+            Self::PublicKey => ["a public key", "public-key", own],
+            Self::EvaluationKeys => [
+                "evaluation keys",
+                "evaluation-keys",
+                "`evaluation.keys` as `cipherformer keygen` wrote it",
+            ],
+            Self::SeededCiphertexts => [
+                "seeded CKKS ciphertexts",
+                "seeded-ciphertexts",
+                "what `cipherformer encrypt` wrote",
+            ],
+            Self::Ciphertexts => [
+                "CKKS ciphertexts",
+                "ciphertexts",
+                "what `cipherformer infer` wrote",
+            ],
+            Self::BfvParameters => ["BFV parameters", "bfv-parameters", own],
+            Self::SeededBfvCiphertexts => ["seeded BFV ciphertexts", "seeded-bfv-ciphertexts", own],
+            Self::BfvCiphertexts => ["BFV ciphertexts", "bfv-ciphertexts", own],
+            Self::Model => ["a model", "model", own],
+        }
+    }
 
     /// In words.
     pub fn words(self) -> &'static str {
-        match self {
-            Self::Parameters => "parameters",
-            Self::SecretKey => "a secret key",
-            Self::PublicKey => "a public key",
-            Self::EvaluationKeys => "evaluation keys",
-            Self::SeededCiphertexts => "seeded ciphertexts",
-            Self::Ciphertexts => "ciphertexts",
-        }
+        self.described()[0]
     }
 
     /// For programs: lower case with hyphens.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Parameters => "parameters",
-            Self::SecretKey => "secret-key",
-            Self::PublicKey => "public-key",
-            Self::EvaluationKeys => "evaluation-keys",
-            Self::SeededCiphertexts => "seeded-ciphertexts",
-            Self::Ciphertexts => "ciphertexts",
-        }
+        self.described()[1]
     }
 
     /// Where such a file comes from.
     pub(super) fn source(self) -> &'static str {
-        match self {
-            Self::Parameters => "`parameters.cf` as `cipherformer keygen` wrote it",
-            Self::SecretKey => "`secret.key` as `cipherformer keygen` wrote it",
-            Self::EvaluationKeys => "`evaluation.keys` as `cipherformer keygen` wrote it",
-            Self::SeededCiphertexts => "what `cipherformer encrypt` wrote",
-            Self::Ciphertexts => "what `cipherformer infer` wrote",
-            Self::PublicKey => "a file of that kind",
-        }
+        self.described()[2]
     }
 
-    fn is_request(self) -> bool {
-        matches!(self, Self::SeededCiphertexts | Self::Ciphertexts)
+    /// Whether it belongs to a key.
+    fn has_key(self) -> bool {
+        !matches!(self, Self::Parameters | Self::BfvParameters | Self::Model)
+    }
+
+    /// Whether it is part of a request.
+    fn has_request(self) -> bool {
+        use Kind::{BfvCiphertexts, Ciphertexts, SeededBfvCiphertexts, SeededCiphertexts};
+        matches!(
+            self,
+            SeededCiphertexts | Ciphertexts | SeededBfvCiphertexts | BfvCiphertexts
+        )
     }
 
     fn number(self) -> u8 {
@@ -117,7 +155,7 @@ impl std::fmt::Display for Name {
 /// Whose an object is: the key that it belongs to, and the request that it is part of; zero where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
-    /// The name of the secret key; zero for parameters.
+    /// The name of the secret key; zero for parameters and models.
     pub key: Name,
     /// The request, chosen by the client and repeated by the server; zero for all but ciphertexts.
     pub request: Name,
@@ -251,14 +289,14 @@ impl Header {
     /// Names only where they mean something.
     fn check_stamp(&self) -> Result<()> {
         let Stamp { key, request } = self.stamp;
-        if self.kind == Kind::Parameters && key != Name::default() {
+        if !self.kind.has_key() && key != Name::default() {
             return Err(WireError::field(
                 "the name of the key",
                 key,
-                "parameters belong to none",
+                "such a file belongs to none",
             ));
         }
-        if !self.kind.is_request() && request != Name::default() {
+        if !self.kind.has_request() && request != Name::default() {
             let allowed = "only ciphertexts are part of a request";
             return Err(WireError::field("the name of the request", request, allowed));
         }

@@ -8,6 +8,7 @@
 //! Files appear whole or not at all: they are written under another name in the same directory, synchronised and renamed.
 
 mod batch;
+mod bfv;
 mod bits;
 mod ckks;
 mod error;
@@ -18,6 +19,7 @@ mod header;
 mod keyfile;
 mod keys;
 mod map;
+mod model;
 mod rows;
 mod scale;
 mod section;
@@ -30,6 +32,7 @@ pub use file::{Existing, load, save, write_private};
 pub use frame::{Record, from_bytes, to_bytes};
 pub use header::{Header, Kind, Name, Stamp, VERSION};
 pub use keyfile::KeyFile;
+pub use model::ModelSummary;
 pub use section::{Place, Sink, Source};
 pub use spec::{digest, known_name};
 pub use summary::{Detail, Summary, inspect};

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use super::{Header, Record, Result, Source, WireError, evaluation, file, known_name, scale};
-use crate::{rlwe::Spec, wire::Kind};
+use super::{
+    Header, Kind, ModelSummary, Record, Result, Source, WireError, bfv::read_plain, evaluation, file,
+    known_name, model, scale,
+};
+use crate::{bfv, rlwe::Spec};
 
 /// What a file says of itself, all its checksums verified. Residues are checked when it is loaded for use.
 #[derive(Clone, Debug)]
@@ -32,7 +35,22 @@ pub enum Detail {
         /// How many.
         count: u32,
     },
-    /// Ciphertexts, seeded or whole.
+    /// Parameters of BFV, holding together.
+    BfvParameters(bfv::Spec),
+    /// A model.
+    Model(ModelSummary),
+    /// Ciphertexts of BFV, seeded or whole.
+    BfvCiphertexts {
+        /// How many.
+        items: u32,
+        /// Polynomials stored for each.
+        polys: u32,
+        /// The level.
+        level: u32,
+        /// The plaintext modulus t.
+        plain: u128,
+    },
+    /// Ciphertexts of CKKS, seeded or whole.
     Ciphertexts {
         /// How many.
         items: u32,
@@ -71,6 +89,14 @@ fn detail(source: &mut Source<'_>) -> Result<Detail> {
     let rest = |source: &mut Source<'_>| source.skip(source.remaining());
     Ok(match source.header().kind {
         Kind::Parameters => Detail::Parameters(Box::new(Spec::read(&(), source)?)),
+        Kind::BfvParameters => Detail::BfvParameters(bfv::Spec::read(&(), source)?),
+        Kind::Model => {
+            let (summary, _) = source.first("index", model::read_index)?;
+            for (name, bytes) in model::names().zip(model::sections().into_iter().skip(1)) {
+                source.section(format_args!("{name}"), bytes, rest)?;
+            }
+            Detail::Model(summary)
+        }
         Kind::SecretKey => {
             source.first("secret", rest)?;
             Detail::Key
@@ -99,6 +125,21 @@ fn detail(source: &mut Source<'_>) -> Result<Detail> {
                     level: source.u32()?,
                     slots: source.u32()?,
                     scale_log2: scale::read(source, MOST_PRIMES)?.log2(),
+                };
+                rest(source)?;
+                Ok((u64::from(items), detail))
+            })?;
+            ciphertexts(source, items)?;
+            detail
+        }
+        Kind::SeededBfvCiphertexts | Kind::BfvCiphertexts => {
+            let (items, detail) = source.first("index", |source| {
+                let items = source.u32()?;
+                let detail = Detail::BfvCiphertexts {
+                    items,
+                    polys: source.u32()?,
+                    level: source.u32()?,
+                    plain: read_plain(source)?,
                 };
                 rest(source)?;
                 Ok((u64::from(items), detail))

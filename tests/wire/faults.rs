@@ -7,7 +7,7 @@ use cipherformer::{
     wire::{self, Kind, Record, WireError},
 };
 
-use super::objects::{Object, Parts, context, make};
+use super::objects::{Object, Parts, again, home, make};
 
 fn find(objects: &[Object], name: &str) -> Parts {
     Parts::new(objects.iter().find(|o| o.name == name).unwrap())
@@ -23,12 +23,13 @@ fn inner(error: WireError) -> WireError {
 
 #[test]
 fn faults_of_the_header() {
-    let ctx = context();
-    let parts = find(&make(&ctx), "ciphertexts");
+    let home = home();
+    let ctx = &home.ctx;
+    let parts = find(&make(&home), "ciphertexts");
     let with = |at: usize, new: &[u8]| {
         let mut parts = parts.clone();
         parts.header[at..at + new.len()].copy_from_slice(new);
-        let loaded = wire::from_bytes::<_, Ciphertext<Cpu>>(&parts.sealed(), &ctx);
+        let loaded = wire::from_bytes::<_, Ciphertext<Cpu>>(&parts.sealed(), ctx);
         loaded.map(|_| ()).unwrap_err()
     };
     // A magic number or a version of its own under a checksum of its own is another file, not a damaged one.
@@ -52,22 +53,28 @@ fn faults_of_the_header() {
 
 #[test]
 fn names_are_only_where_they_mean_something() {
-    let ctx = context();
-    let objects = make(&ctx);
-    for (name, at) in [("parameters", 48), ("parameters", 64), ("evaluation_keys", 64)] {
+    let home = home();
+    let objects = make(&home);
+    for (name, at) in [
+        ("parameters", 48),
+        ("bfv_parameters", 48),
+        ("parameters", 64),
+        ("evaluation_keys", 64),
+    ] {
         let mut parts = find(&objects, name);
         parts.header[at] = 1;
-        let error = super::objects::again(name, &parts.sealed(), &ctx).unwrap_err();
+        let error = again(name, &parts.sealed(), &home).unwrap_err();
         assert!(error.to_string().contains("the name of the"), "{error}");
     }
 }
 
 #[test]
 fn faults_of_ciphertexts() {
-    let ctx = context();
-    let parts = find(&make(&ctx), "ciphertexts");
+    let home = home();
+    let ctx = &home.ctx;
+    let parts = find(&make(&home), "ciphertexts");
     let load = |parts: Parts| {
-        let loaded = wire::from_bytes::<_, Ciphertext<Cpu>>(&parts.measured().sealed(), &ctx);
+        let loaded = wire::from_bytes::<_, Ciphertext<Cpu>>(&parts.measured().sealed(), ctx);
         loaded.map(|_| ()).unwrap_err()
     };
     let field = |at: usize, value: u32, word: &str| {
@@ -94,17 +101,18 @@ fn faults_of_ciphertexts() {
     assert!(matches!(inner(load(longer)), WireError::Length { .. }));
     let mut more = parts.sealed();
     more.push(0);
-    let loaded = wire::from_bytes::<_, Ciphertext<Cpu>>(&more, &ctx);
+    let loaded = wire::from_bytes::<_, Ciphertext<Cpu>>(&more, ctx);
     assert!(matches!(loaded, Err(WireError::Length { .. })));
 }
 
 #[test]
 fn faults_of_keys() {
-    let ctx = context();
-    let objects = make(&ctx);
+    let home = home();
+    let ctx = &home.ctx;
+    let objects = make(&home);
     let keys = |at: usize, new: u32| {
         let parts = find(&objects, "evaluation_keys").with(0, at, &new.to_le_bytes());
-        let loaded = wire::from_bytes::<_, SeededEvaluationKeys<Cpu>>(&parts.sealed(), &ctx);
+        let loaded = wire::from_bytes::<_, SeededEvaluationKeys<Cpu>>(&parts.sealed(), ctx);
         loaded.map(|_| ()).unwrap_err().to_string()
     };
     assert!(keys(0, u32::MAX).contains("number of keys"));
@@ -115,21 +123,21 @@ fn faults_of_keys() {
     assert!(keys(24, 4).contains("no key goes beyond level 3"));
     assert!(keys(28, 0).contains("offset"));
     let secret = find(&objects, "secret_key").with(0, 0, &[1]);
-    let loaded = wire::from_bytes::<_, SecretKey<Cpu>>(&secret.sealed(), &ctx);
+    let loaded = wire::from_bytes::<_, SecretKey<Cpu>>(&secret.sealed(), ctx);
     assert!(matches!(loaded, Err(WireError::KeyName { .. })));
     let zero = find(&objects, "secret_key").with(0, 0, &[0; 32]);
-    let loaded = wire::from_bytes::<_, SecretKey<Cpu>>(&zero.sealed(), &ctx);
+    let loaded = wire::from_bytes::<_, SecretKey<Cpu>>(&zero.sealed(), ctx);
     assert!(loaded.unwrap_err().to_string().contains("all zeroes"));
 }
 
 /// The hint says what belongs in the place of another kind.
 #[test]
 fn another_kind_is_named() {
-    let ctx = context();
-    let objects = make(&ctx);
+    let home = home();
+    let objects = make(&home);
     for a in &objects {
         for b in &objects {
-            let Err(error) = super::objects::again(a.name, &b.bytes, &ctx) else {
+            let Err(error) = again(a.name, &b.bytes, &home) else {
                 assert_eq!(a.name, b.name);
                 continue;
             };

@@ -13,7 +13,7 @@ use cipherformer::{
 use super::{
     damage::section,
     golden,
-    objects::{Object, context, make},
+    objects::{Object, context, home, make},
 };
 
 /// A file of the test's own, removed at its end.
@@ -33,8 +33,8 @@ impl Drop for Temporary {
     }
 }
 
-fn keys(ctx: &Context<Cpu>) -> Object {
-    let mut objects = make(ctx);
+fn keys() -> Object {
+    let mut objects = make(&home());
     objects.remove(objects.iter().position(|o| o.name == "evaluation_keys").unwrap())
 }
 
@@ -51,7 +51,7 @@ fn all(ctx: &Context<Cpu>) -> KeyNeeds {
 #[test]
 fn all_keys_of_a_file_are_what_loading_the_whole_gives() {
     let ctx = context();
-    let object = keys(&ctx);
+    let object = keys();
     for version in [1, 2] {
         let bytes = golden::read(version, object.name);
         let place = Temporary::new(&format!("all-{version}.keys"), &bytes);
@@ -70,7 +70,7 @@ fn all_keys_of_a_file_are_what_loading_the_whole_gives() {
 #[test]
 fn a_key_is_checked_when_it_is_loaded() {
     let ctx = context();
-    let object = keys(&ctx);
+    let object = keys();
     let purposes = [
         MissingKey::Relinearisation,
         rotation(1),
@@ -116,7 +116,7 @@ fn a_key_is_checked_when_it_is_loaded() {
 fn a_key_is_loaded_truncated() {
     let ctx = context();
     let ckks = Ckks::new(&ctx);
-    let place = Temporary::new("truncated.keys", &keys(&ctx).bytes);
+    let place = Temporary::new("truncated.keys", &keys().bytes);
     let file = KeyFile::open(&place.0, &ctx).unwrap();
     let needs = || KeyNeeds::new(ctx.params());
     let (sent, stamp): (SeededCiphertext<Cpu>, _) =
@@ -150,7 +150,7 @@ fn a_key_is_loaded_truncated() {
 #[test]
 fn a_key_that_is_not_there_is_named() {
     let ctx = context();
-    let place = Temporary::new("missing.keys", &keys(&ctx).bytes);
+    let place = Temporary::new("missing.keys", &keys().bytes);
     let file = KeyFile::open(&place.0, &ctx).unwrap();
     let inner = |error: WireError| match error {
         WireError::File { error, .. } => *error,
@@ -177,7 +177,7 @@ fn a_key_that_is_not_there_is_named() {
 #[test]
 fn a_file_may_be_replaced_but_not_changed() {
     let ctx = context();
-    let object = keys(&ctx);
+    let object = keys();
     let place = Temporary::new("changed.keys", &object.bytes);
     let file = KeyFile::open(&place.0, &ctx).unwrap();
     let options = || fs::OpenOptions::new().write(true).open(&place.0).unwrap();

@@ -3,9 +3,13 @@
 use cipherformer::{
     arith::Complex,
     backend::cpu::Cpu,
+    bfv::{self, Bfv, Packing},
     ckks::{Ciphertext, Ckks, Evaluator, SeededCiphertext},
+    model::{LanguageModel, Quantised},
     ring::insecure_chain,
-    rlwe::{Context, KeyNeeds, Level, Params, PublicKey, SecretKey, SeededEvaluationKeys, Spec},
+    rlwe::{
+        Context, EvaluationKeys, KeyNeeds, Level, Params, PublicKey, SecretKey, SeededEvaluationKeys, Spec,
+    },
     wire::{self, Name, Record, Stamp},
 };
 
@@ -16,6 +20,28 @@ pub const SEAL: usize = 96;
 pub fn spec() -> Spec {
     let chain = insecure_chain("insecure_n4_rational40_l3_d2").unwrap();
     Spec { chain }
+}
+
+pub fn bfv_spec() -> bfv::Spec {
+    bfv::Spec {
+        log_n: 4,
+        primes: 5,
+        digits: 2,
+        plain: 65537,
+    }
+}
+
+/// What objects are read with.
+pub struct Home {
+    pub ctx: Context<Cpu>,
+    pub bfv: Bfv<Cpu>,
+}
+
+pub fn home() -> Home {
+    Home {
+        ctx: context(),
+        bfv: Bfv::new(Cpu::poisoned(), bfv::Params::insecure(bfv_spec()).unwrap()).unwrap(),
+    }
 }
 
 pub fn context() -> Context<Cpu> {
@@ -41,7 +67,38 @@ fn object<C, T: Record<C>>(name: &'static str, value: &T, home: &C, stamp: Stamp
     }
 }
 
-pub fn make(ctx: &Context<Cpu>) -> Vec<Object> {
+pub fn make(home: &Home) -> Vec<Object> {
+    let mut objects = make_ckks(&home.ctx);
+    objects.extend(make_bfv(&home.bfv));
+    objects
+}
+
+fn make_bfv(bfv: &Bfv<Cpu>) -> Vec<Object> {
+    let ctx = bfv.context();
+    let key = SecretKey::insecure_deterministic(ctx, [9; 32]).unwrap();
+    let stamp = Stamp {
+        key: Name(key.name()),
+        request: Name(*b"another sixteen!"),
+    };
+    let integers: Vec<u64> = (0..48).collect();
+    let sent = bfv.encrypt(&key, Packing::Coefficients, &integers, 3, ctx.params().top());
+    let sent = sent.unwrap();
+    let x = sent.expand(ctx).unwrap();
+    let sum = bfv::Evaluator::new(bfv, &EvaluationKeys::none()).add(&x, &x);
+    vec![
+        object("bfv_parameters", &bfv_spec(), &(), Stamp::default()),
+        object("seeded_bfv_ciphertexts", &sent, bfv, stamp),
+        object("bfv_ciphertexts", &sum.unwrap(), bfv, stamp),
+    ]
+}
+
+/// The model, as the parameters at hand would evaluate it.
+pub fn model(ctx: &Context<Cpu>) -> Object {
+    let model = Quantised::from(&LanguageModel::builtin().unwrap());
+    object("model", &model, ctx, Stamp::default())
+}
+
+fn make_ckks(ctx: &Context<Cpu>) -> Vec<Object> {
     let key = SecretKey::insecure_deterministic(ctx, [7; 32]).unwrap();
     let stamp = Stamp {
         key: Name(key.name()),
@@ -71,11 +128,12 @@ pub fn make(ctx: &Context<Cpu>) -> Vec<Object> {
 }
 
 /// Reads an object as the kind that it should be, and writes it again.
-pub fn again(name: &str, bytes: &[u8], ctx: &Context<Cpu>) -> wire::Result<Vec<u8>> {
+pub fn again(name: &str, bytes: &[u8], home: &Home) -> wire::Result<Vec<u8>> {
     fn pass<C, T: Record<C>>(bytes: &[u8], home: &C) -> wire::Result<Vec<u8>> {
         let (value, stamp): (T, Stamp) = wire::from_bytes(bytes, home)?;
         wire::to_bytes(&value, home, stamp)
     }
+    let Home { ctx, bfv } = home;
     match name {
         "parameters" => pass::<(), Spec>(bytes, &()),
         "secret_key" => pass::<_, SecretKey<Cpu>>(bytes, ctx),
@@ -83,6 +141,10 @@ pub fn again(name: &str, bytes: &[u8], ctx: &Context<Cpu>) -> wire::Result<Vec<u
         "evaluation_keys" => pass::<_, SeededEvaluationKeys<Cpu>>(bytes, ctx),
         "seeded_ciphertexts" => pass::<_, SeededCiphertext<Cpu>>(bytes, ctx),
         "ciphertexts" => pass::<_, Ciphertext<Cpu>>(bytes, ctx),
+        "bfv_parameters" => pass::<(), bfv::Spec>(bytes, &()),
+        "seeded_bfv_ciphertexts" => pass::<_, bfv::SeededCiphertext<Cpu>>(bytes, bfv),
+        "bfv_ciphertexts" => pass::<_, bfv::Ciphertext<Cpu>>(bytes, bfv),
+        "model" => pass::<_, Quantised>(bytes, ctx),
         _ => panic!("no object is called {name}"),
     }
 }
