@@ -8,5 +8,7 @@ mod faults;
 mod files;
 mod golden;
 mod keyfile;
+mod model;
 mod mutations;
 mod objects;
+mod sizes;
