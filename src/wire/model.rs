@@ -52,6 +52,7 @@ pub struct ModelSummary {
 
 /// Numbers of the embedding table.
 const EMBEDDINGS: usize = Config::LANGUAGE.vocabulary * Config::LANGUAGE.width;
+const EMBEDDING_BYTES: u64 = 4 * EMBEDDINGS as u64;
 
 fn map_bytes(inputs: usize, outputs: usize) -> u64 {
     (2 * inputs * outputs + 4 * outputs) as u64
@@ -62,30 +63,28 @@ pub(super) fn sections() -> Vec<u64> {
     let text = |bytes: usize| 2 + bytes;
     let labels: usize = LABELS.iter().map(|l| text(l.len())).sum();
     let index = 4 * sizes().len() + 4 + 8 * HEADS + text(ALPHABET.len()) + labels;
-    let mut sections = vec![index as u64, 4 * EMBEDDINGS as u64];
+    let mut sections = vec![index as u64];
     sections.extend(MAPS.map(|(_, inputs, outputs)| map_bytes(inputs, outputs)));
+    sections.push(EMBEDDING_BYTES);
     sections
 }
 
 /// Names of the sections behind the first, in order.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    std::iter::once("embedding").chain(MAPS.iter().map(|(name, ..)| *name))
+    MAPS.iter().map(|(name, ..)| *name).chain(["embedding"])
 }
 
-/// The value as `f32`, which it must be exactly.
-fn exact(what: &'static str, value: f64) -> Result<f32> {
-    let short = value as f32;
-    if f64::from(short) != value || short.abs() > VALUE_LIMIT {
-        let allowed = format!("32-bit floating-point numbers up to {VALUE_LIMIT} are stored");
-        return Err(WireError::field(what, value, allowed));
-    }
-    Ok(short)
-}
-
+/// Values that are `f32` exactly, as they come from a trained model.
 fn write_values(sink: &mut Sink<'_>, what: &'static str, values: &[f64]) -> Result<()> {
-    let mut bytes = Vec::with_capacity(4 * values.len());
-    for value in values {
-        bytes.extend(exact(what, *value)?.to_le_bytes());
+    let mut bytes = vec![0; 4 * values.len()];
+    let (words, _) = bytes.as_chunks_mut::<4>();
+    for (word, value) in words.iter_mut().zip(values) {
+        let short = *value as f32;
+        if f64::from(short) != *value || short.abs() > VALUE_LIMIT {
+            let allowed = format!("32-bit floating-point numbers up to {VALUE_LIMIT} are stored");
+            return Err(WireError::field(what, value, allowed));
+        }
+        *word = short.to_le_bytes();
     }
     sink.put(&bytes)
 }
@@ -226,15 +225,14 @@ impl<B: Backend> Record<Context<B>> for Quantised {
         write_text(sink, ALPHABET)?;
         LABELS.iter().try_for_each(|label| write_text(sink, label))?;
         sink.end()?;
-        write_values(sink, "an embedding", &self.embedding)?;
-        sink.end()?;
         for map in maps(self) {
             let bytes: Vec<u8> = map.weight.iter().flat_map(|w| w.to_le_bytes()).collect();
             sink.put(&bytes)?;
             write_values(sink, "a bias", &map.bias)?;
             sink.end()?;
         }
-        Ok(())
+        write_values(sink, "an embedding", &self.embedding)?;
+        sink.end()
     }
 
     fn read(_: &Context<B>, source: &mut Source<'_>) -> Result<Self> {
@@ -242,9 +240,6 @@ impl<B: Backend> Record<Context<B>> for Quantised {
         let lengths = sections();
         let rest = lengths[1..].iter().sum();
         source.demand("the sections of the model", Some(rest), lengths.len() as u64 - 1)?;
-        let embedding = source.section(format_args!("embedding"), lengths[1], |source| {
-            read_values(source, "an embedding", EMBEDDINGS)
-        })?;
         let mut map = |(name, inputs, outputs): (&str, usize, usize)| {
             let bytes = map_bytes(inputs, outputs);
             source.section(format_args!("{name}"), bytes, |source| {
@@ -252,7 +247,6 @@ impl<B: Backend> Record<Context<B>> for Quantised {
             })
         };
         Ok(Self {
-            embedding,
             query: map(MAPS[0])?,
             key: map(MAPS[1])?,
             value: map(MAPS[2])?,
@@ -260,6 +254,9 @@ impl<B: Backend> Record<Context<B>> for Quantised {
             up: map(MAPS[4])?,
             down: map(MAPS[5])?,
             head: map(MAPS[6])?,
+            embedding: source.section(format_args!("embedding"), EMBEDDING_BYTES, |source| {
+                read_values(source, "an embedding", EMBEDDINGS)
+            })?,
             shift: std::array::from_fn(|h| per_head[h]),
             offset: std::array::from_fn(|h| per_head[HEADS + h]),
             margin: summary.margin,

@@ -2,7 +2,7 @@
 
 use super::{
     golden,
-    objects::{HEADER, Object, Parts, Random, SEAL, again, home, make},
+    objects::{HEADER, Home, Object, Parts, Random, SEAL, again, home, make, model},
 };
 
 /// Numbers at which readers break.
@@ -109,34 +109,46 @@ fn raw(random: &mut Random, object: &Object, other: &Object) -> Vec<u8> {
     bytes
 }
 
+/// 100,000 of them for a file; others of `files` are spliced in.
+fn mutate(home: &Home, object: &Object, files: &[Object], seed: u64) {
+    let mut random = Random(seed);
+    let name = object.name;
+    let (mut refused, mut accepted) = (0, 0);
+    for i in 0..100_000 {
+        let other = &files[random.below(files.len())];
+        let bytes = match i % 4 {
+            0 => raw(&mut random, object, other),
+            _ => structured(&mut random, object, other),
+        };
+        match again(name, &bytes, home) {
+            Ok(written) => {
+                assert!(written == bytes, "{name}: read as something else than its bytes");
+                accepted += 1;
+            }
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 50_000, "{name}: {refused} refused, {accepted} accepted");
+}
+
 #[test]
 fn mutated_files_are_refused_or_well_formed() {
     let home = home();
     let files = make(&home);
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
     for object in &files {
-        let (mut refused, mut accepted) = (0, 0);
-        for i in 0..100_000 {
-            let other = &files[random.below(files.len())];
-            let bytes = match i % 4 {
-                0 => raw(&mut random, object, other),
-                _ => structured(&mut random, object, other),
-            };
-            match again(object.name, &bytes, &home) {
-                Ok(written) => {
-                    let name = object.name;
-                    assert!(written == bytes, "{name}: read as something else than its bytes");
-                    accepted += 1;
-                }
-                Err(error) => {
-                    assert!(!error.to_string().is_empty());
-                    refused += 1;
-                }
-            }
-        }
-        let name = object.name;
-        assert!(refused > 50_000, "{name}: {refused} refused, {accepted} accepted");
+        mutate(&home, object, &files, 0x2545_f491_4f6c_dd1d);
     }
+}
+
+/// The model's file is large; it has a test of its own, which runs beside the other.
+#[test]
+fn mutated_models_are_refused_or_well_formed() {
+    let home = home();
+    let files = make(&home);
+    mutate(&home, &model(&home.ctx), &files, 0xd1b5_4a32_d192_ed03);
 }
 
 /// A valid checksum of version 1 for whatever comes before it.
