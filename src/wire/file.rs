@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -40,6 +40,31 @@ impl Drop for Temporary {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Gives a complete file its name unless that is taken: a link fails where a renaming would replace what another process put there
+/// in the meantime.
+fn claim(complete: &Path, path: &Path) -> Result<()> {
+    match fs::hard_link(complete, path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(WireError::Exists),
+        Err(_) => claim_without_links(complete, path),
+    }
+}
+
+/// The same where the file system has no links: an empty file takes the name first, and the complete one its place. A crash in between
+/// leaves the empty file.
+fn claim_without_links(complete: &Path, path: &Path) -> Result<()> {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(_) => {}
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(WireError::Exists),
+        Err(e) => return Err(WireError::io("name the file")(e)),
+    }
+    fs::rename(complete, path).map_err(|e| {
+        // What was only a name of ours goes again; nothing better can be done if it does not.
+        let _ = fs::remove_file(path);
+        WireError::io("name the file")(e)
+    })
 }
 
 fn place(
@@ -83,17 +108,10 @@ fn place(
     file.sync_all().map_err(WireError::io("write to the disk"))?;
     drop(file);
     match existing {
-        // A link fails where a renaming would replace what another process put there in the meantime.
-        Existing::Keep => match fs::hard_link(&temporary.path, path) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(WireError::Exists),
-            Err(e) => return Err(WireError::io("name the file")(e)),
-        },
-        Existing::Replace => {
-            fs::rename(&temporary.path, path).map_err(WireError::io("name the file"))?;
-            temporary.placed = true;
-        }
+        Existing::Keep => claim(&temporary.path, path)?,
+        Existing::Replace => fs::rename(&temporary.path, path).map_err(WireError::io("name the file"))?,
     }
+    temporary.placed = existing == Existing::Replace;
     #[cfg(unix)]
     File::open(directory)
         .and_then(|d| d.sync_all())
@@ -151,4 +169,32 @@ pub fn load<C, T: Record<C>>(path: &Path, home: &C) -> Result<(T, Stamp)> {
 pub(super) fn reading<T>(path: &Path, read: impl FnOnce(&mut File, u64) -> Result<T>) -> Result<T> {
     let (mut file, length) = open(path)?;
     read(&mut file, length).map_err(at(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both ways of taking a name keep what has it, and leave nothing but the file.
+    #[test]
+    fn a_name_is_claimed_once() -> std::io::Result<()> {
+        for (name, claim) in [
+            ("links", claim as fn(&Path, &Path) -> Result<()>),
+            ("none", claim_without_links),
+        ] {
+            let dir = std::env::temp_dir().join(format!("cipherformer-claim-{name}-{}", std::process::id()));
+            fs::create_dir_all(&dir)?;
+            let (first, second, path) = (dir.join("first"), dir.join("second"), dir.join("path"));
+            fs::write(&first, b"one")?;
+            fs::write(&second, b"two")?;
+            assert!(claim(&first, &path).is_ok());
+            assert!(matches!(claim(&second, &path), Err(WireError::Exists)));
+            assert_eq!(fs::read(&path)?, b"one");
+            let lost = claim(&dir.join("absent"), &dir.join("never"));
+            assert!(matches!(lost, Err(WireError::Io { .. })));
+            assert!(!dir.join("never").exists());
+            fs::remove_dir_all(&dir)?;
+        }
+        Ok(())
+    }
 }

@@ -47,3 +47,49 @@ fn a_file_is_kept_unless_told_otherwise_and_secrets_are_private() {
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
     std::fs::remove_dir_all(dir).unwrap();
 }
+
+/// What the system refuses is told with a remedy, and as what it is.
+#[test]
+fn errors_of_the_system_say_what_to_do() {
+    let ctx = context();
+    let dir = std::env::temp_dir().join(format!("cipherformer-errors-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let load = |path: &std::path::Path| {
+        let loaded = wire::load::<_, Ciphertext<Cpu>>(path, &ctx);
+        loaded.map(|_| ()).unwrap_err().to_string()
+    };
+    let expect = |message: &str, words: &[&str]| {
+        for word in words {
+            assert!(message.contains(word), "no {word:?} in {message:?}");
+        }
+    };
+    let shown = dir.to_str().unwrap();
+    expect(&load(&dir), &[shown, "is a directory", "pass a file in it"]);
+    let inspected = wire::inspect(&dir).unwrap_err().to_string();
+    expect(&inspected, &[shown, "is a directory", "pass a file in it"]);
+    expect(
+        &load(&dir.join("absent")),
+        &["absent", "open the file", "check the path"],
+    );
+    let (ct, stamp): (Ciphertext<Cpu>, Stamp) =
+        wire::from_bytes(&golden::read(2, "ciphertexts"), &ctx).unwrap();
+    let save = |path: &std::path::Path| wire::save(path, &ct, &ctx, stamp, Existing::Replace);
+    let message = save(&dir.join("none/there.ct")).unwrap_err().to_string();
+    expect(&message, &["create a file", "check the path"]);
+    let message = save(&dir.join("..")).unwrap_err().to_string();
+    expect(&message, &["is a directory", "add the name of a file"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let path = dir.join("locked.ct");
+        save(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+        // The superuser may read everything.
+        if std::fs::File::open(&path).is_err() {
+            expect(&load(&path), &["locked.ct", "denied", "change the permissions"]);
+        }
+        let device = load(std::path::Path::new("/dev/null"));
+        expect(&device, &["/dev/null", "is no regular file", "save it as a file"]);
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
