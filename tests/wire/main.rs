@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
 #![cfg(feature = "fallback")]
 
+mod bfv;
 mod damage;
 mod faults;
 mod files;

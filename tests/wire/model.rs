@@ -40,6 +40,16 @@ fn a_loaded_model_is_the_model() {
     assert_eq!(summary.parameters, "insecure_n4_rational40_l3_d2");
 }
 
+/// The file is large, so that its checksum stands for it.
+#[test]
+fn the_golden_file_is_what_is_written() {
+    let found = blake3::hash(&model(&context()).bytes).to_string();
+    assert_eq!(
+        found,
+        "949fbae97f3ac837ac2088b8cf697f957db149a913617fee3473ede102c0a3e4"
+    );
+}
+
 /// A model belongs to the parameters that it is evaluated under.
 #[test]
 fn a_model_for_other_parameters_is_refused() {
