@@ -17,7 +17,7 @@ fn size<C, T: Record<C>>(value: &T, home: &C) -> usize {
 /// SEAL stores 64 bits a residue: `polys` polynomials of N = 2^14 modulo `primes` primes. Its default chain there has 8 primes of
 /// 48 and 49 bits and a special one, log2 QP = 438, and key switching a digit for each prime.
 fn seal(polys: usize, primes: usize) -> usize {
-    8 * polys * primes << 14
+    8 * polys * (primes << 14)
 }
 
 /// Files are packed at the bits of their primes, and what framing adds is below 0.2 %.
@@ -52,7 +52,7 @@ fn sizes_are_bounded() {
     );
     row("the same, seeded", sent, Some(seal(1, 8)));
     assert!(whole <= 1_750_000 && sent <= 875_000);
-    let residues = 2 * 14 * 30 << 11;
+    let residues = 2 * 14 * 30 * (1 << 11);
     assert!((whole - residues) * 500 < residues);
 
     // 2 digits, log2 QP = 418.
