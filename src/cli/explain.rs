@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ExplainArgs, Failure};
+use super::{ExplainArgs, Failure, texts};
 use crate::{
     report::bytes,
     rlwe::Params,
@@ -26,6 +26,7 @@ fn object(s: &Summary) -> Value {
         "version": s.version,
         "parameters": s.parameters,
         "bytes": s.bytes,
+        "batches": s.frames,
         "key": name(s.header.stamp.key),
         "request": name(s.header.stamp.request),
     });
@@ -91,8 +92,9 @@ fn print(s: &Summary) {
             slots,
             scale_log2,
         } => {
+            let batches = texts::count(s.frames as usize, "batch", "batches");
             let stored = stored(*polys);
-            say!("  holds       {items} ciphertexts of {slots} slots, {stored}");
+            say!("  holds       {batches} of {items} ciphertexts of {slots} slots, {stored}");
             say!("  level       {level}, scale 2^{scale_log2:.2}");
         }
         Detail::BfvCiphertexts {

@@ -14,6 +14,7 @@ mod infer;
 mod keygen;
 mod params;
 mod request;
+mod texts;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -41,7 +42,7 @@ enum Command {
     Decrypt(DecryptArgs),
     /// Say what a file is
     Explain(ExplainArgs),
-    /// List the shipped parameters
+    /// Choose parameters, or list the shipped ones
     Params(ParamsArgs),
     /// Show what this machine offers, and test it
     Doctor(DoctorArgs),
@@ -67,13 +68,14 @@ struct ClassifyArgs {
 
 #[derive(Args)]
 struct KeygenArgs {
-    /// Directory for the secret; stays with the client
+    /// Directory for the secret and the public embedding table; stays with the client. A secret that is there is kept, and what is
+    /// missing is made for it
     #[arg(long, value_name = "DIR")]
     client: PathBuf,
     /// Directory for parameters and evaluation keys; goes to the server
     #[arg(long, value_name = "DIR")]
     server: PathBuf,
-    /// Replace keys that are there: what was encrypted for them can never be read again
+    /// Make a new secret even if there is one: what was encrypted for that can never be read again
     #[arg(long)]
     force: bool,
     /// Print JSON
@@ -89,7 +91,7 @@ struct EncryptArgs {
     /// The text (up to 64 KiB)
     #[arg(long, conflicts_with = "file", required_unless_present = "file")]
     text: Option<String>,
-    /// A UTF-8 file with one text a line, up to 256 windows of 32 characters together
+    /// A UTF-8 file with one text a line, any number of them
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// The ciphertexts
@@ -124,6 +126,9 @@ struct DecryptArgs {
     /// What `infer` wrote
     #[arg(long = "in", value_name = "CT")]
     input: PathBuf,
+    /// Keep what is remembered of the request, so that the answer can be read again
+    #[arg(long)]
+    keep: bool,
     /// Print JSON: one object a text
     #[arg(long)]
     json: bool,

@@ -22,6 +22,14 @@ pub enum WireError {
         /// What was wrong.
         error: Box<WireError>,
     },
+    /// The error of one frame of a file that holds several.
+    #[error("frame {number}: {error}")]
+    Frame {
+        /// Which, from 1.
+        number: u64,
+        /// What was wrong.
+        error: Box<WireError>,
+    },
     /// The system could not read or write.
     #[error("cannot {action}: {error}; {}", remedy(error))]
     Io {

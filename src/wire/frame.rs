@@ -86,6 +86,12 @@ pub(super) fn read<C, T: Record<C>>(input: &mut dyn Read, total: u64, home: &C) 
     Ok((value, stamp))
 }
 
+/// Bytes of the file that [`save`](super::save) would write.
+pub fn file_bytes<C, T: Record<C>>(value: &T, home: &C) -> Result<u64> {
+    let payload = payload(&value.sections(home)?);
+    Ok(payload.saturating_add(header::HEADER_BYTES as u64))
+}
+
 /// An object as bytes.
 pub fn to_bytes<C, T: Record<C>>(value: &T, home: &C, stamp: Stamp) -> Result<Vec<u8>> {
     let sections = value.sections(home)?;

@@ -13,6 +13,8 @@ pub(super) const CHECKSUM_BYTES: usize = 32;
 pub(super) const HEADER_BYTES: usize = 128;
 /// Bytes of the header of version 1.
 const HEADER_BYTES_1: usize = 88;
+/// From the start of a frame to behind the length of its payload.
+pub(super) const LENGTH_KNOWN: usize = 88;
 const SEAL_AT: usize = HEADER_BYTES - CHECKSUM_BYTES;
 
 /// What a file holds.
@@ -112,7 +114,7 @@ impl Kind {
     }
 
     /// Whether it is part of a request.
-    fn has_request(self) -> bool {
+    pub(super) fn has_request(self) -> bool {
         use Kind::{BfvCiphertexts, Ciphertexts, SeededBfvCiphertexts, SeededCiphertexts};
         matches!(
             self,
@@ -314,6 +316,17 @@ impl Header {
         }
         Ok(())
     }
+}
+
+/// What the start of a frame says of its length, header and checksums included; unchecked.
+pub(super) fn frame_bytes(start: &[u8]) -> Option<u64> {
+    let start: &[u8; LENGTH_KNOWN] = start.try_into().ok()?;
+    let around = match u16::from_le_bytes([start[8], start[9]]) {
+        1 => HEADER_BYTES_1 + CHECKSUM_BYTES,
+        _ => HEADER_BYTES,
+    };
+    let payload = u64::from_le_bytes(std::array::from_fn(|i| start[80 + i]));
+    payload.checked_add(around as u64)
 }
 
 /// The version, of a file of ours.

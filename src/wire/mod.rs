@@ -5,7 +5,8 @@
 //! residue, and the checksums before it hands out an object. Whatever it accepts, it would write again byte for byte. A checksum
 //! finds damage, and the error says in which section; it is no signature, and whoever may write a file may write a valid one.
 //!
-//! Files appear whole or not at all: they are written under another name in the same directory, synchronised and renamed.
+//! Files appear whole or not at all: they are written under another name in the same directory, synchronised and renamed. What a killed
+//! writer leaves is ignored by readers and removed by the next writer.
 
 mod batch;
 mod bfv;
@@ -24,18 +25,22 @@ mod rows;
 mod scale;
 mod section;
 mod spec;
+mod stream;
 mod summary;
+mod temporary;
 
 pub use error::WireError;
 pub use evaluation::KeyEntry;
-pub use file::{Existing, load, save, write_private};
-pub use frame::{Record, from_bytes, to_bytes};
+pub use file::{Existing, load, save, write_private, write_public};
+pub use frame::{Record, file_bytes, from_bytes, to_bytes};
 pub use header::{Header, Kind, Name, Stamp, VERSION};
 pub use keyfile::KeyFile;
 pub use model::ModelSummary;
 pub use section::{Place, Sink, Source};
 pub use spec::{digest, known_name};
+pub use stream::{Reader, Writer};
 pub use summary::{Detail, Summary, inspect};
+pub use temporary::sweep;
 
 /// Result of reading or writing.
 pub type Result<T> = std::result::Result<T, WireError>;

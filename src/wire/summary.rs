@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Header, Kind, ModelSummary, Record, Result, Source, WireError, bfv::read_plain, evaluation, file,
+    Header, Kind, ModelSummary, Reader, Record, Result, Source, WireError, bfv::read_plain, evaluation,
     known_name, model, scale,
 };
 use crate::{bfv, rlwe::Spec};
@@ -19,7 +19,9 @@ pub struct Summary {
     pub parameters: String,
     /// Bytes of the file.
     pub bytes: u64,
-    /// What its kind adds.
+    /// Frames, one behind the other: batches of ciphertexts, one for all else.
+    pub frames: u64,
+    /// What its kind adds, of the first frame.
     pub detail: Detail,
 }
 
@@ -70,18 +72,26 @@ const MOST_PRIMES: usize = 1024;
 
 /// Reads a file to its end and says what it is.
 pub fn inspect(path: &Path) -> Result<Summary> {
-    file::reading(path, |file, bytes| {
-        let mut source = Source::new(file, bytes)?;
-        let header = *source.header();
-        let detail = detail(&mut source)?;
-        source.finish()?;
-        Ok(Summary {
-            version: header.version,
-            parameters: known_name(&header.parameters),
-            header,
-            bytes,
-            detail,
-        })
+    let mut reader = Reader::open(path)?;
+    let bytes = reader.bytes();
+    let mut first = None;
+    let mut frames = 0;
+    while let Some(found) = reader.frame(|source| Ok((*source.header(), detail(source)?)))? {
+        frames += 1;
+        first.get_or_insert(found);
+    }
+    let (header, detail) = first.ok_or(WireError::Length {
+        what: "frames",
+        have: 0,
+        wanted: 1,
+    })?;
+    Ok(Summary {
+        version: header.version,
+        parameters: known_name(&header.parameters),
+        header,
+        bytes,
+        frames,
+        detail,
     })
 }
 
