@@ -143,15 +143,28 @@ struct ExplainArgs {
     json: bool,
 }
 
+/// Without a need, lists what is shipped. With one, gives the smallest parameters for it: a shipped chain, or one found for it.
 #[derive(Args)]
 struct ParamsArgs {
     /// At least this many products one after the other
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = params::depth)]
     depth: Option<u32>,
     /// At least this many bits of precision
-    #[arg(long, value_name = "BITS")]
+    #[arg(long, value_name = "BITS", allow_negative_numbers = true, value_parser = params::precision)]
     precision: Option<f64>,
-    /// Print JSON
+    /// At least this security: 128, 192 or 256 bits, classical, by eprint 2024/463
+    #[arg(long, value_name = "BITS", allow_negative_numbers = true, value_parser = params::security)]
+    security: Option<u32>,
+    /// Room for the keys and ciphertexts of an evaluation, such as 500MB or 2GiB
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, value_parser = params::memory)]
+    memory: Option<u64>,
+    /// Ciphertexts in memory at a time [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    ciphertexts: Option<usize>,
+    /// Rotations that have a key each [default: one for each power of two]
+    #[arg(long, value_name = "NUMBER")]
+    rotations: Option<usize>,
+    /// Print JSON, with the chain if one is chosen
     #[arg(long)]
     json: bool,
 }

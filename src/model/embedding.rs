@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, tensor::TensorView};
 
 use super::{
     LanguageModel, ModelError, VOCABULARY, WIDTH, WINDOW, Window,
