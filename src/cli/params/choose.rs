@@ -155,7 +155,7 @@ fn nothing(wish: &Wish) -> Failure {
             .map_or(String::new(), |m| format!(" within {}", bytes(m as usize)))
     );
     let mut remedies = Vec::new();
-    if let Some(most) = wish.memory {
+    if wish.memory.is_some() {
         let free = Wish {
             memory: None,
             ..wish.clone()
@@ -164,11 +164,9 @@ fn nothing(wish: &Wish) -> Failure {
             .iter()
             .find_map(|n| candidates(&free, *n).first().map(|c| c.memory));
         if let Some(least) = least {
-            let (keys, ciphertexts) = (wish.work.keys(14), wish.work.ciphertexts);
             remedies.push(format!(
-                "--memory {}MB or more (about {keys} keys and {ciphertexts} at a time: fewer --rotations or --ciphertexts would do as well; {} is the budget)",
-                (least as f64 * 1.1 / 1e6).ceil(),
-                bytes(most as usize)
+                "--memory {}MB (fewer --rotations or --ciphertexts would do as well)",
+                (least as f64 * 1.1 / 1e6).ceil()
             ));
         }
     }
@@ -201,7 +199,7 @@ fn nothing(wish: &Wish) -> Failure {
     match remedies.as_slice() {
         [] => format!("{wanted}, and no single one of these is to blame; ask for less of several").into(),
         some => format!(
-            "{wanted}; what would fit, everything else as asked: {}",
+            "{wanted}; what should fit, everything else as asked: {}",
             some.join(", or ")
         )
         .into(),
