@@ -71,7 +71,6 @@ impl Reader {
     }
 
     /// The next object, and whose it is; none behind the last.
-    #[expect(clippy::should_implement_trait, reason = "each object may be of another type")]
     pub fn next<C, T: Record<C>>(&mut self, home: &C) -> Result<Option<(T, Stamp)>> {
         self.frame(|source| {
             frame::check::<C, T>(source.header(), home)?;

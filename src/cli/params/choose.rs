@@ -29,6 +29,9 @@ const PRIME_BITS: f64 = 30.0;
 /// Bits that a rational chain has in U beside its highest level: what the steps bring back.
 const RATIONAL_BITS: f64 = 45.0;
 
+/// Bits below the bound that make a search likely to succeed.
+const SPARE_BITS: f64 = 40.0;
+
 /// Parameters, and their name if they come with the crate.
 pub(super) struct Choice {
     pub(super) name: Option<&'static str>,
@@ -48,8 +51,9 @@ fn fits(plan: &Plan, wish: &Wish) -> bool {
         && wish.memory.is_none_or(|most| plan.memory_bytes <= most)
 }
 
-/// The chains worth a search at one degree, smallest memory first, whatever the memory that is there.
-fn candidates(wish: &Wish, log_n: u32) -> Vec<Candidate> {
+/// The chains worth a search at one degree, smallest memory first, whatever the memory that is there; with bits to spare below the
+/// bound on the modulus.
+fn candidates(wish: &Wish, log_n: u32, spare_bits: f64) -> Vec<Candidate> {
     let Some(bound) = max_log2_qp(log_n, wish.security).map(f64::from) else {
         return Vec::new();
     };
@@ -76,7 +80,7 @@ fn candidates(wish: &Wish, log_n: u32) -> Vec<Candidate> {
     };
     let digits = DIGITS
         .iter()
-        .filter(|d| union + union / **d as f64 + MARGIN_BITS <= bound);
+        .filter(|d| union + union / **d as f64 + MARGIN_BITS + spare_bits <= bound);
     let candidate = |digits: &usize| {
         let special = union / *digits as f64 + MARGIN_BITS;
         let rows = |bits: f64| (bits / PRIME_BITS).ceil() as usize;
@@ -119,7 +123,7 @@ pub(super) fn choose(wish: &Wish) -> Result<Choice, Failure> {
                 params: params.clone(),
             });
         }
-        for candidate in candidates(wish, log_n) {
+        for candidate in candidates(wish, log_n, 0.0) {
             if wish.memory.is_some_and(|most| candidate.memory > most) {
                 continue;
             }
@@ -135,13 +139,14 @@ pub(super) fn choose(wish: &Wish) -> Result<Choice, Failure> {
     Err(nothing(wish))
 }
 
-/// Whether a search is likely to find something.
+/// Estimate of the least memory that the smallest likely chains take; none where no search is likely to find one.
+fn estimate(wish: &Wish) -> Option<u64> {
+    let memory = |n: &u32| candidates(wish, *n, SPARE_BITS).first().map(|c| c.memory / 4 * 5);
+    DEGREES.iter().filter_map(memory).min()
+}
+
 fn likely(wish: &Wish) -> bool {
-    let most = wish.memory.unwrap_or(u64::MAX);
-    DEGREES
-        .iter()
-        .flat_map(|n| candidates(wish, *n))
-        .any(|c| c.memory <= most)
+    estimate(wish).is_some_and(|memory| wish.memory.is_none_or(|most| memory <= most))
 }
 
 /// Which single constraint, relaxed as little as it takes, would leave parameters.
@@ -155,20 +160,11 @@ fn nothing(wish: &Wish) -> Failure {
             .map_or(String::new(), |m| format!(" within {}", bytes(m as usize)))
     );
     let mut remedies = Vec::new();
-    if wish.memory.is_some() {
-        let free = Wish {
-            memory: None,
-            ..wish.clone()
-        };
-        let least = DEGREES
-            .iter()
-            .find_map(|n| candidates(&free, *n).first().map(|c| c.memory));
-        if let Some(least) = least {
-            remedies.push(format!(
-                "--memory {}MB (fewer --rotations or --ciphertexts would do as well)",
-                (least as f64 * 1.1 / 1e6).ceil()
-            ));
-        }
+    if let Some(least) = estimate(wish).filter(|least| wish.memory.is_some_and(|most| *least > most)) {
+        remedies.push(format!(
+            "--memory {}MB (fewer --rotations or --ciphertexts would do as well)",
+            (least as f64 / 1e6).ceil()
+        ));
     }
     let depth = |depth: u32| Wish {
         depth,
@@ -199,7 +195,7 @@ fn nothing(wish: &Wish) -> Failure {
     match remedies.as_slice() {
         [] => format!("{wanted}, and no single one of these is to blame; ask for less of several").into(),
         some => format!(
-            "{wanted}; what should fit, everything else as asked: {}",
+            "{wanted}; by estimate one of these would do, everything else as asked: {}",
             some.join(", or ")
         )
         .into(),
