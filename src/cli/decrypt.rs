@@ -8,7 +8,7 @@ use super::{
     show,
 };
 use crate::{
-    ckks::Ciphertext,
+    ckks::{Ciphertext, Release},
     matmul::Columns,
     model::{CLASSES, LanguageModel, Verdict, WINDOW, mean_logits},
     report::{Answer, bar},
@@ -42,7 +42,10 @@ pub(super) fn run(args: &DecryptArgs) -> Result<(), Failure> {
     }
     let request = Request::load(&args.client, stamp.request)?;
     let model = LanguageModel::builtin()?;
-    let slots = side.ckks.decrypt(&side.secret, &result)?;
+    let slots = side
+        .ckks
+        .decrypt(&side.secret, &result)?
+        .release(Release::Owner)?;
     let logits = Requests::read(columns, request.windows(), &slots);
     let mut left = logits.as_slice();
     for text in &request.texts {
