@@ -1,8 +1,9 @@
-//! Measured invariant noise against its formulas: for a key's own moments within 0.3 bit, down to the depth where the budget ends.
+//! Measured invariant noise against its formulas: within 0.3 bit for the key's own moments, in sequences of products to depth 4 and in
+//! trees of products until the budget ends; and always within the bound.
 //!
-//! A coefficient of noise at depth d is a product of d + 1 nearly normal factors at every root, so that its square is heavy-tailed:
-//! a mean of K independent values has a relative deviation of sqrt((2^(d+1) M_2d / M_d^2 - 1) / K), about 2^((d+1)/2) sqrt((2d)!) / d! /
-//! sqrt(K). The number of items is chosen for that.
+//! A coefficient of noise after d products in sequence is a product of d + 1 nearly normal factors at every root, and its square is
+//! heavy-tailed: the mean of K values deviates by about sqrt(2^(d+1) (2d)! / d!^2 / K), relatively, 0.06 for d = 4 and K = 2^19, and
+//! 0.5 for d = 6. In a tree, sums of independent products take the place of most of the factors.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
@@ -73,7 +74,7 @@ impl Set {
     }
 }
 
-/// Products in sequence, each with a fresh factor, until the budget ends; the depth that it reached.
+/// Products in sequence, each with a fresh factor, until the budget ends or to depth 4; the depth that it reached.
 fn chain(set: &Set) -> u32 {
     let ev = set.ev();
     let fresh = Noise::fresh(set.bfv.params(), set.bfv.params().top()).unwrap();
@@ -81,7 +82,7 @@ fn chain(set: &Set) -> u32 {
     assert!(set.compare(&a, &noise, "fresh").0.abs() < 0.3);
     for d in 1.. {
         let product = noise.mul(&fresh).unwrap();
-        if product.sd_log2() > -5.0 {
+        if product.sd_log2() > -5.0 || d > 4 {
             return d - 1;
         }
         let b = ev.mul(&a, &set.encrypt(1 + u64::from(d))).unwrap();
@@ -99,32 +100,39 @@ fn chain(set: &Set) -> u32 {
 }
 
 #[test]
-fn products_are_as_noisy_as_the_formulas_say_until_the_budget_ends() {
+fn products_in_sequence_are_as_noisy_as_the_formulas_say() {
     for key in 1..=3 {
-        assert_eq!(chain(&Set::new(10, 6, 65_537, key, 18)), 6);
+        assert_eq!(chain(&Set::new(10, 6, 65_537, key, 19)), 4);
     }
     for key in 4..=5 {
-        assert_eq!(chain(&Set::new(11, 7, 1 << 32, key, 17)), 4);
+        assert_eq!(chain(&Set::new(11, 7, 1 << 32, key, 19)), 4);
     }
     assert_eq!(chain(&Set::new(12, 8, 1 << 64, 6, 14)), 2);
     // Odd and composite; and so small that relinearisation and rounding show.
-    assert_eq!(chain(&Set::new(10, 4, 999_999_999, 7, 15)), 1);
-    chain(&Set::new(10, 3, 15, 8, 16));
+    assert_eq!(chain(&Set::new(10, 4, 999_999_999, 7, 15)), 2);
+    assert_eq!(chain(&Set::new(10, 3, 15, 8, 17)), 4);
 }
 
-/// A tree: the operands are as deep as one another.
+/// Trees of products, the operands as deep as one another.
 #[test]
-fn balanced_products_are_as_noisy_as_the_formulas_say() {
-    let set = Set::new(10, 6, 65_537, 9, 15);
-    let ev = set.ev();
-    let mut noise = Noise::fresh(set.bfv.params(), set.bfv.params().top()).unwrap();
-    let mut row: Vec<_> = (1..=16).map(|k| set.encrypt(k)).collect();
-    for depth in 1..=4 {
-        let pair = |pair: &[Ciphertext<Cpu>]| ev.relinearise(&ev.mul(&pair[0], &pair[1]).unwrap()).unwrap();
-        row = row.chunks(2).map(pair).collect();
-        noise = noise.mul(&noise).unwrap().relinearise().unwrap();
-        let error = set.compare(&row[0], &noise, &format!("tree of depth {depth}")).0;
-        assert!(error.abs() < 0.3, "{error:.2} bits at depth {depth}");
+fn products_in_trees_are_as_noisy_as_the_formulas_say_until_the_budget_ends() {
+    for key in 9..=11 {
+        let set = Set::new(10, 6, 65_537, key, 14);
+        let ev = set.ev();
+        let mut noise = Noise::fresh(set.bfv.params(), set.bfv.params().top()).unwrap();
+        let mut row: Vec<_> = (1..=64).map(|k| set.encrypt(k)).collect();
+        for depth in 1..=6 {
+            let pair = |pair: &[Ciphertext<Cpu>]| ev.mul(&pair[0], &pair[1]).unwrap();
+            row = (row.chunks(2).map(pair))
+                .map(|product| ev.relinearise(&product).unwrap())
+                .collect();
+            noise = noise.mul(&noise).unwrap().relinearise().unwrap();
+            let all = ev.concat(&row).unwrap();
+            let error = set.compare(&all, &noise, &format!("tree of depth {depth}")).0;
+            assert!(error.abs() < 0.3, "key {key}: {error:.2} bits at depth {depth}");
+        }
+        // Another product would end the budget.
+        assert!(noise.mul(&noise).unwrap().sd_log2() > -1.0);
     }
 }
 
@@ -180,10 +188,10 @@ fn every_operation_is_as_noisy_as_the_formulas_say() {
         let lower = ev.switch_to(&a, level).unwrap();
         near(&lower, fresh.switch_to(level).unwrap(), &format!("at {level}"));
     }
+    // Coefficients that have nothing to do with one another, or differences that are switched would vanish.
+    let picked: Vec<usize> = values.iter().map(|v| *v as usize % n).collect();
     for count in [1, 8, n] {
-        let lwe = bfv
-            .extract(&a.slice(0, 4).unwrap(), &(0..count).collect::<Vec<_>>())
-            .unwrap();
+        let lwe = bfv.extract(&a.slice(0, 4).unwrap(), &picked[..count]).unwrap();
         near(
             &ev.pack(&lwe, 4).unwrap(),
             fresh.pack(count).unwrap(),
