@@ -1,9 +1,9 @@
-//! Measured invariant noise against its formulas: within 0.3 bit for the key's own moments, in sequences of products to depth 4 and in
-//! trees of products until the budget ends; and always within the bound.
+//! Measured invariant noise against its formulas: within 0.3 bit for the key's own moments, in sequences and trees of products to
+//! depth 4; and always within the bound.
 //!
 //! A coefficient of noise after d products in sequence is a product of d + 1 nearly normal factors at every root, and its square is
-//! heavy-tailed: the mean of K values deviates by about sqrt(2^(d+1) (2d)! / d!^2 / K), relatively, 0.06 for d = 4 and K = 2^19, and
-//! 0.5 for d = 6. In a tree, sums of independent products take the place of most of the factors.
+//! heavy-tailed: the mean of K values deviates by about sqrt(2^(d+1) (2d)! / d!^2 / K), relatively, 0.09 for d = 4 and K = 2^18, and
+//! 0.7 for d = 6: deeper sequences say little. In a tree, sums of independent products take the place of most of the factors.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
@@ -102,10 +102,10 @@ fn chain(set: &Set) -> u32 {
 #[test]
 fn products_in_sequence_are_as_noisy_as_the_formulas_say() {
     for key in 1..=3 {
-        assert_eq!(chain(&Set::new(10, 6, 65_537, key, 19)), 4);
+        assert_eq!(chain(&Set::new(10, 6, 65_537, key, 18)), 4);
     }
     for key in 4..=5 {
-        assert_eq!(chain(&Set::new(11, 7, 1 << 32, key, 19)), 4);
+        assert_eq!(chain(&Set::new(11, 7, 1 << 32, key, 17)), 4);
     }
     assert_eq!(chain(&Set::new(12, 8, 1 << 64, 6, 14)), 2);
     // Odd and composite; and so small that relinearisation and rounding show.
@@ -115,13 +115,13 @@ fn products_in_sequence_are_as_noisy_as_the_formulas_say() {
 
 /// Trees of products, the operands as deep as one another.
 #[test]
-fn products_in_trees_are_as_noisy_as_the_formulas_say_until_the_budget_ends() {
+fn products_in_trees_are_as_noisy_as_the_formulas_say() {
     for key in 9..=11 {
-        let set = Set::new(10, 6, 65_537, key, 14);
+        let set = Set::new(10, 6, 65_537, key, 15);
         let ev = set.ev();
         let mut noise = Noise::fresh(set.bfv.params(), set.bfv.params().top()).unwrap();
-        let mut row: Vec<_> = (1..=64).map(|k| set.encrypt(k)).collect();
-        for depth in 1..=6 {
+        let mut row: Vec<_> = (1..=16).map(|k| set.encrypt(k)).collect();
+        for depth in 1..=4 {
             let pair = |pair: &[Ciphertext<Cpu>]| ev.mul(&pair[0], &pair[1]).unwrap();
             row = (row.chunks(2).map(pair))
                 .map(|product| ev.relinearise(&product).unwrap())
@@ -131,8 +131,6 @@ fn products_in_trees_are_as_noisy_as_the_formulas_say_until_the_budget_ends() {
             let error = set.compare(&all, &noise, &format!("tree of depth {depth}")).0;
             assert!(error.abs() < 0.3, "key {key}: {error:.2} bits at depth {depth}");
         }
-        // Another product would end the budget.
-        assert!(noise.mul(&noise).unwrap().sd_log2() > -1.0);
     }
 }
 

@@ -11,6 +11,8 @@
 //! then gives round(t d / Q), which is floor(t d / Q) or 1 more, and this one floor(t d / Q) - u: the difference of every coefficient is in
 //! 0..=k, and the invariant noises differ by at most (t/Q) k (1 + W + W^2), W the weight of the secret.
 
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
 use super::{Bfv, Ciphertext, Evaluator, Packing, Params, Release, Spec};
 use crate::{
     backend::{Backend, cpu::Cpu},
@@ -19,6 +21,9 @@ use crate::{
 
 /// Residues `[prime][n]`.
 type Rows = Vec<Vec<u64>>;
+
+/// A component modulo Q, and modulo B u {m_sk}.
+type Operand<'a> = (&'a Rows, &'a Rows);
 
 /// 2^32: the modulus of step 2.
 const SMALL: u64 = 1 << 32;
@@ -141,7 +146,7 @@ impl Reference {
     }
 
     /// Steps 3 to 5 for one component sum_k a_k b_k: operands modulo Q and B u {m_sk}.
-    fn component(&self, pairs: &[((&Rows, &Rows), (&Rows, &Rows))]) -> Rows {
+    fn component(&self, pairs: &[(Operand, Operand)]) -> Rows {
         let tensor = |primes: &[u64], pick: &dyn Fn(usize) -> (Vec<Vec<u64>>, Vec<Vec<u64>>)| -> Rows {
             let mut sum: Rows = vec![vec![0; pairs[0].0.0[0].len()]; primes.len()];
             for k in 0..pairs.len() {

@@ -25,7 +25,7 @@
 //! hw = 2 N / 3, so that M_k = E x^k = sum_j k! / (k - j)! hw^j, about k! hw^k ([`Noise::sd_log2`]). One secret's own M_k
 //! is a mean over N/2 independent values with standard deviation M_k sqrt(((2k)! / k!^2 - 1) 2 / N), 37 % for k = 4 and
 //! N = 2^10: whoever knows s takes those (`Noise::sd_log2_of`, with feature `diagnostics`), and is within 0.3 bit of what is
-//! measured until the budget ends (`tests/noise_bfv.rs`). Operands are taken as independent.
+//! measured (`tests/noise_bfv.rs`). Operands are taken as independent.
 //!
 //! # What is certain
 //!
