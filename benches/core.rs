@@ -8,7 +8,7 @@ use std::hint::black_box;
 use cipherformer::{
     arith::Complex,
     backend::{Backend, Entries, Matrix, Mut, Span, compact, cpu::Cpu},
-    ckks::{Ckks, Evaluator},
+    ckks::{Ckks, Evaluator, Release},
     ring::Basis,
     rlwe::{Context, KeyNeeds, Params, SecretKey},
 };
@@ -100,7 +100,10 @@ fn ckks(c: &mut Criterion) {
             b.iter(|| ckks.encrypt(&secret, black_box(&values), 1, params.top()));
         });
         group.bench_function(BenchmarkId::new("decrypt", name), |b| {
-            b.iter(|| ckks.decrypt(&secret, black_box(&x)))
+            b.iter(|| {
+                ckks.decrypt(&secret, black_box(&x))
+                    .and_then(|d| d.release(Release::Owner))
+            })
         });
     }
     group.finish();

@@ -1,14 +1,17 @@
 //! The facade for those who embed the crate: [`Engine`], [`Client`], [`ServerKeys`]. Not generic, `Send + Sync`, no globals.
 //!
 //! The engine picks a backend once; today that is the CPU, and programs written against this module will not change when GPUs
-//! join. Operations stay honest: nothing rescales or relinearises by itself.
+//! join. Operations stay honest: nothing rescales or relinearises by itself. What is here computes on approximate complex
+//! numbers (CKKS); [`integers`] has the same for exact integers (BFV).
+
+pub mod integers;
 
 use std::path::Path;
 
 use crate::{
     arith::Complex,
     backend::{Backend, Capabilities, cpu::Cpu},
-    ckks::{self, Ckks, CkksError, Evaluator},
+    ckks::{self, Ckks, CkksError, Evaluator, Release},
     rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey, SeededEvaluationKeys},
     wire::{self, Existing, KeyFile, Name, Stamp, WireError},
 };
@@ -167,9 +170,14 @@ impl Client {
         Ok(Encrypted(inner))
     }
 
-    /// Decrypts every vector, one after the other. Show exact results to the owner of the key only: their noise depends on it.
+    /// Decrypts every vector, one after the other, for the owner of the key alone: the noise of exact results depends on it.
     pub fn decrypt(&self, ct: &Encrypted) -> Result<Vec<Complex>> {
-        self.engine.ckks.decrypt(&self.secret, &ct.0)
+        self.release(ct, Release::Owner)
+    }
+
+    /// Decrypts every vector for whom the policy says, after what it says.
+    pub fn release(&self, ct: &Encrypted, release: Release) -> Result<Vec<Complex>> {
+        self.engine.ckks.decrypt(&self.secret, &ct.0)?.release(release)
     }
 
     /// The keys that a server needs for a computation, to be sent once.

@@ -12,7 +12,7 @@ use cipherformer::{
         null::{Counts, Null, Operation},
         oracle::Oracle,
     },
-    ckks::{Ciphertext, Ckks, Evaluator},
+    ckks::{Ciphertext, Ckks, Evaluator, Release},
     ring::{ChainKind, ChainSpec, build},
     rlwe::{Context, KeyNeeds, Params, SecretKey, Spec},
 };
@@ -89,7 +89,7 @@ fn transcript<B: Backend>(backend: B, params: &Params) -> (Vec<Vec<u32>>, Vec<Co
     let scaled = keep(ev.mul_plain(&sum, &plain).unwrap());
     let last = keep(ev.rescale(&scaled).unwrap());
     let last = keep(ev.sub(&ev.add(&last, &last).unwrap(), &last).unwrap());
-    let decrypted = ckks.decrypt(&sk, &last).unwrap();
+    let decrypted = ckks.decrypt(&sk, &last).unwrap().release(Release::Owner).unwrap();
     (steps, decrypted)
 }
 

@@ -67,3 +67,115 @@ fn keys_saved_by_the_client_serve_where_they_are_loaded() {
     assert!(error.contains("cipherformer-engine"), "{error}");
     std::fs::remove_file(path).unwrap();
 }
+
+mod integers {
+    use cipherformer::{
+        bfv::{BfvError, Matrix, Params, PlainModulus, Release, Spec, sum_keys},
+        engine::integers::{Client, Engine, ServerKeys},
+        rlwe::Level,
+    };
+
+    fn engine(t: u128) -> Result<Engine, BfvError> {
+        let spec = Spec {
+            log_n: 5,
+            primes: 7,
+            digits: 7,
+            plain: t,
+        };
+        Engine::auto(Params::insecure(spec).unwrap())
+    }
+
+    #[test]
+    fn every_verb_computes_exactly_what_it_says() {
+        let t = PlainModulus::with_slots(30, 5).unwrap();
+        let engine = engine(t.value()).unwrap();
+        let client = Client::generate(&engine).unwrap();
+        let needs = sum_keys(engine.key_needs().relinearise(), 2 * engine.columns());
+        let keys = client.evaluation_keys(&needs).unwrap();
+        let server = ServerKeys::new(&engine, &keys).unwrap();
+        let half = t.half() as i64;
+        let x: Vec<i64> = (0..32)
+            .map(|i| if i < 2 { half - i } else { i * i - 99 })
+            .collect();
+        let y: Vec<i64> = (0..32).map(|i| if i < 2 { -i } else { 7 - 3 * i }).collect();
+        let send = |v: &[i64]| client.encrypt(v).unwrap().receive(&engine).unwrap();
+        let (a, b) = (send(&x), send(&y));
+        let is = |ct, f: &dyn Fn(usize) -> i64| {
+            let want: Vec<i64> = (0..32).map(f).collect();
+            assert_eq!(client.decrypt(&ct).unwrap(), want);
+        };
+        is(a.clone(), &|i| x[i]);
+        is(server.add(&a, &b).unwrap(), &|i| x[i] + y[i]);
+        is(server.sub(&b, &a).unwrap(), &|i| y[i] - x[i]);
+        let product = server.relinearise(&server.mul(&a, &b).unwrap()).unwrap();
+        is(product.clone(), &|i| x[i] * y[i]);
+        is(server.add_plain(&a, &y).unwrap(), &|i| x[i] + y[i]);
+        is(server.mul_plain(&a, &y).unwrap(), &|i| x[i] * y[i]);
+        is(server.add_integer(&b, 5).unwrap(), &|i| y[i] + 5);
+        is(server.mul_integer(&b, -5).unwrap(), &|i| -5 * y[i]);
+        is(server.rotate(&a, 1).unwrap(), &|i| x[i / 16 * 16 + (i + 1) % 16]);
+        is(server.swap_rows(&a).unwrap(), &|i| x[(i + 16) % 32]);
+        is(server.sum(&b).unwrap(), &|_| y.iter().sum());
+        is(server.switch_to(&a, Level(1)).unwrap(), &|i| x[i]);
+
+        let noise = engine.noise().unwrap();
+        let noise = noise.mul(&noise).unwrap().relinearise().unwrap();
+        let released = client.release(&product, Release::Exact(&noise)).unwrap();
+        assert_eq!(released[1], x[1] * y[1]);
+        assert!(matches!(
+            client.encrypt(&[0, half + 1]),
+            Err(BfvError::Integer { index: 1, .. })
+        ));
+        assert!(client.encrypt(&[1; 33]).is_err());
+    }
+
+    #[test]
+    fn matrices_of_every_shape_multiply_exactly() {
+        let engine = engine(786_433).unwrap();
+        let client = Client::generate(&engine).unwrap();
+        let x: Vec<i64> = (0..32).map(|i| 17 * i % 31 - 15).collect();
+        let sent = client.encrypt(&x).unwrap().receive(&engine).unwrap();
+        for (rows, columns) in [
+            (1, 1),
+            (1, 16),
+            (16, 1),
+            (3, 5),
+            (5, 3),
+            (8, 8),
+            (15, 16),
+            (16, 16),
+        ] {
+            let w: Vec<i64> = (0..(rows * columns) as i64).map(|k| 37 * k % 101 - 50).collect();
+            let matrix = Matrix::new(rows, columns, w.clone()).unwrap();
+            let keys = client.evaluation_keys(&matrix.keys(engine.key_needs())).unwrap();
+            let server = ServerKeys::new(&engine, &keys).unwrap();
+            let y = server.mul_matrix(&matrix, &sent).unwrap();
+            let noise = engine.noise().unwrap().mul_matrix(&matrix).unwrap();
+            let have = client.release(&y, Release::Exact(&noise)).unwrap();
+            for (have, x) in have.chunks(16).zip(x.chunks(16)) {
+                let row = |i: usize| (0..columns).map(|j| w[i * columns + j] * x[j]).sum();
+                let want: Vec<i64> = (0..16).map(|i| if i < rows { row(i) } else { 0 }).collect();
+                assert_eq!(have, want, "{rows} x {columns}");
+            }
+        }
+        let large = Matrix::new(17, 1, vec![1; 17]).unwrap();
+        let keys = client.evaluation_keys(&large.keys(engine.key_needs())).unwrap();
+        let server = ServerKeys::new(&engine, &keys).unwrap();
+        assert!(matches!(
+            server.mul_matrix(&large, &sent),
+            Err(BfvError::Length { given: 17, .. })
+        ));
+        assert!(Matrix::new(2, 2, vec![1; 3]).is_err());
+        assert!(Matrix::new(0, 2, vec![]).is_err());
+        assert!(matches!(self::engine(1 << 16), Err(BfvError::NoSlots { .. })));
+        assert!(matches!(
+            PlainModulus::with_slots(31, 5),
+            Err(BfvError::NoPrime { .. })
+        ));
+        assert!(matches!(
+            PlainModulus::with_slots(5, 5),
+            Err(BfvError::NoPrime { .. })
+        ));
+        assert_eq!(PlainModulus::with_slots(17, 12).unwrap().value(), 114_689);
+    }
+}

@@ -4,7 +4,7 @@
 
 use cipherformer::{
     backend::cpu::Cpu,
-    bfv::{Bfv, BfvError, Ciphertext, Evaluator, Packing, Params, Spec},
+    bfv::{Bfv, BfvError, Ciphertext, Evaluator, Noise, Packing, Params, Release, Spec},
     rlwe::{EvaluationKeys, KeyNeeds, Level, RlweError, SecretKey},
 };
 
@@ -95,7 +95,7 @@ fn values_are_checked() {
         BfvError::Rlwe(RlweError::NoLevel { .. })
     );
     refused!(
-        bfv.fresh_noise_log2(Level(9)),
+        Noise::fresh(bfv.params(), Level(9)),
         BfvError::Rlwe(RlweError::NoLevel { .. })
     );
 }
@@ -188,7 +188,8 @@ fn lwe_ciphertexts_are_checked() {
     refused!(bfv.extract(&a, &[]), BfvError::Length { .. });
     refused!(other.extract(&a, &[0]), BfvError::Foreign { .. });
     let lwe = bfv.extract(&a, &[0, 1]).unwrap();
-    assert_eq!(bfv.decrypt_lwe(&sk, &lwe).unwrap().release(), [1, 0, 1, 0, 1, 0]);
+    let opened = bfv.decrypt_lwe(&sk, &lwe).unwrap().release(Release::Owner);
+    assert_eq!(opened.unwrap(), [1, 0, 1, 0, 1, 0]);
     for groups in [0, 1, 2, 4, 7] {
         refused!(ev.pack(&lwe, groups), BfvError::Rlwe(RlweError::Mismatch { .. }));
     }
@@ -208,5 +209,67 @@ fn decryptions_print_nothing() {
     let decrypted = bfv.decrypt(&sk, Packing::Coefficients, &ct).unwrap();
     assert_eq!(format!("{decrypted:?}"), "Decrypted(..)");
     assert_eq!((decrypted.len(), decrypted.is_empty()), (16, false));
-    assert_eq!(decrypted.release_centred()[..2], [-1, 0]);
+    assert_eq!(decrypted.release_centred(Release::Owner).unwrap()[..2], [-1, 0]);
+}
+
+#[test]
+fn results_for_others_are_withheld_unless_they_are_certain() {
+    let bfv = bfv(1000);
+    let sk = SecretKey::generate(bfv.context()).unwrap();
+    let ct = encrypt(&bfv, &sk, 1, Level(2));
+    let decrypt = |ct| bfv.decrypt(&sk, Packing::Coefficients, ct).unwrap();
+    let fresh = Noise::fresh(bfv.params(), Level(2)).unwrap();
+    assert_eq!(decrypt(&ct).release(Release::Exact(&fresh)).unwrap()[..2], [1, 0]);
+    // N = 16: every product multiplies the bound by 2 t N (1 + 16) / 2, 2^18.1 here, and a fresh one is 2^-75.5.
+    let mut noise = fresh.clone();
+    let mut depth = 0;
+    while noise.bound_log2() < -1.0 {
+        noise = noise.mul(&noise).unwrap().relinearise().unwrap();
+        depth += 1;
+        assert!(noise.budget_bits() + 1.0 + noise.bound_log2() == 0.0);
+    }
+    assert_eq!(depth, 5);
+    assert!(noise.sd_log2() < -10.0);
+    refused!(
+        decrypt(&ct).release(Release::Exact(&noise)),
+        BfvError::Withheld { level: Level(2), .. }
+    );
+    refused!(
+        decrypt(&ct).release_centred(Release::Exact(&noise)),
+        BfvError::Withheld { .. }
+    );
+    // Noise of another level, another t or other parameters says nothing about this result.
+    let low = fresh.switch_to(Level(1)).unwrap();
+    refused!(
+        decrypt(&ct).release(Release::Exact(&low)),
+        BfvError::Rlwe(RlweError::Mismatch { .. })
+    );
+    let other = Noise::fresh(self::bfv(1001).params(), Level(2)).unwrap();
+    refused!(
+        decrypt(&ct).release(Release::Exact(&other)),
+        BfvError::Foreign { theirs: 1001, .. }
+    );
+    let larger = Params::insecure(spec(4, 2, 1000)).unwrap();
+    let larger = Noise::fresh(&larger, Level(2)).unwrap();
+    refused!(
+        decrypt(&ct).release(Release::Exact(&larger)),
+        BfvError::Rlwe(RlweError::Foreign { .. })
+    );
+    // Noise follows the evaluator's rules.
+    refused!(fresh.add(&low), BfvError::Rlwe(RlweError::Mismatch { .. }));
+    refused!(
+        low.switch_to(Level(2)),
+        BfvError::Rlwe(RlweError::Mismatch { .. })
+    );
+    refused!(low.switch_to(Level(9)), BfvError::Rlwe(RlweError::NoLevel { .. }));
+    let product = fresh.square().unwrap();
+    for result in [
+        product.mul(&fresh),
+        fresh.mul(&product),
+        product.square(),
+        product.automorphism(),
+        product.pack(1),
+    ] {
+        refused!(result, BfvError::Rlwe(RlweError::Mismatch { .. }));
+    }
 }

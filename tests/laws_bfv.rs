@@ -4,7 +4,10 @@
 
 use cipherformer::{
     backend::{Backend, Mut, Ref, Span, cpu::Cpu, oracle::Oracle},
-    bfv::{Bfv, Ciphertext, Evaluator, Packing, Params, PlainModulus, Spec, packing_automorphisms},
+    bfv::{
+        Bfv, Ciphertext, Evaluator, Noise, Packing, Params, PlainModulus, Release, Spec,
+        packing_automorphisms,
+    },
     ring::{Crt, Galois},
     rlwe::{EvaluationKeys, KeyNeeds, Level, SecretKey},
 };
@@ -17,6 +20,8 @@ const STEPS: [i64; 3] = [1, -2, 5];
 const COEFFICIENT_MODULI: [u128; 7] = [2, 3, 1 << 16, 1 << 64, 1_000_000_006, (1 << 64) - 59, 15];
 /// A prime that is 1 modulo 2^17, and the largest below 2^30 that is 1 modulo 2^12: a candidate for Q, which leaves it out.
 const SLOT_MODULI: [u128; 2] = [786_433, 1_073_692_673];
+/// With slots, a prime without, odd composites, powers of two.
+const CIRCUIT_MODULI: [u128; 7] = [786_433, 257, 15, 999_999_999, 1 << 20, 1 << 45, 1 << 64];
 
 struct Set<B: Backend> {
     bfv: Bfv<B>,
@@ -95,7 +100,12 @@ impl<B: Backend> Set<B> {
 
     #[track_caller]
     fn is(&self, packing: Packing, ct: &Ciphertext<B>, want: &[u64]) {
-        let have = self.bfv.decrypt(&self.sk, packing, ct).unwrap().release();
+        let have = self
+            .bfv
+            .decrypt(&self.sk, packing, ct)
+            .unwrap()
+            .release(Release::Owner)
+            .unwrap();
         assert!(have == want, "t = {}, {packing:?}", self.t().value());
     }
 
@@ -267,7 +277,8 @@ fn packing<B: Backend>(set: &Set<B>) {
     let picked = [0, n - 1, n / 2, 1];
     let lwe = set.bfv.extract(&a, &picked).unwrap();
     let want: Vec<u64> = x.chunks(n).flat_map(|x| picked.map(|i| x[i])).collect();
-    assert_eq!(set.bfv.decrypt_lwe(&set.sk, &lwe).unwrap().release(), want);
+    let opened = set.bfv.decrypt_lwe(&set.sk, &lwe).unwrap();
+    assert_eq!(opened.release(Release::Owner).unwrap(), want);
     let a = set.encrypt(Packing::Coefficients, &x, 3, set.top());
     for count in (0..=n.ilog2()).map(|l| 1 << l) {
         let picked: Vec<usize> = (0..count).map(|i| (7 * i + 3) % n).collect();
@@ -436,43 +447,64 @@ fn backends_agree_bit_for_bit() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(28))]
 
-    /// Random circuits: exact as long as the predicted noise keeps 8 standard deviations below 1/2.
+    /// Random circuits, then products with what came last: exact until the expected noise, doubled by every operation for operands that
+    /// are related, is 8 standard deviations below 1/2.
     #[test]
     fn circuits_are_exact_until_the_noise_is_used_up(
-        t_index in 0usize..4, primes in 4usize..9, choices in prop::collection::vec((0u8..5, 0usize..8, 0usize..8), 1..40)
+        t_index in 0usize..CIRCUIT_MODULI.len(), primes in 4usize..9,
+        choices in prop::collection::vec((0u8..5, 0usize..8, 0usize..8), 1..30)
     ) {
-        let t = [786_433u128, 257, 1 << 20, 1 << 45][t_index];
+        let t = CIRCUIT_MODULI[t_index];
         let set = Set::with(Cpu::poisoned(), spec(5, primes, primes, t));
         let (ev, p) = (set.ev(), if t_index == 0 { Packing::Slots } else { Packing::Coefficients });
-        let fresh = set.bfv.fresh_noise_log2(set.top()).unwrap();
+        let fresh = Noise::fresh(set.bfv.params(), set.top()).unwrap();
         let start = |_| {
             let x = set.values(set.n() * 2);
-            (set.encrypt(p, &x, 2, set.top()), x, fresh, 0)
+            (set.encrypt(p, &x, 2, set.top()), x, fresh.clone(), fresh.clone())
         };
         let mut pool: Vec<_> = (0..3).map(start).collect();
-        for (kind, i, j) in choices {
+        let more = (0..60).map(|k| (5, 0, k));
+        let mut ended = false;
+        for (kind, i, j) in choices.into_iter().chain(more) {
+            let i = if kind == 5 { pool.len() - 1 } else { i };
             let (a, b) = (&pool[i % pool.len()], &pool[j % pool.len()]);
-            let (sum, depth) = (1.0 + a.2.max(b.2), a.3.max(b.3));
+            let c = [0, 3, 1][j % 3];
+            // The values, the noise of independent operands with its bound, and the cautious one.
+            let larger = if a.3.sd_log2() > b.3.sd_log2() { &a.3 } else { &b.3 };
+            let product = |x: &Noise, y: &Noise| x.mul(y).unwrap().relinearise().unwrap();
             let next = match kind {
-                0 => (ev.add(&a.0, &b.0).unwrap(), set.zip(&a.1, &b.1, 1), sum, depth),
-                1 => (ev.sub(&a.0, &b.0).unwrap(), set.zip(&a.1, &b.1, -1), sum, depth),
-                // The same ciphertext twice, or related ones, add noise up to twice as large.
-                2.. => (
-                    ev.relinearise(&ev.mul(&a.0, &b.0).unwrap()).unwrap(),
+                0 => (ev.add(&a.0, &b.0), set.zip(&a.1, &b.1, 1), a.2.add(&b.2).unwrap(), larger.mul_integer(2)),
+                1 => (ev.sub(&a.0, &b.0), set.zip(&a.1, &b.1, -1), a.2.add(&b.2).unwrap(), larger.mul_integer(2)),
+                3 => (
+                    ev.relinearise(&ev.square(&a.0).unwrap()),
+                    set.times(p, &a.1, &a.1),
+                    a.2.square().unwrap().relinearise().unwrap(),
+                    product(&a.3, &a.3).mul_integer(2),
+                ),
+                4 => {
+                    let centred = set.t().centred(c);
+                    let values = a.1.iter().map(|x| set.t().mul(*x, c)).collect();
+                    (ev.mul_integer(&a.0, c), values, a.2.mul_integer(centred), a.3.mul_integer(2 * centred.max(1)))
+                }
+                _ => (
+                    ev.relinearise(&ev.mul(&a.0, &b.0).unwrap()),
                     set.times(p, &a.1, &b.1),
-                    // Key switching adds as much as a fresh encryption times 2^6, products of small t less than that.
-                    set.bfv.product_noise_log2(a.2, b.2, depth + 1).max(fresh + 7.0) + 1.0,
-                    depth + 1,
+                    product(&a.2, &b.2),
+                    product(&a.3, &b.3).mul_integer(2),
                 ),
             };
-            if next.2 + 3.0 >= -1.0 {
+            if next.3.sd_log2() + 3.0 >= -1.0 {
+                ended = true;
                 continue;
             }
-            set.is(p, &next.0, &next.1);
-            pool.push(next);
+            set.is(p, next.0.as_ref().unwrap(), &next.1);
+            let decrypted = set.bfv.decrypt(&set.sk, p, next.0.as_ref().unwrap()).unwrap();
+            prop_assert_eq!(decrypted.release(Release::Exact(&next.2)).is_ok(), next.2.bound_log2() < -1.0);
+            pool.push((next.0.unwrap(), next.1, next.2, next.3));
         }
+        prop_assert!(ended, "the budget did not end");
     }
 
     #[test]

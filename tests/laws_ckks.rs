@@ -7,7 +7,7 @@
 use cipherformer::{
     arith::Complex,
     backend::{Backend, Entries, Matrix, cpu::Cpu},
-    ckks::{Ciphertext, Ckks, CkksError, Evaluator},
+    ckks::{Ciphertext, Ckks, CkksError, Evaluator, Release},
     ring::{ChainKind, ChainSpec, Scale, build},
     rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, RlweError, SecretKey, Spec},
 };
@@ -88,7 +88,12 @@ impl Set {
 
     /// Worst error below 2^-bits, bits = those of the scale less `lost`.
     fn close(&self, what: &str, ct: &Ciphertext<Cpu>, want: &[Complex], lost: f64) {
-        let have = self.ckks.decrypt(&self.sk, ct).unwrap();
+        let have = self
+            .ckks
+            .decrypt(&self.sk, ct)
+            .unwrap()
+            .release(Release::Owner)
+            .unwrap();
         assert_eq!(have.len(), want.len(), "{what}: length");
         let worst = have
             .iter()

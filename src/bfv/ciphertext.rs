@@ -1,7 +1,5 @@
 //! Batches of BFV ciphertexts, plaintexts and decryptions.
 
-use zeroize::Zeroizing;
-
 use super::{BfvError, PlainModulus, Result};
 use crate::{
     backend::Backend,
@@ -143,41 +141,6 @@ impl<B: Backend> Factor<B> {
     /// The level.
     pub fn level(&self) -> Level {
         self.0.level
-    }
-}
-
-/// Decrypted integers modulo t, equally many for each item. Not printable; cleared when dropped.
-pub struct Decrypted {
-    pub(super) values: Zeroizing<Vec<u64>>,
-    pub(super) plain: PlainModulus,
-}
-
-impl std::fmt::Debug for Decrypted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Decrypted(..)")
-    }
-}
-
-impl Decrypted {
-    /// How many integers there are, those of all items together.
-    pub fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    /// The integers in [0, t), item after item. Exact integers carry no noise, so nothing is rounded away; see the module for
-    /// when that is safe.
-    pub fn release(self) -> Vec<u64> {
-        self.values.to_vec()
-    }
-
-    /// The integers centred around 0, as [`PlainModulus::centred`].
-    pub fn release_centred(self) -> Vec<i64> {
-        self.values.iter().map(|v| self.plain.centred(*v)).collect()
     }
 }
 

@@ -54,6 +54,30 @@ impl<B: Backend> Bfv<B> {
         Ok(primes.into_iter().zip(inverses).map(residue).collect())
     }
 
+    /// The residue of an integer within +-t/2; `index` says where it was found.
+    pub(crate) fn residue(&self, operation: &'static str, index: usize, value: i64) -> Result<u64> {
+        let t = self.plain();
+        let residue = t.residue(value.into());
+        if t.centred(residue) != value && 2 * u128::from(value.unsigned_abs()) != t.value() {
+            let t = t.value();
+            return Err(BfvError::Integer {
+                operation,
+                index,
+                value,
+                t,
+            });
+        }
+        Ok(residue)
+    }
+
+    /// The residues of integers within +-t/2.
+    pub(crate) fn residues(&self, operation: &'static str, values: &[i64]) -> Result<Zeroizing<Vec<u64>>> {
+        let residue = |(index, value): (usize, &i64)| self.residue(operation, index, *value);
+        Ok(Zeroizing::new(
+            values.iter().enumerate().map(residue).collect::<Result<_>>()?,
+        ))
+    }
+
     /// N coefficients modulo t for each of `items` plaintexts; `values` holds equally many for each, up to N.
     fn coefficients(
         &self,
@@ -213,7 +237,10 @@ impl<B: Backend> Bfv<B> {
                 slots.to_values(values);
             }
         }
-        let plain = self.plain();
-        Ok(Decrypted { values, plain })
+        Ok(Decrypted {
+            values,
+            params: self.params().clone(),
+            level: ct.level(),
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! What can go wrong in this layer.
 
 use crate::{
-    arith::ArithError,
+    arith::{ArithError, EmbedError},
     backend::BackendError,
     ring::CrtError,
     rlwe::{Level, RlweError},
@@ -82,6 +82,17 @@ pub enum BfvError {
         /// log2 of the ring degree.
         log_n: u32,
     },
+    /// No plaintext modulus with slots.
+    #[error(
+        "no prime below 2^{bits} and 2^30 is 1 modulo 2^{}, so none gives slots to a ring of degree 2^{log_n}; ask for more bits, up to 30",
+        log_n + 1
+    )]
+    NoPrime {
+        /// Bits asked for.
+        bits: u32,
+        /// log2 of the ring degree.
+        log_n: u32,
+    },
     /// A value outside [0, t).
     #[error(
         "{operation}: value {value} at {index} is not below t = {t}; reduce values with `PlainModulus::residue`"
@@ -93,6 +104,20 @@ pub enum BfvError {
         index: usize,
         /// What was found.
         value: u64,
+        /// The plaintext modulus.
+        t: u128,
+    },
+    /// An integer outside of what t can tell apart.
+    #[error(
+        "{operation}: the integer {value} at {index} is not within +-t/2 for t = {t}; use smaller integers or a larger t"
+    )]
+    Integer {
+        /// Who asked.
+        operation: &'static str,
+        /// Where.
+        index: usize,
+        /// What was found.
+        value: i64,
         /// The plaintext modulus.
         t: u128,
     },
@@ -122,6 +147,22 @@ pub enum BfvError {
         /// The plaintext modulus here.
         t: u128,
     },
+    /// A result for others that might be wrong, and then reveal the key.
+    #[error(
+        "release at {level}: the noise is bounded by 2^{bound_log2:.1} only (expected 2^{sd_log2:.1}), and an exact result is certain \
+         below 2^-1; compute with more primes, a smaller t or fewer products, or keep the result to the owner of the key"
+    )]
+    Withheld {
+        /// The level.
+        level: Level,
+        /// log2 of the bound on the noise.
+        bound_log2: f64,
+        /// log2 of its expected standard deviation.
+        sd_log2: f64,
+    },
+    /// The transform of a secret failed.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
     /// A coefficient that does not exist.
     #[error("{operation} at {level}: coefficient {index} does not exist; polynomials have {n}")]
     Coefficient {

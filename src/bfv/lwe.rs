@@ -142,9 +142,9 @@ impl<B: Backend> Bfv<B> {
         let order: Vec<usize> = (0..lwe.items).collect();
         let ct = self.embedded("decrypt_lwe", lwe, &order)?;
         let all = self.decrypt(key, Packing::Coefficients, &ct)?;
-        let (n, plain) = (self.params().degree(), self.plain());
+        let n = self.params().degree();
         let values = Zeroizing::new(all.values.iter().step_by(n).copied().collect());
-        Ok(Decrypted { values, plain })
+        Ok(Decrypted { values, ..all })
     }
 }
 

@@ -12,33 +12,42 @@
 //!
 //! # Releasing results
 //!
-//! A decryption is a [`Decrypted`], which prints nothing and is cleared when dropped; [`Decrypted::release`] gives the integers
-//! out. They are exact and carry no noise, so that nothing is to be rounded away before others see them, unlike in CKKS. That
-//! holds only while v stays below 1/2: an error of decryption depends on the key, and whoever is shown several finds it (eprint
-//! 2024/127). Choose parameters by [`Bfv::fresh_noise_log2`] and [`Bfv::product_noise_log2`] with room to spare, and
-//! release no results of computations that someone else chose without such a bound.
+//! A decryption is a [`Decrypted`], which prints nothing and is cleared when dropped; [`Decrypted::release`] gives the integers out
+//! under a stated policy. They are exact and carry no noise, so that nothing is to be rounded away before others see them,
+//! unlike in CKKS. That holds only while v stays below 1/2: a wrong decryption depends on the key, and whoever is shown several
+//! finds it (eprint 2024/127). [`Noise`] follows a computation and bounds v, whatever its inputs; results for others than the owner
+//! of the key are withheld where the bound does not hold ([`Release::Exact`]).
 
+#[cfg(all(test, feature = "fallback"))]
+mod behz;
 mod ciphertext;
 mod encode;
 mod error;
 mod evaluate;
 mod lwe;
+mod matrix;
+#[cfg(feature = "diagnostics")]
+mod measure;
 mod noise;
 mod params;
 mod plain;
 mod product;
+mod release;
 mod rotate;
 mod scheme;
 mod slots;
 
-pub use ciphertext::{Addend, Ciphertext, Decrypted, Factor, SeededCiphertext};
+pub use ciphertext::{Addend, Ciphertext, Factor, SeededCiphertext};
 pub use error::BfvError;
 pub use evaluate::Evaluator;
 pub use lwe::{Lwe, packing_automorphisms};
+pub use matrix::{Matrix, sum_keys};
 #[cfg(feature = "diagnostics")]
-pub use noise::Noise;
+pub use measure::MeasuredNoise;
+pub use noise::{FAILURE_LOG2, Noise};
 pub use params::{Params, Spec};
 pub use plain::PlainModulus;
+pub use release::{Decrypted, Release};
 pub use scheme::Bfv;
 pub use slots::Packing;
 

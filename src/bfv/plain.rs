@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BfvError, Result};
+use crate::arith::{MAX_MODULUS_BITS, ntt_primes};
 
 /// A plaintext modulus t, 2 <= t <= 2^64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,16 @@ impl PlainModulus {
             return Err(BfvError::Plain { t });
         }
         Ok(Self(t))
+    }
+
+    /// The largest prime below 2^`bits` that is 1 modulo 2N, N = 2^`log_n`: plaintexts have N slots. `bits` is up to 30.
+    pub fn with_slots(bits: u32, log_n: u32) -> Result<Self> {
+        let none = || BfvError::NoPrime { bits, log_n };
+        if bits > MAX_MODULUS_BITS || log_n >= bits {
+            return Err(none());
+        }
+        let prime = ntt_primes(log_n, 2, 1 << bits).next().ok_or_else(none)?;
+        Self::new(prime.into())
     }
 
     /// t itself.

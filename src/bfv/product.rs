@@ -79,7 +79,7 @@ impl<B: Backend> Bfv<B> {
 impl<B: Backend> Evaluator<'_, B> {
     /// a b, 3 components: same level and items; slotwise for slots, a negacyclic convolution for coefficients.
     ///
-    /// Noise: [`Bfv::product_noise_log2`].
+    /// Noise: [`Noise::mul`](super::Noise::mul).
     pub fn mul(&self, a: &Ciphertext<B>, b: &Ciphertext<B>) -> Result<Ciphertext<B>> {
         self.bfv.check("mul", a)?;
         self.bfv.check("mul", b)?;

@@ -73,7 +73,7 @@ impl<B: Backend> Bfv<B> {
     }
 
     /// The transform of a packing; none for coefficients.
-    pub(super) fn slots(&self, operation: &'static str, packing: Packing) -> Result<Option<&Slots>> {
+    pub(crate) fn slots(&self, operation: &'static str, packing: Packing) -> Result<Option<&Slots>> {
         match (packing, &self.0.slots) {
             (Packing::Coefficients, _) => Ok(None),
             (Packing::Slots, Some(slots)) => Ok(Some(slots)),

@@ -18,7 +18,7 @@ pub enum Packing {
 }
 
 /// The transform between slots and coefficients.
-pub(super) struct Slots {
+pub(crate) struct Slots {
     table: NttTable,
     /// Where each slot is among the evaluations.
     at: Vec<usize>,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Ciphertext, CkksError, Plaintext, Result, SeededCiphertext};
+use super::{Ciphertext, CkksError, Decrypted, Plaintext, Result, SeededCiphertext};
 use crate::{
-    arith::{Complex, Double, Embedding},
-    backend::{Backend, Ref, Span},
-    ring::{Crt, Scale},
+    arith::{Complex, Double, Embedding, Modulus},
+    backend::Backend,
+    ring::Scale,
     rlwe::{Coeff, Context, Level, Poly, PublicKey, SecretKey},
 };
 
@@ -185,31 +185,25 @@ impl<B: Backend> Ckks<B> {
         })
     }
 
-    /// Decrypts and decodes every item: `items * slots` values. What grew beyond half the modulus during a computation has
-    /// wrapped around it, which nothing can tell from the ciphertext.
-    ///
-    /// The result carries the ciphertext's noise, which depends on the key: whoever is shown exact decryptions can find the
-    /// key (eprint 2020/1533). Release rounded values only.
-    pub fn decrypt(&self, key: &SecretKey<B>, ct: &Ciphertext<B>) -> Result<Vec<Complex>> {
+    /// Decrypts every item; [`Decrypted::release`] decodes `items * slots` values under a stated policy. What grew beyond half the
+    /// modulus during a computation has wrapped around it, which nothing can tell from the ciphertext.
+    pub fn decrypt(&self, key: &SecretKey<B>, ct: &Ciphertext<B>) -> Result<Decrypted> {
         ct.inner.check_context("decrypt", &self.ctx)?;
         let mut phase = key.phase(&ct.inner)?;
-        let (n, rows) = (self.ctx.params().degree(), phase.rows.len());
-        let primes = self.ctx.params().level("decrypt", ct.level())?.primes.iter();
-        let primes: Vec<u32> = primes
-            .map(|i| self.ctx.params().basis().prime(*i).value())
-            .collect();
-        let crt = Crt::new(&primes)?;
-        let mut words = Zeroizing::new(vec![0; rows * n]);
-        let mut values = vec![Complex::default(); ct.items() * ct.slots];
-        for (item, slots) in values.chunks_mut(ct.slots).enumerate() {
-            let span = Span::dense(ct.items(), 1, &phase.rows).slice_items(item, 1);
-            self.ctx
-                .backend()
-                .download(Ref::new(&phase.buffer, span), &mut words)?;
-            let coefficients = Zeroizing::new(crt.lift_rows_f64(&words, n, &ct.scale)?);
-            self.embedding.unembed(&coefficients, slots)?;
-        }
+        let params = self.ctx.params();
+        let primes = params.level("decrypt", ct.level())?.primes.iter();
+        let primes: Vec<Modulus> = primes.map(|i| params.basis().prime(*i)).collect();
+        let mut words = Zeroizing::new(vec![0; ct.items() * primes.len() * params.degree()]);
+        self.ctx.backend().download(phase.view(), &mut words)?;
         self.ctx.backend().zero(phase.view_mut())?;
-        Ok(values)
+        Ok(Decrypted {
+            words,
+            primes,
+            items: ct.items(),
+            slots: ct.slots,
+            level: ct.level(),
+            scale: ct.scale.clone(),
+            embedding: Arc::clone(&self.embedding),
+        })
     }
 }

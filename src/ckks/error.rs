@@ -100,6 +100,16 @@ pub enum CkksError {
         /// log2 of the modulus.
         log2_q: f64,
     },
+    /// A policy of release that cannot be kept.
+    #[error("release at {level}: {what}; {remedy}")]
+    Release {
+        /// The level.
+        level: Level,
+        /// What is wrong with it, in numbers.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// Input of the wrong length.
     #[error("{operation}: {given} values given, but {wanted} wanted; {remedy}")]
     Length {

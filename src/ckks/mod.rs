@@ -3,6 +3,9 @@
 //!
 //! Operations are honest: nothing rescales, relinearises or changes a level by itself. Scales are exact rationals and compared
 //! exactly; operands that do not match are errors with the numbers in them.
+//!
+//! A decryption is a [`Decrypted`], which prints nothing; [`Decrypted::release`] decodes it for its owner, or under noise or rounding
+//! for others.
 
 mod ciphertext;
 mod encode;
@@ -10,6 +13,7 @@ mod error;
 mod evaluate;
 mod level;
 mod precision;
+mod release;
 mod rotate;
 
 pub use ciphertext::{Ciphertext, Plaintext, SeededCiphertext};
@@ -17,6 +21,7 @@ pub use encode::Ckks;
 pub use error::CkksError;
 pub use evaluate::Evaluator;
 pub use precision::*;
+pub use release::{Decrypted, Guard, Release};
 
 /// Result of an operation of this layer.
 pub type Result<T> = std::result::Result<T, CkksError>;

@@ -6,7 +6,7 @@ use super::{AttentionArgs, Failure, show};
 use crate::{
     arith::Complex,
     backend::{Backend, cpu::Cpu},
-    ckks::{Ckks, Evaluator},
+    ckks::{Ckks, Evaluator, Release},
     matmul::{ColumnWeights, Columns},
     report::{AttentionReport, bytes, seconds},
     ring::{ChainKind, ChainSpec, build},
@@ -150,7 +150,7 @@ pub(super) fn run(args: &AttentionArgs) -> Result<(), Failure> {
     let times = [Stage::Qk, Stage::Sigma, Stage::Pv, Stage::Projections].map(of);
     bar.finish_and_clear();
 
-    let decrypted = ckks.decrypt(&secret, &result)?;
+    let decrypted = ckks.decrypt(&secret, &result)?.release(Release::Owner)?;
     let (max_abs_error, max_abs_output) = compare(&attention, &x, &decrypted);
     let (rotations, relinearisations) = attention.key_switches();
     let [qk_seconds, sigma_seconds, pv_seconds, projections_seconds] = times;

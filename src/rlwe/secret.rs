@@ -74,8 +74,7 @@ impl<B: Backend> SecretKey<B> {
     }
 
     fn from_seeds(ctx: &Context<B>, seed: PrivateSeed, error_seed: PrivateSeed) -> Result<Self> {
-        let n = ctx.params().degree();
-        let mut signs = Zeroizing::new(vec![0i8; n]);
+        let mut signs = Zeroizing::new(vec![0i8; ctx.params().degree()]);
         ternary(&mut seed.stream("secret key", 0), &mut signs);
         let wide: Zeroizing<Vec<i32>> = Zeroizing::new(signs.iter().map(|s| i32::from(*s)).collect());
         let all: Vec<u32> = (0..ctx.params().basis().primes().len() as u32).collect();
@@ -88,6 +87,14 @@ impl<B: Backend> SecretKey<B> {
             insecure_seeds: None,
             rows,
         })
+    }
+
+    /// The coefficients of s, for diagnostics.
+    #[cfg(feature = "diagnostics")]
+    pub(crate) fn coefficients(&self) -> Zeroizing<Vec<i8>> {
+        let mut signs = Zeroizing::new(vec![0i8; self.ctx.params().degree()]);
+        ternary(&mut self.seed.stream("secret key", 0), &mut signs);
+        signs
     }
 
     /// The context that the key belongs to.

@@ -3,11 +3,13 @@
 //! What is published (the uniform halves of keys and ciphertexts) comes from a [`PublicSeed`], which is fresh
 //! randomness of the operating system and never derived from, nor shared with, a [`PrivateSeed`]. Secrets and
 //! errors come from streams of a private seed, one per purpose and index, and are sampled without branches or
-//! rejection.
+//! rejection on their value. Noise that hides other noise is exact at any size.
 
+mod gaussian;
 mod noise;
 mod stream;
 
+pub use gaussian::{MAX_GAUSSIAN_LOG2, discrete_gaussian};
 pub use noise::{ERROR_STD_DEV, centred_binomial, ternary, uniform_bytes};
 pub use stream::{PrivateSeed, PrivateStream, PublicSeed, uniform_row};
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cipherformer::{
     backend::cpu::Cpu,
-    ckks::{Ckks, Evaluator, SeededCiphertext},
+    ckks::{Ckks, Evaluator, Release, SeededCiphertext},
     ring::ChainKind,
     rlwe::{PublicKey, SecretKey, SeededEvaluationKeys},
     wire::{self, Detail, Name, VERSION},
@@ -111,7 +111,7 @@ fn loaded_objects_compute() {
             .unwrap();
         let product = ev.relinearise_rescale(&ev.mul(&x, &y).unwrap()).unwrap();
         let rotated = ev.rotate(&product, 1).unwrap();
-        let have = ckks.decrypt(&key, &rotated).unwrap();
+        let have = ckks.decrypt(&key, &rotated).unwrap().release(Release::Owner).unwrap();
         for item in 0..2 {
             for slot in 0..8 {
                 let v = values()[8 * item + (slot + 1) % 8];
@@ -130,7 +130,11 @@ fn a_loaded_key_draws_fresh_errors() {
         let ct = Ckks::new(&ctx)
             .encrypt(&key, &values(), 2, ctx.params().top())
             .unwrap();
-        Ckks::new(&ctx).decrypt(&key, &ct.expand(&ctx).unwrap()).unwrap()
+        Ckks::new(&ctx)
+            .decrypt(&key, &ct.expand(&ctx).unwrap())
+            .unwrap()
+            .release(Release::Owner)
+            .unwrap()
     };
     let (a, b) = (encrypt(), encrypt());
     assert!(a.iter().zip(&b).any(|(a, b)| (*a - *b).abs() > 0.0));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
     backend::cpu::Cpu,
-    ckks::{Ckks, Evaluator},
+    ckks::{Ckks, Evaluator, Release},
     cli::{
         Failure,
         directory::CHAIN,
@@ -191,7 +191,7 @@ impl Session {
         }
 
         let clock = Instant::now();
-        let slots = self.ckks.decrypt(secret, &result)?;
+        let slots = self.ckks.decrypt(secret, &result)?.release(Release::Owner)?;
         self.summary.seconds.decrypt += clock.elapsed().as_secs_f64();
         Ok(requests.logits(&slots))
     }
