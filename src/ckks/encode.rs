@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{Ciphertext, CkksError, Plaintext, Result, SeededCiphertext};
 use crate::{
     arith::{Complex, Double, Embedding},
-    backend::{Backend, Ref, Span},
+    backend::Backend,
     ring::{Crt, Scale},
     rlwe::{Coeff, Context, Level, Poly, PublicKey, SecretKey},
 };
@@ -193,23 +193,22 @@ impl<B: Backend> Ckks<B> {
     pub fn decrypt(&self, key: &SecretKey<B>, ct: &Ciphertext<B>) -> Result<Vec<Complex>> {
         ct.inner.check_context("decrypt", &self.ctx)?;
         let mut phase = key.phase(&ct.inner)?;
-        let (n, rows) = (self.ctx.params().degree(), phase.rows.len());
         let primes = self.ctx.params().level("decrypt", ct.level())?.primes.iter();
         let primes: Vec<u32> = primes
             .map(|i| self.ctx.params().basis().prime(*i).value())
             .collect();
         let crt = Crt::new(&primes)?;
-        let mut words = Zeroizing::new(vec![0; rows * n]);
         let mut values = vec![Complex::default(); ct.items() * ct.slots];
-        for (item, slots) in values.chunks_mut(ct.slots).enumerate() {
-            let span = Span::dense(ct.items(), 1, &phase.rows).slice_items(item, 1);
-            self.ctx
-                .backend()
-                .download(Ref::new(&phase.buffer, span), &mut words)?;
-            let coefficients = Zeroizing::new(crt.lift_rows_f64(&words, n, &ct.scale)?);
-            self.embedding.unembed(&coefficients, slots)?;
-        }
-        self.ctx.backend().zero(phase.view_mut())?;
+        let (backend, tables) = (self.ctx.backend(), self.ctx.tables());
+        backend.decode(
+            tables,
+            phase.view(),
+            &self.embedding,
+            &crt,
+            &ct.scale,
+            &mut values,
+        )?;
+        backend.zero(phase.view_mut())?;
         Ok(values)
     }
 }

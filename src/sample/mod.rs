@@ -5,9 +5,12 @@
 //! errors come from streams of a private seed, one per purpose and index, and are sampled without branches or
 //! rejection.
 
+mod chacha;
 mod noise;
 mod stream;
 
+#[cfg(feature = "fallback")]
+pub(crate) use chacha::{BLOCKS, ChaCha};
 pub use noise::{ERROR_STD_DEV, centred_binomial, ternary, uniform_bytes};
 pub use stream::{PrivateSeed, PrivateStream, PublicSeed, uniform_row};
 

@@ -3,14 +3,17 @@
 //! It defines no number of its own: `backend/contract.md` does. The thread count is the caller's (rayon's pool).
 
 mod basis;
+mod decode;
 mod dispatch;
 mod elementwise;
+mod embed;
 mod encode;
 mod keyswitch;
 mod lanes;
 mod matmul;
 mod memory;
 mod ntt;
+mod number;
 
 use std::sync::Arc;
 
@@ -22,8 +25,9 @@ pub use ntt::Tables;
 use memory::{Pool, Reader, Writer};
 
 use crate::{
-    backend::{Backend, Capabilities, Integers, Matrix, Mut, Ref, Result},
-    ring::{Basis, Conversion, Galois},
+    arith::{Complex, Double, Embedding},
+    backend::{Backend, Capabilities, EncodeError, Integers, Matrix, Mut, Ref, Result},
+    ring::{Basis, Conversion, Crt, Galois, Scale},
     sample::PublicSeed,
 };
 
@@ -246,6 +250,29 @@ impl Backend for Cpu {
     fn tensor(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>, terms: usize) -> Result<()> {
         elementwise::tensor(t, Writer::new(dst), Reader::new(a), Reader::new(b), terms);
         Ok(())
+    }
+
+    fn embed(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        embedding: &Embedding,
+        slots: &[Complex],
+        scale: Double,
+    ) -> std::result::Result<(), EncodeError> {
+        embed::embed(self, t, dst, embedding, slots, scale)
+    }
+
+    fn decode(
+        &self,
+        t: &Tables,
+        src: Ref<Self>,
+        embedding: &Embedding,
+        crt: &Crt,
+        scale: &Scale,
+        slots: &mut [Complex],
+    ) -> std::result::Result<(), EncodeError> {
+        decode::decode(self, t, src, embedding, crt, scale, slots)
     }
 }
 
