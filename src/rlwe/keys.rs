@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use zeroize::Zeroizing;
-
 use super::{
-    Ciphertext, Coeff, Context, Eval, Level, MissingKey, Params, Poly, Result, RlweError,
-    secret::{errors, widened},
+    Ciphertext, Coeff, Context, Eval, Level, MissingKey, Params, Poly, Result, RlweError, secret::small,
 };
 use crate::{
     backend::{Backend, Integers, Mut, Ref, Span, derived::select},
     ring::Galois,
-    sample::{PrivateSeed, PublicSeed, ternary},
+    sample::{PrivateSeed, PublicSeed, centred_binomial, ternary},
 };
 
 /// Which evaluation keys a computation needs, and up to which level each.
@@ -291,19 +288,15 @@ impl<B: Backend> PublicKey<B> {
         message.check_rows("encrypt", level, rows)?;
         let (backend, tables, items) = (ctx.backend(), ctx.tables(), message.items);
         let private = PrivateSeed::from_os()?;
-        let mut signs = Zeroizing::new(vec![0i8; items << ctx.log_n()]);
-        ternary(&mut private.stream("public-key encryption", 0), &mut signs);
-        let mut v = Poly::lift(ctx, items, rows, Integers::I32(&widened(&signs)))?.into_eval(ctx)?;
+        let count = items << ctx.log_n();
+        let signs = small(private.stream("public-key encryption", 0), count, ternary);
+        let mut v = Poly::lift(ctx, items, rows, Integers::I32(&signs))?.into_eval(ctx)?;
         let primes: Vec<u32> = rows.iter().map(|r| r.prime).collect();
         let own = select(&self.first.rows, &primes);
         let ct = Ciphertext::build(ctx, "encrypt", level, items, 2, |mut dst| {
             for component in 0..2 {
-                let errors = errors(
-                    &private,
-                    "errors of a public-key encryption",
-                    component,
-                    items << ctx.log_n(),
-                );
+                let stream = private.stream("errors of a public-key encryption", component);
+                let errors = small(stream, count, centred_binomial);
                 let dst = dst.part(|s| s.slice_polys(component as usize, 1));
                 backend.lift(tables, dst, Integers::I32(&errors))?;
             }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, Integers, Mut, Ref, Row, Span, compact, derived::select},
-    sample::{PrivateSeed, PublicSeed, centred_binomial, ternary},
+    sample::{PrivateSeed, PrivateStream, PublicSeed, centred_binomial, ternary},
 };
 
 /// A uniform ternary secret s. Not printable, not cloneable, cleared when dropped.
@@ -75,10 +75,9 @@ impl<B: Backend> SecretKey<B> {
 
     fn from_seeds(ctx: &Context<B>, seed: PrivateSeed, error_seed: PrivateSeed) -> Result<Self> {
         let n = ctx.params().degree();
-        let mut signs = Zeroizing::new(vec![0i8; n]);
-        ternary(&mut seed.stream("secret key", 0), &mut signs);
+        let signs = small(seed.stream("secret key", 0), n, ternary);
         let all: Vec<u32> = (0..ctx.params().basis().primes().len() as u32).collect();
-        let rows = Poly::lift(ctx, 1, &compact(&all), Integers::I32(&widened(&signs)))?.into_eval(ctx)?;
+        let rows = Poly::lift(ctx, 1, &compact(&all), Integers::I32(&signs))?.into_eval(ctx)?;
         Ok(Self {
             ctx: ctx.clone(),
             seed,
@@ -120,7 +119,8 @@ impl<B: Backend> SecretKey<B> {
     fn error(&self, items: usize, rows: &[Row]) -> Result<Poly<B, Coeff>> {
         let index = self.errors.fetch_add(1, Ordering::Relaxed);
         let count = items << self.ctx.log_n();
-        let errors = errors(&self.error_seed, "errors of the secret key", index, count);
+        let stream = self.error_seed.stream("errors of the secret key", index);
+        let errors = small(stream, count, centred_binomial);
         Poly::lift(&self.ctx, items, rows, Integers::I32(&errors))
     }
 
@@ -291,19 +291,19 @@ impl<B: Backend> SecretKey<B> {
     }
 }
 
-/// Centred binomial errors of standard deviation 3.24.
-pub(super) fn errors(
-    seed: &PrivateSeed,
-    domain: &'static str,
-    index: u64,
+/// `count` small secrets drawn from a stream, as the integers that [`Poly::lift`] takes.
+pub(super) fn small(
+    mut stream: PrivateStream,
     count: usize,
+    draw: impl Fn(&mut PrivateStream, &mut [i8]),
 ) -> Zeroizing<Vec<i32>> {
-    let mut small = Zeroizing::new(vec![0i8; count]);
-    centred_binomial(&mut seed.stream(domain, index), &mut small);
-    widened(&small)
-}
-
-/// Small secrets as the integers that [`Poly::lift`] takes.
-pub(super) fn widened(small: &[i8]) -> Zeroizing<Vec<i32>> {
-    Zeroizing::new(small.iter().map(|x| i32::from(*x)).collect())
+    let mut wide = Zeroizing::new(vec![0i32; count]);
+    let mut drawn = Zeroizing::new([0i8; 1024]);
+    for wide in wide.chunks_mut(drawn.len()) {
+        draw(&mut stream, &mut drawn[..wide.len()]);
+        for (wide, x) in wide.iter_mut().zip(drawn.iter()) {
+            *wide = i32::from(*x);
+        }
+    }
+    wide
 }

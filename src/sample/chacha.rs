@@ -105,23 +105,32 @@ unsafe fn quarter<V: Vector<W>, const W: usize>(x: &mut [V; 16], [a, b, c, d]: [
 
 /// All sixteen blocks, W at a time.
 ///
+/// Vectors stay out of closures: `core` would compile what calls them without the instructions.
+///
 /// # Safety
 /// The processor has the instructions of V.
 #[inline(always)]
 unsafe fn generate<V: Vector<W>, const W: usize>(of: &ChaCha, first: u64, out: &mut Words) {
+    let mut words = [0; 16];
+    words[..4].copy_from_slice(&CONSTANTS);
+    words[4..12].copy_from_slice(&of.key);
+    words[14] = of.stream as u32;
+    words[15] = (of.stream >> 32) as u32;
     for at in (0..BLOCKS).step_by(W) {
-        let counters: [u64; W] = std::array::from_fn(|i| first.wrapping_add((at + i) as u64));
+        let mut counters = [[0; W]; 2];
+        for i in 0..W {
+            let counter = first.wrapping_add((at + i) as u64);
+            (counters[0][i], counters[1][i]) = (counter as u32, (counter >> 32) as u32);
+        }
         // SAFETY: the caller's.
         unsafe {
-            let same = |x: u32| V::load(&[x; W]);
-            let [k0, k1, k2, k3, k4, k5, k6, k7] = of.key.map(same);
-            let [c0, c1, c2, c3] = CONSTANTS.map(same);
-            let (low, high) = (
-                V::load(&counters.map(|c| c as u32)),
-                V::load(&counters.map(|c| (c >> 32) as u32)),
-            );
-            let (s0, s1) = (same(of.stream as u32), same((of.stream >> 32) as u32));
-            let input = [c0, c1, c2, c3, k0, k1, k2, k3, k4, k5, k6, k7, low, high, s0, s1];
+            let mut input = [V::load(&counters[0]); 16];
+            input[13] = V::load(&counters[1]);
+            for i in 0..16 {
+                if i != 12 && i != 13 {
+                    input[i] = V::load(&[words[i]; W]);
+                }
+            }
             let mut x = input;
             for _ in 0..10 {
                 for i in 0..4 {
@@ -131,10 +140,10 @@ unsafe fn generate<V: Vector<W>, const W: usize>(of: &ChaCha, first: u64, out: &
                     quarter(&mut x, [i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4]);
                 }
             }
-            for ((x, input), out) in x.into_iter().zip(input).zip(out.iter_mut()) {
-                let (_, out) = out.split_at_mut(at);
-                if let Some(out) = out.first_chunk_mut::<W>() {
-                    x.add(input).store(out);
+            for i in 0..16 {
+                let (_, to) = out[i].split_at_mut(at);
+                if let Some(to) = to.first_chunk_mut::<W>() {
+                    x[i].add(input[i]).store(to);
                 }
             }
         }

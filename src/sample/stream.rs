@@ -116,7 +116,9 @@ impl PrivateStream {
         let mut made: Zeroizing<Words> = Zeroizing::new([[0; BLOCKS]; 16]);
         self.chacha.blocks(self.next, &mut made);
         for (block, words) in self.words.iter_mut().enumerate() {
-            *words = std::array::from_fn(|word| made[word][block]);
+            for (word, of_all) in words.iter_mut().zip(made.iter()) {
+                *word = of_all[block];
+            }
         }
         self.next = self.next.wrapping_add(BLOCKS as u64);
         self.used = 0;

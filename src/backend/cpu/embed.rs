@@ -167,14 +167,14 @@ fn forward<L: Reals, N: Number<L>>(l: L, w: &mut [Part<L, N>], roots: &Eights<N:
     }
 }
 
-/// Rounded real and imaginary parts of w times `factor`, in bit-reversed order; whether all are below 2^62.
+/// Rounded real parts, then imaginary parts, of the coefficients times `factor`; whether all are below 2^62.
 #[inline(always)]
 fn integers<L: Reals, N: Number<L>>(
     l: L,
     slots: &[Complex],
     roots: &Eights<N::Stored>,
     factor: Double,
-    parts: &mut [[i64; REALS]],
+    out: &mut [i64],
 ) -> bool {
     let mut w = vec![Part::<L, N>::default(); slots.len() / REALS];
     for (slots, w) in slots.chunks_exact(REALS).zip(&mut w) {
@@ -188,21 +188,31 @@ fn integers<L: Reals, N: Number<L>>(
     inverse::<L, N>(l, &mut w, roots);
     let (factor, limit) = (N::splat(l, factor), Double::ONE.ldexp(62).hi);
     let mut small = l.real(1.0);
-    for (w, parts) in w.iter().zip(parts.chunks_exact_mut(2)) {
-        for (part, out) in w.iter().zip(parts) {
+    let vectors = w.len();
+    let (re, im) = out.split_at_mut(slots.len());
+    for r in 0..vectors {
+        let w = &mut w[bit_reverse(r, vectors.trailing_zeros())];
+        for (part, out) in w.iter_mut().zip([&mut *re, &mut *im]) {
             let scaled = N::load(l, part).times(l, factor);
             // Not-a-number is above nothing.
-            let inside = l.times(
-                l.above(l.real(limit), scaled.first()),
-                l.above(scaled.first(), l.real(-limit)),
-            );
-            small = l.times(small, inside);
-            scaled.store_rounded(l, out);
+            let below = l.above(l.real(limit), scaled.first());
+            small = l.times(small, l.times(below, l.above(scaled.first(), l.real(-limit))));
+            let mut rounded = [0; REALS];
+            scaled.store_rounded(l, &mut rounded);
+            for (i, x) in rounded.into_iter().enumerate() {
+                out[place(r, i, vectors)] = x;
+            }
         }
     }
     let mut all = [0.0; REALS];
     l.store_reals(small, &mut all);
     all == [1.0; REALS]
+}
+
+/// Where bit reversal puts lane i of vector bitrev(r).
+#[inline(always)]
+fn place(r: usize, i: usize, vectors: usize) -> usize {
+    r + vectors * bit_reverse(i, REALS.trailing_zeros())
 }
 
 kernel! {
@@ -211,9 +221,9 @@ kernel! {
         slots: &[Complex],
         roots: &Eights<[f64; REALS]>,
         factor: Double,
-        parts: &mut [[i64; REALS]],
+        out: &mut [i64],
     ) -> bool {
-        integers::<L, Single<L>>(l, slots, roots, factor, parts)
+        integers::<L, Single<L>>(l, slots, roots, factor, out)
     }
 }
 
@@ -223,9 +233,9 @@ kernel! {
         slots: &[Complex],
         roots: &Eights<[[f64; REALS]; 2]>,
         factor: Double,
-        parts: &mut [[i64; REALS]],
+        out: &mut [i64],
     ) -> bool {
-        integers::<L, Twofold<L>>(l, slots, roots, factor, parts)
+        integers::<L, Twofold<L>>(l, slots, roots, factor, out)
     }
 }
 
@@ -233,18 +243,6 @@ kernel! {
     /// Slots of w in bit-reversed order, in place; w = (real, imaginary) parts of eight at a time.
     fn single_slots(l, w: &mut [[[f64; REALS]; 2]], roots: &Eights<[f64; REALS]>) {
         forward::<L, Single<L>>(l, w, roots);
-    }
-}
-
-/// Runs `f(q, i, k)` for every k below `count`, a power of two: lane i of vector q is where bit reversal puts k.
-#[inline(always)]
-fn bit_reversed(count: usize, mut f: impl FnMut(usize, usize, usize)) {
-    let vectors = count / REALS;
-    for r in 0..vectors {
-        let q = bit_reverse(r, vectors.trailing_zeros());
-        for i in 0..REALS {
-            f(q, i, r + vectors * bit_reverse(i, REALS.trailing_zeros()));
-        }
     }
 }
 
@@ -269,23 +267,9 @@ pub(super) fn embed(
     let fits = integers
         .par_chunks_mut(2 * count)
         .zip(slots.par_chunks(count))
-        .all(|(integers, slots)| {
-            let mut parts = Zeroizing::new(vec![[0; REALS]; 2 * count / REALS]);
-            let fits = match precise {
-                true => twofold_integers(
-                    instructions,
-                    slots,
-                    embedding.precise_eights(),
-                    factor,
-                    &mut parts,
-                ),
-                false => single_integers(instructions, slots, embedding.eights(), factor, &mut parts),
-            };
-            let (re, im) = integers.split_at_mut(count);
-            bit_reversed(count, |q, i, k| {
-                (re[k], im[k]) = (parts[2 * q][i], parts[2 * q + 1][i])
-            });
-            fits
+        .all(|(integers, slots)| match precise {
+            true => twofold_integers(instructions, slots, embedding.precise_eights(), factor, integers),
+            false => single_integers(instructions, slots, embedding.eights(), factor, integers),
         });
     if !fits {
         return derived::embed(cpu, t, dst, embedding, slots, scale);
@@ -299,9 +283,14 @@ pub(super) fn unembed(t: &Tables, embedding: &Embedding, coefficients: &[f64], s
     let (count, half) = (slots.len(), coefficients.len() / 2);
     let gap = half / count;
     let mut w = vec![[[0.0; REALS]; 2]; count / REALS];
-    bit_reversed(count, |q, i, k| {
-        (w[q][0][i], w[q][1][i]) = (coefficients[k * gap], coefficients[half + k * gap]);
-    });
+    let vectors = w.len();
+    for r in 0..vectors {
+        let [re, im] = &mut w[bit_reverse(r, vectors.trailing_zeros())];
+        for (i, (re, im)) in re.iter_mut().zip(im).enumerate() {
+            let at = place(r, i, vectors) * gap;
+            (*re, *im) = (coefficients[at], coefficients[half + at]);
+        }
+    }
     single_slots(t.instructions, &mut w, embedding.eights());
     for (slots, [re, im]) in slots.chunks_mut(REALS).zip(&w) {
         for ((z, re), im) in slots.iter_mut().zip(re).zip(im) {
