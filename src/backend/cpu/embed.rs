@@ -189,19 +189,29 @@ fn integers<L: Reals, N: Number<L>>(
     let (factor, limit) = (N::splat(l, factor), Double::ONE.ldexp(62).hi);
     let mut small = l.real(1.0);
     let vectors = w.len();
+    // Neighbours in `out` lie a vector apart each: several vectors fill whole cache lines before these are written.
+    let line = REALS.min(vectors);
     let (re, im) = out.split_at_mut(slots.len());
-    for r in 0..vectors {
-        let w = &mut w[bit_reverse(r, vectors.trailing_zeros())];
-        for (part, out) in w.iter_mut().zip([&mut *re, &mut *im]) {
-            let scaled = N::load(l, part).times(l, factor);
-            // Not-a-number is above nothing.
-            let below = l.above(l.real(limit), scaled.first());
-            small = l.times(small, l.times(below, l.above(scaled.first(), l.real(-limit))));
-            let mut rounded = [0; REALS];
-            scaled.store_rounded(l, &mut rounded);
-            for (i, x) in rounded.into_iter().enumerate() {
-                out[place(r, i, vectors)] = x;
+    for first in (0..vectors).step_by(line) {
+        let mut lines = [[[0; REALS]; REALS]; 2];
+        for r in 0..line {
+            let w = &w[bit_reverse(first + r, vectors.trailing_zeros())];
+            for (part, lines) in w.iter().zip(&mut lines) {
+                let scaled = N::load(l, part).times(l, factor);
+                // Not-a-number is above nothing.
+                let below = l.above(l.real(limit), scaled.first());
+                small = l.times(small, l.times(below, l.above(scaled.first(), l.real(-limit))));
+                let mut rounded = [0; REALS];
+                scaled.store_rounded(l, &mut rounded);
+                for (line, x) in lines.iter_mut().zip(rounded) {
+                    line[r] = x;
+                }
             }
+        }
+        for i in 0..REALS {
+            let at = place(first, i, vectors);
+            re[at..at + line].copy_from_slice(&lines[0][i][..line]);
+            im[at..at + line].copy_from_slice(&lines[1][i][..line]);
         }
     }
     let mut all = [0.0; REALS];
