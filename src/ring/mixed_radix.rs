@@ -100,7 +100,8 @@ mod tests {
                     state = state
                         .wrapping_mul(6364136223846793005)
                         .wrapping_add(1442695040888963407);
-                    [0, p - 1, (p - 1) / 2, (state >> 33) as u32 % p][(state >> 20) as usize % 4 | round % 4]
+                    [0, p - 1, (p - 1) / 2, (state >> 33) as u32 % p]
+                        [((state >> 20) as usize % 4) | (round % 4)]
                 })
                 .collect();
             let mut found: Vec<u32> = Vec::new();

@@ -208,10 +208,11 @@ fn integers<L: Reals, N: Number<L>>(
                 }
             }
         }
-        for i in 0..REALS {
-            let at = place(first, i, vectors);
-            re[at..at + line].copy_from_slice(&lines[0][i][..line]);
-            im[at..at + line].copy_from_slice(&lines[1][i][..line]);
+        for (out, lines) in [&mut *re, &mut *im].into_iter().zip(&lines) {
+            for (i, from) in lines.iter().enumerate() {
+                let at = place(first, i, vectors);
+                out[at..at + line].copy_from_slice(&from[..line]);
+            }
         }
     }
     let mut all = [0.0; REALS];

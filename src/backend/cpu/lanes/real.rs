@@ -86,8 +86,8 @@ impl Reals for Portable {
     #[inline(always)]
     fn real_halves<const T: usize>(self, x: Eight, y: Eight) -> (Eight, Eight) {
         (
-            std::array::from_fn(|i| if i / T % 2 == 0 { x[i] } else { y[i - T] }),
-            std::array::from_fn(|i| if i / T % 2 == 0 { x[i + T] } else { y[i] }),
+            std::array::from_fn(|i| if (i / T).is_multiple_of(2) { x[i] } else { y[i - T] }),
+            std::array::from_fn(|i| if (i / T).is_multiple_of(2) { x[i + T] } else { y[i] }),
         )
     }
 }
