@@ -16,9 +16,6 @@ pub struct Double {
     pub lo: f64,
 }
 
-/// 2^27 + 1: splits a 53-bit significand into two of 26 bits.
-const SPLITTER: f64 = 134_217_729.0;
-
 /// 1/k! for k < 32: the Taylor terms of sine and cosine below pi/4 beyond these are less than 2^-118.
 const INVERSE_FACTORIALS: [Double; 32] = {
     let mut table = [Double::ONE; 32];
@@ -48,7 +45,7 @@ const fn quick_two_sum(a: f64, b: f64) -> Double {
 
 /// a = high + low exactly, each of at most 26 bits (Veltkamp).
 const fn split(a: f64) -> (f64, f64) {
-    let t = SPLITTER * a;
+    let t = Double::SPLITTER * a;
     let high = t - (t - a);
     (high, a - high)
 }
@@ -98,6 +95,8 @@ impl Double {
     pub const ZERO: Self = Self { hi: 0.0, lo: 0.0 };
     /// 1.
     pub const ONE: Self = Self { hi: 1.0, lo: 0.0 };
+    /// 2^27 + 1: splits a 53-bit significand into two of 26 bits.
+    pub(crate) const SPLITTER: f64 = 134_217_729.0;
     /// pi / 4 to 2^-107.
     const QUARTER_PI: Self = Self {
         hi: std::f64::consts::FRAC_PI_4,

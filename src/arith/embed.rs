@@ -21,6 +21,7 @@ use super::{
     bit_reverse,
     complex::{Complex, Pair, Real, Whole},
     double::Double,
+    eights::Eights,
 };
 
 /// The largest log2 of the scale for which f64 arithmetic is used.
@@ -91,6 +92,8 @@ pub struct Embedding {
     rotation_group: Vec<u32>,
     twiddles: Vec<Complex>,
     precise: OnceLock<Vec<Pair<Double>>>,
+    eights: OnceLock<Eights<[f64; 8]>>,
+    precise_eights: OnceLock<Eights<[[f64; 8]; 2]>>,
 }
 
 impl Embedding {
@@ -108,6 +111,8 @@ impl Embedding {
             twiddles: twiddles.collect(),
             rotation_group,
             precise: OnceLock::new(),
+            eights: OnceLock::new(),
+            precise_eights: OnceLock::new(),
         }
     }
 
@@ -134,6 +139,30 @@ impl Embedding {
         &self.twiddles
     }
 
+    /// The twiddles for vector kernels, for N/2 >= 8.
+    #[cfg_attr(
+        not(feature = "fallback"),
+        expect(dead_code, reason = "only kernels read them")
+    )]
+    pub(crate) fn eights(&self) -> &Eights<[f64; 8]> {
+        self.eights
+            .get_or_init(|| Eights::new(&self.twiddles, |x| [x.map(|x| x.re), x.map(|x| x.im)]))
+    }
+
+    /// The same as double-double numbers.
+    #[cfg_attr(
+        not(feature = "fallback"),
+        expect(dead_code, reason = "only kernels read them")
+    )]
+    pub(crate) fn precise_eights(&self) -> &Eights<[[f64; 8]; 2]> {
+        let parts = |x: [Double; 8]| [x.map(|x| x.hi), x.map(|x| x.lo)];
+        self.precise_eights.get_or_init(|| {
+            Eights::new(self.precise_twiddles(), |x| {
+                [parts(x.map(|x| x.re)), parts(x.map(|x| x.im))]
+            })
+        })
+    }
+
     fn precise_twiddles(&self) -> &[Pair<Double>] {
         self.precise.get_or_init(|| {
             let table = twiddles(&self.rotation_group);
@@ -158,21 +187,31 @@ impl Embedding {
     }
 
     fn embed_as<W: Whole>(&self, slots: &[Complex], scale: Double, out: &mut [W]) -> Result<(), EmbedError> {
-        self.check(slots.len(), out.len())?;
-        let limit = Double::ONE.ldexp(200).hi;
-        if !(scale.is_finite() && scale.hi > 1.0 / limit && scale.hi < limit) {
-            return Err(EmbedError::Scale { scale: scale.hi });
-        }
+        let precise = self.is_precise(slots.len(), scale, out.len())?;
         if let Some(slot) = slots.iter().position(|z| !z.is_finite()) {
             let Complex { re, im } = slots[slot];
             return Err(EmbedError::NotFinite { slot, re, im });
         }
-        let bound = Double::ONE.ldexp(F64_SCALE_LOG2);
-        if (scale - bound).hi <= 0.0 {
-            self.write::<f64, W, _>(slots, &self.twiddles, scale, out)
-        } else {
+        if precise {
             self.write::<Double, W, _>(slots, self.precise_twiddles(), scale, out)
+        } else {
+            self.write::<f64, W, _>(slots, &self.twiddles, scale, out)
         }
+    }
+
+    /// Whether a scale takes double-double arithmetic. Errors for numbers of slots and coefficients, and scales, that do not fit.
+    pub(crate) fn is_precise(
+        &self,
+        slots: usize,
+        scale: Double,
+        coefficients: usize,
+    ) -> Result<bool, EmbedError> {
+        self.check(slots, coefficients)?;
+        let limit = Double::ONE.ldexp(200).hi;
+        if !(scale.is_finite() && scale.hi > 1.0 / limit && scale.hi < limit) {
+            return Err(EmbedError::Scale { scale: scale.hi });
+        }
+        Ok((scale - Double::ONE.ldexp(F64_SCALE_LOG2)).hi > 0.0)
     }
 
     /// The slots to coefficients transform over R, scaling, rounding, and placement with the gap.

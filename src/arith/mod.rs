@@ -2,6 +2,7 @@
 
 mod complex;
 mod double;
+mod eights;
 mod embed;
 mod modulus;
 mod ntt;
@@ -10,6 +11,8 @@ mod root;
 
 pub use complex::Complex;
 pub use double::Double;
+#[cfg(feature = "fallback")]
+pub(crate) use eights::Eights;
 pub use embed::{EmbedError, Embedding};
 pub use modulus::{MAX_MODULUS_BITS, Modulus};
 pub use ntt::{NttTable, forward_by_definition, multiply_by_schoolbook};

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     arith::{Complex, Double, Embedding},
-    ring::Galois,
+    ring::{Crt, Galois, Scale},
 };
 
 /// The rows of `rows` that hold `primes`, in the order of `primes`; absent primes are left out.
@@ -181,5 +181,26 @@ pub fn embed<B: Backend>(
         embedding.embed(slots, scale, out)?;
     }
     b.lift(t, dst, Integers::I64(&coefficients))?;
+    Ok(())
+}
+
+/// See [`Backend::decode`]: exact integers on the host, each divided with one rounding, then the host's transform.
+pub fn decode<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    src: Ref<B>,
+    embedding: &Embedding,
+    crt: &Crt,
+    scale: &Scale,
+    slots: &mut [Complex],
+) -> std::result::Result<(), EncodeError> {
+    let n = 1usize << b.log_n(t);
+    let per_item = slots.len() / src.span.items.max(1);
+    let mut words = Zeroizing::new(vec![0; src.span.rows.len() * n]);
+    for (item, slots) in slots.chunks_mut(per_item.max(1)).enumerate() {
+        b.download(src.map(|s| s.slice_items(item, 1)), &mut words)?;
+        let coefficients = Zeroizing::new(crt.lift_rows_f64(&words, n, scale)?);
+        embedding.unembed(&coefficients, slots)?;
+    }
     Ok(())
 }

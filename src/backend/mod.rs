@@ -14,7 +14,7 @@ pub use memory::{Mut, Ref, Row, Span, compact};
 
 use crate::{
     arith::{Complex, Double, EmbedError, Embedding},
-    ring::{Basis, Conversion, Galois, Step},
+    ring::{Basis, Conversion, Crt, CrtError, Galois, Scale, Step},
     sample::PublicSeed,
 };
 
@@ -262,15 +262,31 @@ pub trait Backend: Send + Sync + Sized + 'static {
     ) -> std::result::Result<(), EncodeError> {
         derived::embed(self, t, dst, embedding, slots, scale)
     }
+    /// Residues (C, one polynomial an item) -> slots: the centred integers over `scale`, transformed; equally many slots for
+    /// each item. `crt` holds the primes of the rows. Exact to 2^-44 of the largest slot, not to the bit.
+    fn decode(
+        &self,
+        t: &Self::Tables,
+        src: Ref<Self>,
+        embedding: &Embedding,
+        crt: &Crt,
+        scale: &Scale,
+        slots: &mut [Complex],
+    ) -> std::result::Result<(), EncodeError> {
+        derived::decode(self, t, src, embedding, crt, scale, slots)
+    }
 }
 
-/// Why slots could not be encoded.
+/// Why slots could not be encoded, or decoded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
     /// The values do not fit.
     #[error(transparent)]
     Values(#[from] EmbedError),
+    /// The residues are of other primes, or not canonical.
+    #[error(transparent)]
+    Residues(#[from] CrtError),
     /// The device failed.
     #[error(transparent)]
     Backend(#[from] BackendError),

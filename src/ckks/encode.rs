@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{Ciphertext, CkksError, Decrypted, Plaintext, Result, SeededCiphertext};
 use crate::{
-    arith::{Complex, Double, Embedding, Modulus},
+    arith::{Complex, Double, Embedding},
     backend::Backend,
     ring::Scale,
     rlwe::{Coeff, Context, Level, Poly, PublicKey, SecretKey},
@@ -187,19 +187,12 @@ impl<B: Backend> Ckks<B> {
 
     /// Decrypts every item; [`Decrypted::release`] decodes `items * slots` values under a stated policy. What grew beyond half the
     /// modulus during a computation has wrapped around it, which nothing can tell from the ciphertext.
-    pub fn decrypt(&self, key: &SecretKey<B>, ct: &Ciphertext<B>) -> Result<Decrypted> {
+    pub fn decrypt(&self, key: &SecretKey<B>, ct: &Ciphertext<B>) -> Result<Decrypted<B>> {
         ct.inner.check_context("decrypt", &self.ctx)?;
-        let mut phase = key.phase(&ct.inner)?;
-        let params = self.ctx.params();
-        let primes = params.level("decrypt", ct.level())?.primes.iter();
-        let primes: Vec<Modulus> = primes.map(|i| params.basis().prime(*i)).collect();
-        let mut words = Zeroizing::new(vec![0; ct.items() * primes.len() * params.degree()]);
-        self.ctx.backend().download(phase.view(), &mut words)?;
-        self.ctx.backend().zero(phase.view_mut())?;
+        let phase = key.phase(&ct.inner)?;
         Ok(Decrypted {
-            words,
-            primes,
-            items: ct.items(),
+            ctx: self.ctx.clone(),
+            phase,
             slots: ct.slots,
             level: ct.level(),
             scale: ct.scale.clone(),

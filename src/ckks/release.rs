@@ -34,8 +34,9 @@ use zeroize::Zeroizing;
 use super::{CkksError, Result};
 use crate::{
     arith::{Complex, Embedding, Modulus},
+    backend::{Backend, Integers},
     ring::{Crt, Scale},
-    rlwe::{Level, RlweError},
+    rlwe::{Coeff, Context, Level, Poly, RlweError},
     sample::{MAX_GAUSSIAN_LOG2, PrivateSeed, discrete_gaussian},
 };
 
@@ -69,27 +70,44 @@ pub enum Release {
 }
 
 /// Decrypted ciphertexts before decoding. Not printable; cleared when dropped.
-pub struct Decrypted {
-    /// The phases: `[item][row][n]`.
-    pub(super) words: Zeroizing<Vec<u32>>,
-    pub(super) primes: Vec<Modulus>,
-    pub(super) items: usize,
+pub struct Decrypted<B: Backend> {
+    pub(super) ctx: Context<B>,
+    /// c_0 + c_1 s of each item.
+    pub(super) phase: Poly<B, Coeff>,
     pub(super) slots: usize,
     pub(super) level: Level,
     pub(super) scale: Scale,
     pub(super) embedding: Arc<Embedding>,
 }
 
-impl std::fmt::Debug for Decrypted {
+impl<B: Backend> std::fmt::Debug for Decrypted<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Decrypted(..)")
     }
 }
 
-impl Decrypted {
+impl<B: Backend> Drop for Decrypted<B> {
+    fn drop(&mut self) {
+        // A device that fails here is lost, and its memory with it.
+        let _ = self.ctx.backend().zero(self.phase.view_mut());
+    }
+}
+
+impl<B: Backend> Decrypted<B> {
+    fn items(&self) -> usize {
+        self.phase.view().span.items
+    }
+
+    /// The primes of the rows.
+    fn primes(&self) -> Vec<Modulus> {
+        let basis = self.ctx.params().basis();
+        let rows = self.phase.view().span.rows;
+        rows.iter().map(|r| basis.prime(r.prime)).collect()
+    }
+
     /// How many numbers there are, those of all items together.
     pub fn len(&self) -> usize {
-        self.items * self.slots
+        self.items() * self.slots
     }
 
     /// Whether there are none.
@@ -116,10 +134,10 @@ impl Decrypted {
             let what = format!("{bits} bits are outside 1..=128");
             return Err(self.refused(what, "40 to 64 are usual"));
         }
-        if releases < self.items as u64 {
+        if releases < self.items() as u64 {
             let what = format!(
                 "{releases} releases are fewer than the {} items of this one",
-                self.items
+                self.items()
             );
             return Err(self.refused(what, "count every ciphertext that will be released under the key"));
         }
@@ -134,7 +152,7 @@ impl Decrypted {
             + guard.error.log2()
             + self.scale.log2();
         let log2 = exact.max(0.0).ceil();
-        let log2_q: f64 = self.primes.iter().map(|q| f64::from(q.value()).log2()).sum();
+        let log2_q: f64 = self.primes().iter().map(|q| f64::from(q.value()).log2()).sum();
         // 16 deviations are exceeded with probability 2^-187; a quarter of the modulus is left to the values.
         let most = (log2_q - 6.0).min(f64::from(MAX_GAUSSIAN_LOG2));
         if log2 > most {
@@ -151,18 +169,17 @@ impl Decrypted {
 
     /// Adds the flood to the phases.
     fn flood(&mut self, log2_sigma: u32) -> Result<()> {
-        let n = self.words.len() / (self.items * self.primes.len()).max(1);
+        let (items, n) = (self.items(), self.ctx.params().degree());
         let seed = PrivateSeed::from_os().map_err(RlweError::from)?;
-        let mut noise = Zeroizing::new(vec![0i128; n]);
-        for (item, block) in self.words.chunks_mut(n * self.primes.len()).enumerate() {
-            discrete_gaussian(&mut seed.stream("flood", item as u64), log2_sigma, &mut noise);
-            for (row, q) in block.chunks_mut(n).zip(&self.primes) {
-                for (x, f) in row.iter_mut().zip(noise.iter()) {
-                    *x = q.add(*x, f.rem_euclid(i128::from(q.value())) as u32);
-                }
-            }
+        let mut noise = Zeroizing::new(vec![0i128; items * n]);
+        for (item, noise) in noise.chunks_mut(n).enumerate() {
+            discrete_gaussian(&mut seed.stream("flood", item as u64), log2_sigma, noise);
         }
-        Ok(())
+        let rows = self.phase.view().span.rows.to_vec();
+        let mut flood = Poly::lift(&self.ctx, items, &rows, Integers::I128(&noise))?;
+        let (backend, tables) = (self.ctx.backend(), self.ctx.tables());
+        backend.add(tables, self.phase.view_mut(), flood.view())?;
+        Ok(backend.zero(flood.view_mut())?)
     }
 
     fn check_rounding(&self, places: i32, guard: &Guard) -> Result<()> {
@@ -188,15 +205,12 @@ impl Decrypted {
         if let Release::Round { places, guard } = &release {
             self.check_rounding(*places, guard)?;
         }
-        let primes: Vec<u32> = self.primes.iter().map(|q| q.value()).collect();
+        let primes: Vec<u32> = self.primes().iter().map(|q| q.value()).collect();
         let crt = Crt::new(&primes)?;
-        let block = self.words.len() / self.items.max(1);
-        let n = block / primes.len().max(1);
         let mut values = vec![Complex::default(); self.len()];
-        for (words, slots) in self.words.chunks(block).zip(values.chunks_mut(self.slots)) {
-            let coefficients = Zeroizing::new(crt.lift_rows_f64(words, n, &self.scale)?);
-            self.embedding.unembed(&coefficients, slots)?;
-        }
+        let (backend, tables) = (self.ctx.backend(), self.ctx.tables());
+        let phase = self.phase.view();
+        backend.decode(tables, phase, &self.embedding, &crt, &self.scale, &mut values)?;
         if let Release::Round { places, .. } = release {
             let (up, down) = (f64::from(places).exp2(), f64::from(-places).exp2());
             let round = |x: f64| (x * up).round() * down;

@@ -10,6 +10,8 @@ mod chain_search;
 mod chain_spec;
 mod crt;
 mod galois;
+#[cfg(feature = "fallback")]
+pub(crate) mod mixed_radix;
 mod scale;
 pub mod security;
 pub mod shipped;

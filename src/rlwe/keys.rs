@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use zeroize::Zeroizing;
-
 use super::{
-    Ciphertext, Coeff, Context, Eval, Level, MissingKey, Params, Poly, Result, RlweError, secret::noise,
+    Ciphertext, Coeff, Context, Eval, Level, MissingKey, Params, Poly, Result, RlweError, secret::small,
 };
 use crate::{
     backend::{Backend, Integers, Mut, Ref, Span, derived::select},
     ring::Galois,
-    sample::{PrivateSeed, PublicSeed, ternary},
+    sample::{PrivateSeed, PublicSeed, centred_binomial, ternary},
 };
 
 /// Which evaluation keys a computation needs, and up to which level each.
@@ -259,10 +257,24 @@ pub struct PublicKey<B: Backend> {
     pub(crate) params: Params,
     pub(crate) first: Poly<B, Eval>,
     pub(crate) seed: PublicSeed,
+    /// a, from stream 0 of the seed.
+    mask: Poly<B, Eval>,
 }
 
 impl<B: Backend> PublicKey<B> {
-    /// Bytes of residues and seed.
+    /// The key with this b, and a from the seed.
+    pub(crate) fn new(ctx: &Context<B>, first: Poly<B, Eval>, seed: PublicSeed) -> Result<Self> {
+        let mut mask = Poly::alloc(ctx, 1, &first.rows)?;
+        ctx.backend().expand(ctx.tables(), mask.view_mut(), &[seed], 0)?;
+        Ok(Self {
+            params: ctx.params().clone(),
+            first,
+            seed,
+            mask,
+        })
+    }
+
+    /// Bytes of residues and seed, as the key travels.
     pub fn bytes(&self, ctx: &Context<B>) -> usize {
         self.first.rows.len() * (4 << ctx.log_n()) + 32
     }
@@ -276,30 +288,27 @@ impl<B: Backend> PublicKey<B> {
         message.check_rows("encrypt", level, rows)?;
         let (backend, tables, items) = (ctx.backend(), ctx.tables(), message.items);
         let private = PrivateSeed::from_os()?;
-        let mut signs = Zeroizing::new(vec![0i8; items << ctx.log_n()]);
-        ternary(&mut private.stream("public-key encryption", 0), &mut signs);
-        let wide: Zeroizing<Vec<i32>> = Zeroizing::new(signs.iter().map(|s| i32::from(*s)).collect());
-        let v = Poly::lift(ctx, items, rows, Integers::I32(&wide))?.into_eval(ctx)?;
-        let mut first = noise(ctx, &private, "errors of a public-key encryption", 0, items, rows)?;
-        backend.add(tables, first.view_mut(), message.view())?;
-        let first = first.into_eval(ctx)?;
-        let second =
-            noise(ctx, &private, "errors of a public-key encryption", 1, items, rows)?.into_eval(ctx)?;
+        let count = items << ctx.log_n();
+        let signs = small(private.stream("public-key encryption", 0), count, ternary);
+        let mut v = Poly::lift(ctx, items, rows, Integers::I32(&signs))?.into_eval(ctx)?;
         let primes: Vec<u32> = rows.iter().map(|r| r.prime).collect();
         let own = select(&self.first.rows, &primes);
-        let mut mask: Poly<B, Eval> = Poly::alloc(ctx, 1, rows)?;
-        backend.expand(tables, mask.view_mut(), &[self.seed], 0)?;
         let ct = Ciphertext::build(ctx, "encrypt", level, items, 2, |mut dst| {
-            let b = self.first.view().map(|s| s.with_rows(&own).repeat_items(items));
-            let a = mask.view().map(|s| s.repeat_items(items));
-            backend.copy(dst.part(|s| s.slice_polys(0, 1)), first.view())?;
-            backend.copy(dst.part(|s| s.slice_polys(1, 1)), second.view())?;
-            backend.mul_add(tables, dst.part(|s| s.slice_polys(0, 1)), v.view(), b)?;
-            Ok(backend.mul_add(tables, dst.part(|s| s.slice_polys(1, 1)), v.view(), a)?)
-        })?;
-        for mut secret in [v, first, second] {
-            backend.zero(secret.view_mut())?;
-        }
-        Ok(ct)
+            for component in 0..2 {
+                let stream = private.stream("errors of a public-key encryption", component);
+                let errors = small(stream, count, centred_binomial);
+                let dst = dst.part(|s| s.slice_polys(component as usize, 1));
+                backend.lift(tables, dst, Integers::I32(&errors))?;
+            }
+            backend.add(tables, dst.part(|s| s.slice_polys(0, 1)), message.view())?;
+            backend.ntt(tables, dst.again())?;
+            for (component, half) in [&self.first, &self.mask].into_iter().enumerate() {
+                let half = half.view().map(|s| s.with_rows(&own).repeat_items(items));
+                backend.mul_add(tables, dst.part(|s| s.slice_polys(component, 1)), v.view(), half)?;
+            }
+            Ok(())
+        });
+        backend.zero(v.view_mut())?;
+        ct
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, Integers, Mut, Ref, Row, Span, compact, derived::select},
-    sample::{PrivateSeed, PublicSeed, centred_binomial, ternary},
+    sample::{PrivateSeed, PrivateStream, PublicSeed, centred_binomial, ternary},
 };
 
 /// A uniform ternary secret s. Not printable, not cloneable, cleared when dropped.
@@ -74,11 +74,10 @@ impl<B: Backend> SecretKey<B> {
     }
 
     fn from_seeds(ctx: &Context<B>, seed: PrivateSeed, error_seed: PrivateSeed) -> Result<Self> {
-        let mut signs = Zeroizing::new(vec![0i8; ctx.params().degree()]);
-        ternary(&mut seed.stream("secret key", 0), &mut signs);
-        let wide: Zeroizing<Vec<i32>> = Zeroizing::new(signs.iter().map(|s| i32::from(*s)).collect());
+        let n = ctx.params().degree();
+        let signs = small(seed.stream("secret key", 0), n, ternary);
         let all: Vec<u32> = (0..ctx.params().basis().primes().len() as u32).collect();
-        let rows = Poly::lift(ctx, 1, &compact(&all), Integers::I32(&wide))?.into_eval(ctx)?;
+        let rows = Poly::lift(ctx, 1, &compact(&all), Integers::I32(&signs))?.into_eval(ctx)?;
         Ok(Self {
             ctx: ctx.clone(),
             seed,
@@ -127,14 +126,10 @@ impl<B: Backend> SecretKey<B> {
     /// Fresh errors (C).
     fn error(&self, items: usize, rows: &[Row]) -> Result<Poly<B, Coeff>> {
         let index = self.errors.fetch_add(1, Ordering::Relaxed);
-        noise(
-            &self.ctx,
-            &self.error_seed,
-            "errors of the secret key",
-            index,
-            items,
-            rows,
-        )
+        let count = items << self.ctx.log_n();
+        let stream = self.error_seed.stream("errors of the secret key", index);
+        let errors = small(stream, count, centred_binomial);
+        Poly::lift(&self.ctx, items, rows, Integers::I32(&errors))
     }
 
     /// Encrypts under s: c_0 = -a s + e + m, c_1 = a = the seed's stream 0. Coefficient noise: the error alone.
@@ -173,14 +168,25 @@ impl<B: Backend> SecretKey<B> {
         let own = self.own_rows(rows);
         let component = |c: usize| ct.view().map(|s| s.slice_polys(c, 1));
         let mut phase: Poly<B, Eval> = Poly::alloc(&self.ctx, items, rows)?;
-        let mut product: Poly<B, Eval> = Poly::alloc(&self.ctx, items, rows)?;
-        backend.copy(phase.view_mut(), component(ct.components() - 1))?;
-        for c in (0..ct.components() - 1).rev() {
+        let last = ct.components() - 1;
+        if last == 0 {
+            backend.copy(phase.view_mut(), component(0))?;
+            return phase.into_coeff(&self.ctx);
+        }
+        backend.mul(
+            tables,
+            phase.view_mut(),
+            component(last),
+            self.secret(&own, items),
+        )?;
+        backend.add(tables, phase.view_mut(), component(last - 1))?;
+        for c in (0..last - 1).rev() {
+            let mut product: Poly<B, Eval> = Poly::alloc(&self.ctx, items, rows)?;
             backend.mul(tables, product.view_mut(), phase.view(), self.secret(&own, items))?;
             backend.add(tables, product.view_mut(), component(c))?;
             std::mem::swap(&mut phase, &mut product);
+            backend.zero(product.view_mut())?;
         }
-        backend.zero(product.view_mut())?;
         phase.into_coeff(&self.ctx)
     }
 
@@ -189,11 +195,7 @@ impl<B: Backend> SecretKey<B> {
         let rows = compact(&self.ctx.params().primes_up_to(self.ctx.params().top()));
         let seed = self.public_seed()?;
         let first = self.masked_error(&rows, 1, &seed, &self.rows)?;
-        Ok(PublicKey {
-            params: self.ctx.params().clone(),
-            first,
-            seed,
-        })
+        PublicKey::new(&self.ctx, first, seed)
     }
 
     /// e_j - a_j s' for j < `count` (E); a_j from stream j of the seed.
@@ -297,17 +299,19 @@ impl<B: Backend> SecretKey<B> {
     }
 }
 
-/// Centred binomial errors of standard deviation 3.24 (C), N for each item.
-pub(super) fn noise<B: Backend>(
-    ctx: &Context<B>,
-    seed: &PrivateSeed,
-    domain: &'static str,
-    index: u64,
-    items: usize,
-    rows: &[Row],
-) -> Result<Poly<B, Coeff>> {
-    let mut small = Zeroizing::new(vec![0i8; items << ctx.log_n()]);
-    centred_binomial(&mut seed.stream(domain, index), &mut small);
-    let wide: Zeroizing<Vec<i32>> = Zeroizing::new(small.iter().map(|e| i32::from(*e)).collect());
-    Poly::lift(ctx, items, rows, Integers::I32(&wide))
+/// `count` small secrets drawn from a stream, as the integers that [`Poly::lift`] takes.
+pub(super) fn small(
+    mut stream: PrivateStream,
+    count: usize,
+    draw: impl Fn(&mut PrivateStream, &mut [i8]),
+) -> Zeroizing<Vec<i32>> {
+    let mut wide = Zeroizing::new(vec![0i32; count]);
+    let mut drawn = Zeroizing::new([0i8; 1024]);
+    for wide in wide.chunks_mut(drawn.len()) {
+        draw(&mut stream, &mut drawn[..wide.len()]);
+        for (wide, x) in wide.iter_mut().zip(drawn.iter()) {
+            *wide = i32::from(*x);
+        }
+    }
+    wide
 }

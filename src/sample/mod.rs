@@ -5,10 +5,13 @@
 //! errors come from streams of a private seed, one per purpose and index, and are sampled without branches or
 //! rejection on their value. Noise that hides other noise is exact at any size.
 
+mod chacha;
 mod gaussian;
 mod noise;
 mod stream;
 
+#[cfg(feature = "fallback")]
+pub(crate) use chacha::{BLOCKS, ChaCha};
 pub use gaussian::{MAX_GAUSSIAN_LOG2, discrete_gaussian};
 pub use noise::{ERROR_STD_DEV, centred_binomial, ternary, uniform_bytes};
 pub use stream::{PrivateSeed, PrivateStream, PublicSeed, uniform_row};

@@ -41,9 +41,12 @@ pub fn ternary(stream: &mut PrivateStream, out: &mut [i8]) {
 ///
 /// The bits are the lowest 42 of each 64 of the stream.
 pub fn centred_binomial(stream: &mut PrivateStream, out: &mut [i8]) {
-    const MASK: u64 = (1 << COINS) - 1;
-    let ones = |x: u64| (x & MASK).count_ones() as i8;
-    fill(stream, out, |x| ones(x) - ones(x >> COINS));
+    // With the second half inverted, the ones of both are their difference and 21 more.
+    const FIRST: u64 = (1 << COINS) - 1;
+    const SECOND: u64 = FIRST << COINS;
+    fill(stream, out, |x| {
+        ((x ^ SECOND) & (FIRST | SECOND)).count_ones() as i8 - COINS as i8
+    });
 }
 
 /// The next bytes of the stream.

@@ -88,8 +88,7 @@ impl<B: Backend> Record<Context<B>> for PublicKey<B> {
             let seed = PublicSeed(source.array()?);
             let mut first = Poly::alloc(ctx, 1, &own)?;
             rows::read(ctx, source, &own, first.view_mut())?;
-            let params = params.clone();
-            Ok(Self { params, first, seed })
+            Ok(Self::new(ctx, first, seed)?)
         })
     }
 }

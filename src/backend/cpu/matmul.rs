@@ -1,76 +1,125 @@
 //! Small integers times residues, as one matrix product a row of residues.
 //!
-//! Weights are shifted by 2^15 to be unsigned: sum w x = sum (w + 2^15) x - 2^15 sum x. Every product is below 2^46, so that
-//! a 64-bit sum holds 2^17 of them.
+//! Weights are shifted by 2^15 to be unsigned: sum w x = sum (w + 2^15) x - 2^15 sum x. A block of every source is copied
+//! next to the others first, since rows lie powers of two apart and would evict one another from the caches; then every
+//! tile of outputs keeps its sums in registers over all inputs.
 
 use rayon::prelude::*;
 
 use super::{
-    dispatch::widest,
+    lanes::{Fold, LANES, Words, kernel},
     memory::{Reader, Writer},
     ntt::Tables,
 };
-use crate::backend::Matrix;
+use crate::{arith::Modulus, backend::Matrix};
 
-/// Coefficients that fit the first-level cache together with their sums.
-const BLOCK: usize = 512;
-/// Outputs that share one pass over the operand.
+/// Coefficients of a block.
+const BLOCK: usize = 8 * LANES;
+/// Outputs that share one pass over a block: their sums, two registers each, fit what AVX2 has, and half of what AVX-512 has.
 const TILE: usize = 4;
 const SHIFT: u32 = 15;
-/// Terms of one sum: 2^17 (2^16 2^30) = 2^63.
+/// Terms of a sum: a residue and 2^17 products below 2^16 2^30 are below 2^64.
 const TERMS: usize = 1 << 17;
 
-widest! {
-    /// sums += x w.
-    fn add_product(sums: &mut [u64], x: &[u32], w: u32) {
-        for (s, x) in sums.iter_mut().zip(x) {
-            *s += u64::from(*x) * u64::from(w);
+/// Groups of lanes in a block.
+const GROUPS: usize = BLOCK / LANES;
+
+/// The outputs of a tile, `[output][group]`.
+type Tile = [[Words; GROUPS]; TILE];
+
+kernel! {
+    /// All outputs of a block: `sources` by group, then input; `weights` and `out` by tile.
+    fn product(l, m: Modulus, sources: &[Words], weights: &[Vec<[u32; TILE]>], out: &mut [Tile]) {
+        let Some(inputs) = weights.first().map(|w| w.len()) else { return };
+        let fold = Fold::new(l, m);
+        let factor = l.split_splat(1 << SHIFT);
+        let mut offset = [l.splat(0); GROUPS];
+        for (sources, offset) in sources.chunks_exact(inputs).zip(&mut offset) {
+            for sources in sources.chunks(TERMS) {
+                let mut sum = l.widen(*offset);
+                for x in sources {
+                    sum = l.wide_mul_add(sum, l.split(l.load(x)), factor);
+                }
+                *offset = fold.unsigned(l, l.high(sum), l.low(sum));
+            }
+        }
+        for (weights, out) in weights.iter().zip(out) {
+            for (group, sources) in sources.chunks_exact(inputs).enumerate() {
+                let mut residues = [l.splat(0); TILE];
+                for (sources, weights) in sources.chunks(TERMS).zip(weights.chunks(TERMS)) {
+                    let mut sums = [l.wide_splat(0); TILE];
+                    for o in 0..TILE {
+                        sums[o] = l.widen(residues[o]);
+                    }
+                    for (x, w) in sources.iter().zip(weights) {
+                        let x = l.split(l.load(x));
+                        for o in 0..TILE {
+                            sums[o] = l.wide_mul_add(sums[o], x, l.split_splat(w[o]));
+                        }
+                    }
+                    for o in 0..TILE {
+                        residues[o] = fold.unsigned(l, l.high(sums[o]), l.low(sums[o]));
+                    }
+                }
+                for o in 0..TILE {
+                    l.store(fold.sub(l, residues[o], offset[group]), &mut out[o][group]);
+                }
+            }
         }
     }
 }
 
+/// The shifted weights, `[tile][input]`; outputs that a last tile lacks have any weight.
+fn tiles(weights: Matrix) -> Vec<Vec<[u32; TILE]>> {
+    let entry = |output: usize, input: usize| {
+        let at = output.min(weights.outputs - 1) * weights.inputs + input;
+        (i32::from(weights.entries.get(at)) + (1 << SHIFT)) as u32
+    };
+    (0..weights.outputs)
+        .step_by(TILE)
+        .map(|first| {
+            let column = |input| std::array::from_fn(|o| entry(first + o, input));
+            (0..weights.inputs).map(column).collect()
+        })
+        .collect()
+}
+
 pub(super) fn gemm(t: &Tables, dst: Writer, src: Reader, weights: Matrix) {
-    let shifted: Vec<u32> = (0..weights.outputs * weights.inputs)
-        .map(|i| (i32::from(weights.entries.get(i)) + (1 << SHIFT)) as u32)
-        .collect();
+    let (outputs, inputs) = (weights.outputs, weights.inputs);
+    if inputs == 0 {
+        return dst.for_each(|_, _, _, out| out.fill(0));
+    }
+    let weights = tiles(weights);
     let (polys, rows, blocks) = (dst.span.polys, dst.span.rows.len(), dst.n.div_ceil(BLOCK));
-    (0..polys * rows * blocks).into_par_iter().for_each(|at| {
-        let (poly, row, start) = (at / (rows * blocks), at / blocks % rows, at % blocks * BLOCK);
-        let block = start..dst.n.min(start + BLOCK);
-        let len = block.len();
-        let m = t.modulus(&dst.span, row);
-        let mut column_sum = [0u64; BLOCK];
-        for i in 0..weights.inputs {
-            let x = &src.row(i, poly, row)[block.clone()];
-            column_sum
-                .iter_mut()
-                .zip(x)
-                .for_each(|(s, x)| *s += u64::from(*x));
-        }
-        for s in &mut column_sum[..len] {
-            *s = u64::from(m.mul(m.reduce(*s), 1 << SHIFT));
-        }
-        for first in (0..weights.outputs).step_by(TILE) {
-            let tile = TILE.min(weights.outputs - first);
-            let mut sums = [[0u64; BLOCK]; TILE];
-            for i in 0..weights.inputs {
-                if i > 0 && i % (TERMS - 1) == 0 {
-                    sums.iter_mut()
-                        .flatten()
-                        .for_each(|s| *s = u64::from(m.reduce(*s)));
-                }
+    let scratch = || {
+        (
+            vec![[0; LANES]; inputs * GROUPS],
+            vec![[[[0; LANES]; GROUPS]; TILE]; weights.len()],
+        )
+    };
+    (0..polys * rows * blocks)
+        .into_par_iter()
+        .for_each_init(scratch, |(sources, out), at| {
+            let (poly, row, start) = (at / (rows * blocks), at / blocks % rows, at % blocks * BLOCK);
+            let block = start..dst.n.min(start + BLOCK);
+            for i in 0..inputs {
                 let x = &src.row(i, poly, row)[block.clone()];
-                for (o, sums) in sums[..tile].iter_mut().enumerate() {
-                    add_product(&mut sums[..len], x, shifted[(first + o) * weights.inputs + i]);
+                for (group, x) in x.chunks(LANES).enumerate() {
+                    sources[group * inputs + i][..x.len()].copy_from_slice(x);
                 }
             }
-            for (o, sums) in sums[..tile].iter().enumerate() {
+            let used = block.len().div_ceil(LANES) * inputs;
+            product(
+                t.instructions,
+                t.modulus(&dst.span, row),
+                &sources[..used],
+                &weights,
+                out,
+            );
+            for (output, out) in out.iter().flatten().take(outputs).enumerate() {
                 // SAFETY: this block of this row belongs to this task alone; rows are split by blocks, items are distinct.
-                let out = unsafe { dst.block(first + o, poly, row, block.clone()) };
-                for ((x, s), c) in out.iter_mut().zip(sums).zip(&column_sum) {
-                    *x = m.sub(m.reduce(*s), *c as u32);
-                }
+                let to = unsafe { dst.block(output, poly, row, block.clone()) };
+                to.copy_from_slice(&out.as_flattened()[..to.len()]);
             }
-        }
-    });
+        });
 }

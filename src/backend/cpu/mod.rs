@@ -4,14 +4,17 @@
 
 mod automorphism;
 mod basis;
+mod decode;
 mod dispatch;
 mod elementwise;
+mod embed;
 mod encode;
 mod keyswitch;
 mod lanes;
 mod matmul;
 mod memory;
 mod ntt;
+mod number;
 mod pages;
 mod scratch;
 mod switch;
@@ -29,8 +32,11 @@ pub use ntt::Tables;
 use memory::{Pool, Reader, Writer};
 
 use crate::{
-    backend::{Backend, BasisStep, Capabilities, DigitStep, Integers, KeySwitch, Matrix, Mut, Ref, Result},
-    ring::{self, Basis, Galois},
+    arith::{Complex, Double, Embedding},
+    backend::{
+        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Mut, Ref, Result,
+    },
+    ring::{self, Basis, Crt, Galois, Scale},
     sample::PublicSeed,
 };
 
@@ -287,6 +293,29 @@ impl Backend for Cpu {
         let (digits, addend) = (Reader::new(digits), Reader::new(addend));
         switch::switch_digits(t, &self.pool, Writer::new(dst), digits, addend, k);
         Ok(())
+    }
+
+    fn embed(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        embedding: &Embedding,
+        slots: &[Complex],
+        scale: Double,
+    ) -> std::result::Result<(), EncodeError> {
+        embed::embed(self, t, dst, embedding, slots, scale)
+    }
+
+    fn decode(
+        &self,
+        t: &Tables,
+        src: Ref<Self>,
+        embedding: &Embedding,
+        crt: &Crt,
+        scale: &Scale,
+        slots: &mut [Complex],
+    ) -> std::result::Result<(), EncodeError> {
+        decode::decode(self, t, src, embedding, crt, scale, slots)
     }
 }
 

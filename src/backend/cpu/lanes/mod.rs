@@ -14,13 +14,17 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod fold;
 mod portable;
+mod real;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx512::Avx512;
+pub(super) use fold::Fold;
 pub(super) use portable::Portable;
+pub(super) use real::{Eight, REALS, Reals};
 
 use crate::arith::Modulus;
 
@@ -349,10 +353,10 @@ macro_rules! kernel {
         #[allow(clippy::too_many_arguments, reason = "kernels take rows one by one")]
         $vis fn $name(instructions: $crate::backend::cpu::lanes::Instructions $(, $arg: $ty)*) $(-> $ret)? {
             #[allow(unused_imports, reason = "not every kernel names all of them")]
-            use $crate::backend::cpu::lanes::{Instructions, Lanes, Portable};
+            use $crate::backend::cpu::lanes::{Instructions, Lanes, Portable, Reals};
             #[inline(always)]
             #[allow(clippy::too_many_arguments, reason = "kernels take rows one by one")]
-            fn generic<L: Lanes>($l: L $(, $arg: $ty)*) $(-> $ret)? $body
+            fn generic<L: Lanes + Reals>($l: L $(, $arg: $ty)*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
