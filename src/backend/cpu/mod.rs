@@ -11,6 +11,7 @@ mod lanes;
 mod matmul;
 mod memory;
 mod ntt;
+mod products;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use keyswitch::Key;
 pub use lanes::Instructions;
 pub use memory::Buffer;
 pub use ntt::Tables;
+pub use products::{PRODUCTS, Words};
 
 use memory::{Pool, Reader, Writer};
 
