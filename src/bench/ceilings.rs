@@ -5,17 +5,17 @@ use std::{hint::black_box, time::Instant};
 use rayon::prelude::*;
 
 use super::Work;
-use crate::backend::cpu::{Cpu, PRODUCTS, Words};
+use crate::backend::cpu::{Instructions, products};
 
-/// Bytes that a copy touches, source and destination together and all threads: within the first cache, the second, the third, and
-/// beyond. An operation is held against the smallest that has room for its operands.
-const FOOTPRINTS: [usize; 4] = [1 << 15, 1 << 20, 1 << 24, 1 << 28];
-/// Measurements of a rate, of which the best counts.
-const TRIES: usize = 12;
-/// Bytes of one measurement of a copy, at least.
-const COPIED: usize = 1 << 25;
-/// Calls of one measurement of products: some milliseconds.
-const CALLS: usize = 1 << 10;
+/// Bytes that a copy touches, source and destination together and all threads: from the first cache to main memory. An operation is
+/// held against the largest that its operands fill, whose rate is higher than their own.
+const FOOTPRINTS: [usize; 6] = [1 << 15, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 27];
+/// Seconds for each rate, in tries of which the best counts.
+const BUDGET: f64 = 0.05;
+/// Bytes of one try of a copy, at least: shorter than a slice of the scheduler's.
+const COPIED: usize = 1 << 24;
+/// Rounds of one try of products, for the same reason.
+const ROUNDS: usize = 1 << 16;
 
 /// Measured rates of this machine with the threads of rayon's pool.
 #[derive(Clone, Debug)]
@@ -31,7 +31,9 @@ impl Ceilings {
     pub fn measure() -> Self {
         let threads = rayon::current_num_threads();
         Self {
-            products: products(threads),
+            products: best(&mut vec![(); threads], |()| {
+                products(Instructions::best(), ROUNDS)
+            }),
             copies: FOOTPRINTS
                 .iter()
                 .map(|bytes| (*bytes, copies(threads, *bytes)))
@@ -41,8 +43,8 @@ impl Ceilings {
 
     /// Bytes a second for operands of `bytes` together.
     pub fn copy_rate(&self, bytes: f64) -> f64 {
-        let fits = self.copies.iter().find(|(room, _)| bytes <= *room as f64);
-        fits.or(self.copies.last()).map_or(f64::NAN, |(_, rate)| *rate)
+        let filled = self.copies.iter().rfind(|(room, _)| bytes >= *room as f64);
+        filled.or(self.copies.first()).map_or(f64::NAN, |(_, rate)| *rate)
     }
 
     /// The least microseconds that work takes.
@@ -54,34 +56,29 @@ impl Ceilings {
     }
 }
 
-/// The best of [`TRIES`] rates of `amount` a run on every thread at once.
-fn best<T: Send>(states: &mut [T], amount: usize, run: impl Fn(&mut T) + Sync) -> f64 {
-    let whole = (amount * states.len()) as f64;
-    (0..TRIES).fold(0.0, |best, _| {
+/// The best rate of a run on every thread at once; a run says how much it did.
+fn best<T: Send>(states: &mut [T], run: impl Fn(&mut T) -> usize + Sync) -> f64 {
+    let round = |states: &mut [T]| -> usize { states.par_iter_mut().with_max_len(1).map(&run).sum() };
+    // The first round meets memory that is not there yet.
+    round(states);
+    let (all, mut best) = (Instant::now(), 0.0);
+    while best == 0.0 || all.elapsed().as_secs_f64() < BUDGET {
         let start = Instant::now();
-        states.par_iter_mut().with_max_len(1).for_each(&run);
-        f64::max(best, whole / start.elapsed().as_secs_f64())
-    })
-}
-
-fn products(threads: usize) -> f64 {
-    let cpu = Cpu::new();
-    let mut words: Vec<Words> = (0..threads).map(|_| Words::default()).collect();
-    best(&mut words, CALLS * PRODUCTS, |words| {
-        for _ in 0..CALLS {
-            cpu.products(black_box(words), black_box(3_141_592_653));
-        }
-    })
+        let amount = round(states) as f64;
+        best = f64::max(best, amount / start.elapsed().as_secs_f64());
+    }
+    best
 }
 
 fn copies(threads: usize, bytes: usize) -> f64 {
     let half = (bytes / 2 / threads).max(64);
     let rounds = (COPIED / threads / (2 * half)).max(1);
     let mut buffers: Vec<_> = (0..threads).map(|_| (vec![1u8; half], vec![0u8; half])).collect();
-    best(&mut buffers, rounds * 2 * half, |(from, to)| {
+    best(&mut buffers, |(from, to)| {
         for _ in 0..rounds {
             to.copy_from_slice(black_box(from));
             black_box(to.as_mut_slice());
         }
+        rounds * 2 * half
     })
 }

@@ -13,9 +13,9 @@ pub(super) const TRANSFORMS: &[&str] = &["ntt/forward", "ntt/inverse"];
 pub(super) const GEMM: &[&str] = &["gemm"];
 
 /// Inputs and outputs of the matrix.
-const WIDTH: usize = 64;
+const WIDTH: usize = 32;
 /// Rows of a component that the matrix is applied to.
-const LIMBS: usize = 8;
+const LIMBS: usize = 4;
 
 /// Tables of the largest primes, and memory for `polys` polynomials, filled.
 fn rows<B: Backend>(

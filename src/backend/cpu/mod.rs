@@ -19,7 +19,7 @@ pub use keyswitch::Key;
 pub use lanes::Instructions;
 pub use memory::Buffer;
 pub use ntt::Tables;
-pub use products::{PRODUCTS, Words};
+pub use products::products;
 
 use memory::{Pool, Reader, Writer};
 

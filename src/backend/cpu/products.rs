@@ -1,41 +1,88 @@
 //! The rate of 32 x 32 -> 64 bit products, which bounds every kernel from below.
+//!
+//! Independent chains of products in registers, as many as hide the latency. Compilers find shorter ways to the same result, so
+//! each product passes through an empty piece of assembly that they cannot see into.
 
-use super::lanes::kernel;
+#[cfg(target_arch = "x86_64")]
+use std::arch::{asm, x86_64::*};
 
-/// Words of one call: four kilobytes, so that they stay in the nearest cache.
-const WORDS: usize = 512;
-/// Products that each word takes one after the other, between a load and a store.
-const DEPTH: usize = 16;
+use super::Instructions;
 
-/// Products that one call of [`products`] forms.
-pub const PRODUCTS: usize = WORDS * DEPTH;
+/// Chains: the latency of a product, five cycles, times two a cycle, and a few more.
+const CHAINS: usize = 12;
+/// Odd, so that no chain ends in zeros.
+const FACTOR: u32 = 3_141_592_653;
 
-kernel! {
-    /// Sixteen times: every word times `factor`, of which the lower halves go on.
-    fn rounds(l, words: &mut [u64; WORDS], factor: u32) {
-        let _ = l;
-        for word in words {
-            let mut x = *word;
-            for _ in 0..DEPTH {
-                x = (x & 0xffff_ffff) * u64::from(factor);
-            }
-            *word = x;
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn avx512(rounds: usize) {
+    let factor = _mm512_set1_epi64(i64::from(FACTOR));
+    let mut chains = [factor; CHAINS];
+    for _ in 0..rounds {
+        for x in &mut chains {
+            *x = _mm512_mul_epu32(*x, factor);
+            // SAFETY: no instruction.
+            unsafe {
+                asm!(
+                    "/* {0} */",
+                    inout(zmm_reg) * x,
+                    options(nomem, nostack, preserves_flags)
+                )
+            };
         }
     }
 }
 
-/// Words to multiply.
-pub struct Words([u64; WORDS]);
-
-impl Default for Words {
-    fn default() -> Self {
-        Self(std::array::from_fn(|i| i as u64 * 2 + 1))
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2(rounds: usize) {
+    let factor = _mm256_set1_epi64x(i64::from(FACTOR));
+    let mut chains = [factor; CHAINS];
+    for _ in 0..rounds {
+        for x in &mut chains {
+            *x = _mm256_mul_epu32(*x, factor);
+            // SAFETY: no instruction.
+            unsafe {
+                asm!(
+                    "/* {0} */",
+                    inout(ymm_reg) * x,
+                    options(nomem, nostack, preserves_flags)
+                )
+            };
+        }
     }
 }
 
-impl super::Cpu {
-    /// [`PRODUCTS`] products of 32-bit words in 64 bits, nothing else: what a processor can do at most.
-    pub fn products(&self, words: &mut Words, factor: u32) {
-        rounds(self.instructions(), &mut words.0, factor);
+/// With whatever vectors the compiler has; a shift and a sum beside each product keep it from being simplified.
+fn portable(rounds: usize) {
+    let mut chains = [u64::from(FACTOR); CHAINS];
+    for _ in 0..rounds {
+        for x in &mut chains {
+            *x = x.wrapping_add((*x >> 32) * u64::from(FACTOR));
+        }
     }
+    std::hint::black_box(&mut chains);
+}
+
+/// Forms `rounds` times a fixed number of products of 32-bit words in 64 bits, and does nothing else. Returns how many products.
+pub fn products(instructions: Instructions, rounds: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if instructions.is_available() {
+        match instructions {
+            Instructions::Avx512 => {
+                // SAFETY: the processor has the instructions.
+                unsafe { avx512(rounds) };
+                return rounds * CHAINS * 8;
+            }
+            Instructions::Avx2 => {
+                // SAFETY: the processor has the instructions.
+                unsafe { avx2(rounds) };
+                return rounds * CHAINS * 4;
+            }
+            Instructions::Portable => (),
+        }
+    }
+    let _ = instructions;
+    portable(rounds);
+    rounds * CHAINS
 }
