@@ -13,6 +13,7 @@ mod field;
 pub mod floor;
 #[cfg(feature = "speed")]
 mod reference;
+mod transformer;
 
 pub use ceilings::Ceilings;
 pub use clock::{Times, time};
@@ -23,6 +24,7 @@ use crate::{
     backend::{Backend, BackendError},
     bfv::BfvError,
     ckks::CkksError,
+    model::ModelError,
     rlwe::RlweError,
 };
 
@@ -45,6 +47,9 @@ pub enum BenchError {
     /// BFV.
     #[error(transparent)]
     Bfv(#[from] BfvError),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
 }
 
 /// Result of a set-up or an operation.
@@ -99,6 +104,8 @@ enum Setup {
     Ckks(&'static str),
     /// The parameters of `bfv::Spec` for this degree.
     Bfv,
+    /// The language classifier and its chain.
+    Transformer,
 }
 
 /// Operations that share parameters.
@@ -123,6 +130,7 @@ impl Group {
             Setup::Gemm => field::gemm(backend, self.log_n),
             Setup::Ckks(chain) => ckks::cases(backend, chain, wanted),
             Setup::Bfv => bfv::cases(backend, self.log_n, wanted),
+            Setup::Transformer => transformer::cases(backend, wanted),
         }
     }
 }
@@ -140,6 +148,7 @@ pub const GROUPS: &[Group] = &[
     Group::new(16, ckks::OPS, Setup::Ckks("n16_pair55_l21_d3")),
     Group::new(13, bfv::OPS, Setup::Bfv),
     Group::new(14, bfv::OPS, Setup::Bfv),
+    Group::new(14, transformer::OPS, Setup::Transformer),
 ];
 
 /// Gives the CPU backend `threads` threads, the calling one among them, for the rest of the process: an operation then starts
@@ -158,4 +167,36 @@ pub fn slowness() -> Option<f64> {
     return reference::slowness();
     #[cfg(not(feature = "speed"))]
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::null::Null;
+
+    /// Formulas stay below what the implementation of today does, and are not far below it.
+    #[test]
+    fn floors_are_what_the_counting_backend_sees() {
+        for group in GROUPS.iter().filter(|g| g.log_n < 15) {
+            let backend = Null::new();
+            for mut case in group.load(backend.clone(), group.ops).unwrap() {
+                backend.reset();
+                case.run().unwrap();
+                let counts = backend.counts();
+                let (counted, moved) = (counts.products as f64, counts.traffic_bytes() as f64);
+                let (op, least, bytes) = (case.op, case.work.products, case.work.bytes);
+                // Decryption lifts residues on the host, and slots of integers are the host's too: nobody counts those.
+                let host = ["ckks/decrypt_decode", "bfv/encode", "bfv/encrypt"].contains(&op);
+                assert!(
+                    host || least <= counted * 1.000_001,
+                    "{op}: {least} products above {counted}"
+                );
+                assert!(
+                    host || least >= counted * 0.5,
+                    "{op}: {least} products far below {counted}"
+                );
+                assert!(bytes <= moved * 1.000_001, "{op}: {bytes} bytes above {moved}");
+            }
+        }
+    }
 }
