@@ -1,8 +1,8 @@
 //! Chores of the project: `cargo xtask <verb>`.
 
 mod chains;
-mod cuda;
 mod chart;
+mod cuda;
 mod layers;
 mod results;
 mod train;
