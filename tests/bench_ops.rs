@@ -66,7 +66,7 @@ fn the_ring_can_be_chosen_and_threads_too() {
 fn bad_arguments_are_refused_with_a_remedy() {
     for (args, words) in [
         (["--only", "nothing"], ["\"nothing\"", "ckks/rotate"]),
-        (["--only", "("], ["cipherformer", "parenthesis"]),
+        (["--only", "("], ["regular expression", "group"]),
         (["--threads", "0"], ["0 threads", "1 to 1024"]),
         (["--threads", "1000000"], ["1000000 threads", "1 to 1024"]),
     ] {

@@ -25,7 +25,8 @@ struct Machine {
 
 /// Groups of which something is wanted, each with what is wanted of it.
 fn choose(only: Option<&str>) -> Result<Vec<(&'static Group, Vec<&'static str>)>, Failure> {
-    let only = only.map(Regex::new).transpose()?;
+    let parse = |text| Regex::new(text).map_err(|e| format!("--only {text:?} is no regular expression: {e}"));
+    let only = only.map(parse).transpose()?;
     let wanted = |group: &Group, op: &str| {
         let id = format!("{op}/{}", group.log_n);
         only.as_ref().is_none_or(|r| r.is_match(op) || r.is_match(&id))
