@@ -2,7 +2,7 @@
 //! in `benches/` and comparisons with other libraries.
 //!
 //! A [`Group`] names operations that share a set-up; [`Group::load`] makes their [`Case`]s, which run as often as one likes.
-//! [`time`] times one, and [`Ceilings::floor`] says what this machine can do at best. How floors are counted is written
+//! [`time`] times one, and [`Ceilings::floor_us`] says what this machine can do at best. How floors are counted is written
 //! in [`floor`].
 
 mod bfv;
