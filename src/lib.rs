@@ -24,10 +24,13 @@
 //! backend agrees on to the bit, and `SECURITY.md` what is promised and what is not: above all, never show exact CKKS
 //! decryptions to anyone but the owner of the key.
 //!
-//! Features: `fallback` (the CPU backend and `engine`), `cli` (the program), `diagnostics` (measured BFV noise).
+//! Features: `fallback` (the CPU backend and `engine`), `cli` (the program), `bench` (timed operations and
+//! their floors), `speed` (times on a scale that machines share), `diagnostics` (measured BFV noise).
 
 pub mod arith;
 pub mod backend;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod bfv;
 pub mod ckks;
 #[cfg(feature = "cli")]

@@ -3,7 +3,7 @@
 #[macro_use]
 mod show;
 
-mod attention;
+mod bench;
 mod classify;
 mod decrypt;
 mod directory;
@@ -180,6 +180,24 @@ struct DoctorArgs {
 enum Bench {
     /// Encrypted multi-head attention on random weights, column packing
     Attention(AttentionArgs),
+    /// Every operation, beside the least time that this machine could take for it
+    Ops(OpsArgs),
+}
+
+#[derive(Args)]
+struct OpsArgs {
+    /// Only operations that this regular expression finds: in ckks/rotate, or in ckks/rotate/14 with log2 N
+    #[arg(long, value_name = "REGEX")]
+    only: Option<String>,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Seconds for each operation; five runs are the least
+    #[arg(long, default_value_t = 0.5)]
+    seconds: f64,
+    /// Print JSON: one object a line and operation
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -215,7 +233,8 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Params(args) => params::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Bench(Bench::Attention(args)) => attention::run(&args),
+        Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
+        Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,8 +2,10 @@
 
 mod attention;
 mod classification;
+mod operation;
 mod text;
 
 pub use attention::AttentionReport;
 pub use classification::{Answer, Bytes, HeldOut, Seconds, Summary, TextReport};
-pub use text::{bar, bytes, seconds};
+pub use operation::OperationReport;
+pub use text::{bar, bytes, microseconds, seconds};

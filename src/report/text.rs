@@ -21,6 +21,21 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
+/// Microseconds, to three digits, in the unit that suits them.
+pub fn microseconds(us: f64) -> String {
+    let (value, unit) = match us {
+        us if us >= 999_500.0 => (us / 1e6, "s"),
+        us if us >= 999.5 => (us / 1e3, "ms"),
+        us => (us, "us"),
+    };
+    let digits = match value {
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{value:.digits$} {unit}")
+}
+
 /// A bar of up to `width` cells for a fraction of 1, in eighths of a cell.
 pub fn bar(fraction: f64, width: usize) -> String {
     let eighths = (fraction.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
@@ -46,6 +61,10 @@ mod tests {
         assert_eq!(seconds(0.2198), "220 ms");
         assert_eq!(seconds(1.5), "1.50 s");
         assert_eq!(seconds(42.24), "42.2 s");
+        assert_eq!(microseconds(9.084), "9.08 us");
+        assert_eq!(microseconds(99.96), "100 us");
+        assert_eq!(microseconds(12_345.0), "12.3 ms");
+        assert_eq!(microseconds(2_500_000.0), "2.50 s");
         assert_eq!(bar(0.5, 4), "██");
         assert_eq!(bar(1.0, 4), "████");
         assert_eq!(bar(0.03125, 4), "▏");

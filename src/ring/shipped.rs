@@ -104,6 +104,7 @@ pub fn specs() -> Vec<(String, ChainSpec)> {
         (16, Rational, 40, 28, 3, 60.0),
         (14, Pair, 55, 4, 2, 60.0),
         (15, Pair, 55, 10, 3, 60.0),
+        (16, Pair, 55, 21, 3, 60.0),
         (16, Pair, 55, 22, 3, 60.0),
     ]
     .map(|(log_n, kind, scale, levels, digits, base)| uniform(log_n, kind, scale, levels, digits, base))

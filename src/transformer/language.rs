@@ -52,6 +52,11 @@ impl LanguageClassifier {
         })
     }
 
+    /// Its attention layer.
+    pub fn attention(&self) -> &Attention {
+        &self.block.attention
+    }
+
     /// The packing of texts.
     pub fn columns(&self) -> Columns {
         self.block.attention.columns

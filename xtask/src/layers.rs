@@ -26,6 +26,7 @@ const ORDER: &[&str] = &[
     "hybrid",
     "report",
     "engine",
+    "bench",
     "cli",
     "main",
 ];

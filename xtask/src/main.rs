@@ -1,8 +1,10 @@
 //! Chores of the project: `cargo xtask <verb>`.
 
 mod chains;
+mod chart;
 mod cuda;
 mod layers;
+mod results;
 mod train;
 
 use std::process::ExitCode;
@@ -12,6 +14,11 @@ type Chore = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
 const CHORES: &[Chore] = &[
     (
+        "bench-results",
+        "time every operation and every peer, write benches/results/*.json and the chart (--machine NAME, --tenseal PYTHON)",
+        results::run,
+    ),
+    (
         "budget",
         "measure the CUDA kernels' registers and instructions (--check: against kernels/budget.json)",
         cuda::budget::run,
@@ -20,6 +27,11 @@ const CHORES: &[Chore] = &[
         "chains",
         "build the shipped chains and write their tables (--check: compare only; --print: show all)",
         chains::run,
+    ),
+    (
+        "chart",
+        "draw docs/peers.svg from a results file (the latest, or FILE)",
+        chart::run,
     ),
     (
         "cuda-plant",
@@ -69,7 +81,7 @@ fn main() -> ExitCode {
         None => {
             eprintln!("usage: cargo xtask <verb>");
             for (name, what, _) in CHORES {
-                eprintln!("  {name:<12} {what}");
+                eprintln!("  {name:<14} {what}");
             }
             ExitCode::FAILURE
         }

@@ -16,6 +16,7 @@ mod memory;
 mod ntt;
 mod number;
 mod pages;
+mod products;
 mod scratch;
 mod switch;
 mod tensor;
@@ -28,6 +29,7 @@ pub use keyswitch::Key;
 pub use lanes::Instructions;
 pub use memory::Buffer;
 pub use ntt::Tables;
+pub use products::products;
 
 use memory::{Pool, Reader, Writer};
 

@@ -100,6 +100,9 @@ pub struct Counts {
     pub operations: BTreeMap<Operation, Tally>,
     /// Items of key inner products.
     pub key_switches: u64,
+    /// Products of 32-bit words: three a butterfly and a product by a constant, one a term of a sum and two for its reduction.
+    /// Those of encoding are f64.
+    pub products: u64,
     /// Number of allocations, prepared keys included.
     pub allocations: u64,
     /// Bytes in use.

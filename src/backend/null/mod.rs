@@ -120,6 +120,17 @@ impl Null {
         Ok(())
     }
 
+    /// Products of words in rows of `t`.
+    fn multiply(&self, t: &Tables, rows: usize, per_coefficient: usize) {
+        lock(&self.counts).products += ((rows * per_coefficient) as u64) << t.log_n;
+    }
+
+    /// Three products in each of N/2 log2 N butterflies of a row.
+    fn transform(&self, t: &Tables, dst: &Mut<Self>) {
+        let butterflies = u64::from(t.log_n) << (t.log_n - 1);
+        lock(&self.counts).products += 3 * butterflies * dst.span.count() as u64;
+    }
+
     /// A derived operation: its parts count the bytes.
     fn count_whole(&self, operation: Operation, dst: &Mut<Self>) {
         lock(&self.counts).add(operation, dst.span.count() as u64, 0, 0);
@@ -208,19 +219,23 @@ impl Backend for Null {
         self.count(Operation::Neg, Traffic::update(&dst))
     }
 
-    fn mul(&self, _: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>) -> Result<()> {
+    fn mul(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>) -> Result<()> {
+        self.multiply(t, dst.span.count(), 3);
         self.count(Operation::Mul, Traffic::write(&dst).reads(&a).reads(&b))
     }
 
-    fn mul_add(&self, _: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>) -> Result<()> {
+    fn mul_add(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>) -> Result<()> {
+        self.multiply(t, dst.span.count(), 3);
         self.count(Operation::MulAdd, Traffic::update(&dst).reads(&a).reads(&b))
     }
 
-    fn mul_const(&self, _: &Tables, dst: Mut<Self>, src: Ref<Self>, _: &[u32]) -> Result<()> {
+    fn mul_const(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, _: &[u32]) -> Result<()> {
+        self.multiply(t, dst.span.count(), 3);
         self.count(Operation::MulConst, Traffic::write(&dst).reads(&src))
     }
 
-    fn mul_const_add(&self, _: &Tables, dst: Mut<Self>, src: Ref<Self>, _: &[u32]) -> Result<()> {
+    fn mul_const_add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, _: &[u32]) -> Result<()> {
+        self.multiply(t, dst.span.count(), 3);
         self.count(Operation::MulConstAdd, Traffic::update(&dst).reads(&src))
     }
 
@@ -228,7 +243,8 @@ impl Backend for Null {
         self.count(Operation::AddConst, Traffic::update(&dst))
     }
 
-    fn mul_i(&self, _: &Tables, dst: Mut<Self>) -> Result<()> {
+    fn mul_i(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
+        self.multiply(t, dst.span.count(), 3);
         self.count(Operation::MulI, Traffic::update(&dst))
     }
 
@@ -236,11 +252,13 @@ impl Backend for Null {
         self.count(Operation::Permute, Traffic::write(&dst).reads(&src))
     }
 
-    fn ntt(&self, _: &Tables, dst: Mut<Self>) -> Result<()> {
+    fn ntt(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
+        self.transform(t, &dst);
         self.count(Operation::Ntt, Traffic::update(&dst))
     }
 
-    fn intt(&self, _: &Tables, dst: Mut<Self>) -> Result<()> {
+    fn intt(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
+        self.transform(t, &dst);
         self.count(Operation::Intt, Traffic::update(&dst))
     }
 
@@ -254,7 +272,9 @@ impl Backend for Null {
         self.count(Operation::Lift, Traffic::write(&dst).reads_bytes(bytes))
     }
 
-    fn convert(&self, _: &Tables, dst: Mut<Self>, src: Ref<Self>, (): &()) -> Result<()> {
+    fn convert(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, (): &()) -> Result<()> {
+        let (s, r) = (src.span.rows.len(), dst.span.rows.len());
+        self.multiply(t, dst.span.items * dst.span.polys, 3 * s + s * r + 2 * r);
         self.count(Operation::Convert, Traffic::write(&dst).reads(&src))
     }
 
@@ -280,7 +300,7 @@ impl Backend for Null {
 
     fn key_inner_product(
         &self,
-        _: &Tables,
+        t: &Tables,
         dst: Mut<Self>,
         src: Ref<Self>,
         digits: &[u32],
@@ -288,12 +308,14 @@ impl Backend for Null {
     ) -> Result<()> {
         let key_rows = 2 * (digits.len() * dst.span.rows.len()) as u64;
         let key_bytes = keys.iter().map(|k| key_rows * k.row_bytes).sum();
+        self.multiply(t, dst.span.count(), digits.len() + 2);
         lock(&self.counts).key_switches += dst.span.items as u64;
         let traffic = Traffic::write(&dst).reads(&src).reads_bytes(key_bytes);
         self.count(Operation::KeyInnerProduct, traffic)
     }
 
-    fn gemm(&self, _: &Tables, dst: Mut<Self>, src: Ref<Self>, weights: Matrix) -> Result<()> {
+    fn gemm(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, weights: Matrix) -> Result<()> {
+        self.multiply(t, dst.span.count(), weights.inputs + 2);
         let width = match weights.entries {
             super::Entries::I8(_) => 1,
             super::Entries::I16(_) => 2,
@@ -352,12 +374,14 @@ impl Backend for Null {
     /// Values are not looked at: an encoding that would fail elsewhere is counted all the same.
     fn embed(
         &self,
-        _: &Tables,
+        t: &Tables,
         dst: Mut<Self>,
         _: &Embedding,
         slots: &[Complex],
         _: Double,
     ) -> std::result::Result<(), EncodeError> {
+        // Four products in each of N/4 butterflies of log2 (N/2) stages.
+        self.multiply(t, dst.span.items, t.log_n as usize - 1);
         let traffic = Traffic::write(&dst).reads_bytes(16 * slots.len() as u64);
         Ok(self.count(Operation::Embed, traffic)?)
     }

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::{AttentionArgs, Failure, show};
 use crate::{
     arith::Complex,
     backend::{Backend, cpu::Cpu},
     ckks::{Ckks, Evaluator, Release},
+    cli::{AttentionArgs, Failure, show},
     matmul::{ColumnWeights, Columns},
     report::{AttentionReport, bytes, seconds},
     ring::{ChainKind, ChainSpec, build},
@@ -95,7 +95,7 @@ fn check(args: &AttentionArgs) -> Result<u32, Failure> {
     Ok(slots.trailing_zeros() + 1)
 }
 
-pub(super) fn run(args: &AttentionArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
     let log_n = check(args)?;
     let (dim, columns) = (args.dim, Columns::new(args.tokens, args.batch)?);
     let mut random = Random(2023);

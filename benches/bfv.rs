@@ -1,0 +1,7 @@
+//! BFV operations on one full ciphertext.
+
+mod common;
+
+fn main() -> std::process::ExitCode {
+    common::run("bfv")
+}

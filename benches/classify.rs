@@ -1,0 +1,7 @@
+//! The encrypted language classifier, 256 windows.
+
+mod common;
+
+fn main() -> std::process::ExitCode {
+    common::run("classify")
+}

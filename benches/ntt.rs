@@ -1,0 +1,7 @@
+//! Transforms of one row modulo one prime of 30 bits.
+
+mod common;
+
+fn main() -> std::process::ExitCode {
+    common::run("ntt")
+}

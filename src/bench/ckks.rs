@@ -1,0 +1,153 @@
+//! CKKS on one full ciphertext at the highest level of a shipped chain.
+
+use std::{hint::black_box, rc::Rc};
+
+use super::{Case, Result, Shape, Work, floor::Ring};
+use crate::{
+    arith::Complex,
+    backend::Backend,
+    ckks::{Ciphertext, Ckks, Evaluator, Plaintext},
+    ring::Scale,
+    rlwe::{Context, EvaluationKeys, KeyNeeds, LevelContext, Params, PublicKey, SecretKey},
+};
+
+const ROTATE: &str = "ckks/rotate";
+const HOISTED: &str = "ckks/rotate_hoisted_8";
+const MUL: &str = "ckks/mul_relin_rescale";
+const MUL_PLAIN: &str = "ckks/mul_plain";
+const ENCODE: &str = "ckks/encode";
+const ENCRYPT: &str = "ckks/encrypt";
+const DECRYPT: &str = "ckks/decrypt_decode";
+
+pub(super) const OPS: &[&str] = &[MUL, ROTATE, HOISTED, MUL_PLAIN, ENCODE, ENCRYPT, DECRYPT];
+
+/// Rotations that share their digits.
+const STEPS: [i64; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+/// Bytes of a complex number.
+const SLOT: f64 = 16.0;
+
+/// Two parties' keys, and operands.
+struct Operands<B: Backend> {
+    ckks: Ckks<B>,
+    secret: SecretKey<B>,
+    public: PublicKey<B>,
+    keys: EvaluationKeys<B>,
+    values: Vec<Complex>,
+    scale: Scale,
+    x: Ciphertext<B>,
+    y: Ciphertext<B>,
+    plain: Plaintext<B>,
+}
+
+impl<B: Backend> Operands<B> {
+    fn new(backend: B, params: Params, wanted: &[&str]) -> Result<Self> {
+        let (top, mut needs) = (params.top(), KeyNeeds::new(&params));
+        if wanted.contains(&MUL) {
+            needs = needs.relinearise();
+        }
+        if wanted.contains(&ROTATE) {
+            needs = needs.rotate([1]);
+        }
+        if wanted.contains(&HOISTED) {
+            needs = needs.rotate(STEPS);
+        }
+        let ckks = Ckks::new(&Context::new(backend, params)?);
+        let ctx = ckks.context().clone();
+        let secret = SecretKey::generate(&ctx)?;
+        let values: Vec<Complex> = (0..ckks.max_slots())
+            .map(|i| Complex::new((i as f64).sin(), (0.7 * i as f64).cos()))
+            .collect();
+        let scale = ckks.scale(top)?.clone();
+        Ok(Self {
+            x: ckks.encrypt(&secret, &values, 1, top)?.expand(&ctx)?,
+            y: ckks.encrypt(&secret, &values, 1, top)?.expand(&ctx)?,
+            plain: ckks.encode(&values, 1, top, &scale)?,
+            public: secret.public_key()?,
+            keys: secret.evaluation_keys(&needs)?.expand(&ctx)?,
+            secret,
+            ckks,
+            values,
+            scale,
+        })
+    }
+
+    /// One run; the result is of no use to anyone.
+    fn run(&self, op: &str) -> Result<()> {
+        let (ckks, top) = (&self.ckks, self.x.level());
+        let ev = Evaluator::new(ckks, &self.keys);
+        match op {
+            MUL => drop(black_box(ev.relinearise_rescale(&ev.mul(&self.x, &self.y)?)?)),
+            ROTATE => drop(black_box(ev.rotate(&self.x, 1)?)),
+            HOISTED => drop(black_box(ev.rotate_hoisted(&self.x, &STEPS)?)),
+            MUL_PLAIN => drop(black_box(ev.mul_plain(&self.x, &self.plain)?)),
+            ENCODE => drop(black_box(ckks.encode(&self.values, 1, top, &self.scale)?)),
+            ENCRYPT => drop(black_box(ckks.encrypt_public(
+                &self.public,
+                &self.values,
+                1,
+                top,
+            )?)),
+            _ => drop(black_box(ckks.decrypt(&self.secret, &self.x)?)),
+        }
+        Ok(ckks.context().backend().wait()?)
+    }
+}
+
+/// What each operation cannot do without.
+fn work<B: Backend>(op: &str, ring: Ring, level: &LevelContext<B>) -> Work {
+    let l = level.rows.len();
+    let slots = ring.moved_bytes(SLOT / 2.0);
+    match op {
+        MUL => {
+            // Division by the special primes and the rescale in one.
+            let division = level.mod_down_rescale.as_ref().map_or(Work::default(), |s| {
+                let rows = s.step.result.len();
+                2 * ring.division(s.step.removed.len(), rows) + ring.moved(2 * rows)
+            });
+            ring.tensor(l) + ring.digits(level) + ring.inner_product(level) + division + ring.moved(4 * l)
+        }
+        ROTATE => ring.key_switch(level) + ring.moved(4 * l),
+        HOISTED => {
+            let one = ring.inner_product(level) + ring.mod_down(level) + ring.moved(2 * l);
+            ring.digits(level) + STEPS.len() * one + ring.moved(2 * l)
+        }
+        MUL_PLAIN => ring.sums(1, 2 * l) + ring.moved(5 * l),
+        ENCODE => ring.embedding() + ring.transform(l) + slots + ring.moved(l),
+        // v, e_0 + m and e_1; the public key's second half is a seed.
+        ENCRYPT => {
+            let message = ring.embedding() + slots;
+            message + ring.transform(3 * l) + ring.sums(1, 2 * l) + ring.moved(3 * l)
+        }
+        // One product a row and coefficient lifts the residues.
+        _ => {
+            let phase = ring.sums(1, l) + ring.transform(l) + ring.moved(3 * l);
+            phase + ring.sums(l, 1) + ring.embedding() + slots
+        }
+    }
+}
+
+pub(super) fn cases<B: Backend>(backend: B, chain: &str, wanted: &[&str]) -> Result<Vec<Case>> {
+    let operands = Rc::new(Operands::new(backend, Params::shipped(chain)?, wanted)?);
+    let ctx = operands.ckks.context().clone();
+    let level = ctx.level("bench", operands.x.level())?;
+    let shape = Shape {
+        log_n: ctx.log_n(),
+        log_qp: ctx.params().log2_qp(),
+        limbs: level.rows.len(),
+        digits: level.digits.len(),
+        batch: 1,
+    };
+    let chosen = OPS.iter().filter(|op| wanted.contains(*op));
+    Ok(chosen
+        .map(|op| {
+            let operands = Rc::clone(&operands);
+            Case {
+                op,
+                shape,
+                work: work(op, Ring::new(shape.log_n), level),
+                weighted: None,
+                run: Box::new(move || operands.run(op)),
+            }
+        })
+        .collect())
+}

@@ -1,0 +1,43 @@
+//! Times of repeated runs.
+
+use std::time::{Duration, Instant};
+
+use super::Result;
+
+/// Least runs of a timed operation.
+const LEAST: usize = 5;
+/// A sample is the mean of so many runs that the clock's own cost, some 30 ns, does not show.
+const SAMPLE: Duration = Duration::from_micros(20);
+
+/// Microseconds of one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Times {
+    /// The median.
+    pub median_us: f64,
+    /// The least: what a run takes when nothing else disturbs it.
+    pub min_us: f64,
+}
+
+/// Runs once to warm up, then for about `budget`, and at least five times.
+pub fn time(budget: Duration, mut run: impl FnMut() -> Result<()>) -> Result<Times> {
+    run()?;
+    let start = Instant::now();
+    run()?;
+    let once = start.elapsed().max(Duration::from_nanos(1));
+    let inner = SAMPLE.div_duration_f64(once).clamp(1.0, 1e6).ceil() as usize;
+    let mut samples = Vec::new();
+    let start = Instant::now();
+    while samples.len() < LEAST || start.elapsed() < budget {
+        let sample = Instant::now();
+        for _ in 0..inner {
+            run()?;
+        }
+        samples.push(sample.elapsed().as_secs_f64() * 1e6 / inner as f64);
+    }
+    samples.sort_unstable_by(f64::total_cmp);
+    let at = |i: usize| samples.get(i).copied().unwrap_or(f64::NAN);
+    Ok(Times {
+        median_us: at(samples.len() / 2),
+        min_us: at(0),
+    })
+}

@@ -1,0 +1,4 @@
+//! `bench`: measurements.
+
+pub(super) mod attention;
+pub(super) mod ops;

@@ -1,0 +1,165 @@
+//! `bench ops`: every operation, beside the least time that this machine could take for it.
+
+use std::time::Duration;
+
+use regex_lite::Regex;
+
+use crate::{
+    backend::{Backend, cpu::Cpu},
+    bench::{Case, Ceilings, GROUPS, Group, slowness, time, use_threads},
+    cli::{Failure, OpsArgs, show},
+    report::{OperationReport, bar, bytes, microseconds},
+};
+
+/// Most threads that one may ask for.
+const THREADS: usize = 1024;
+/// Longest time for an operation, in seconds.
+const LONGEST: f64 = 3600.0;
+
+/// The machine, measured before everything else.
+struct Machine {
+    threads: usize,
+    ceilings: Ceilings,
+    slowness: Option<f64>,
+}
+
+/// Groups of which something is wanted, each with what is wanted of it.
+fn choose(only: Option<&str>) -> Result<Vec<(&'static Group, Vec<&'static str>)>, Failure> {
+    let parse = |text| Regex::new(text).map_err(|e| format!("--only {text:?} is no regular expression: {e}"));
+    let only = only.map(parse).transpose()?;
+    let wanted = |group: &Group, op: &str| {
+        let id = format!("{op}/{}", group.log_n);
+        only.as_ref().is_none_or(|r| r.is_match(op) || r.is_match(&id))
+    };
+    let chosen = GROUPS.iter().map(|group| {
+        let ops = group.ops.iter().copied().filter(|op| wanted(group, op));
+        (group, ops.collect::<Vec<_>>())
+    });
+    Ok(chosen.filter(|(_, ops)| !ops.is_empty()).collect())
+}
+
+fn known() -> String {
+    let mut names: Vec<&str> = GROUPS.iter().flat_map(|g| g.ops).copied().collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}
+
+fn measure(case: &mut Case, machine: &Machine, seconds: f64) -> Result<OperationReport, Failure> {
+    let times = time(Duration::from_secs_f64(seconds), || case.run())?;
+    Ok(OperationReport {
+        op: case.op,
+        log_n: case.shape.log_n,
+        log_qp: case.shape.log_qp,
+        limbs: case.shape.limbs,
+        digits: case.shape.digits,
+        batch: case.shape.batch,
+        threads: machine.threads,
+        backend: Cpu::new().capabilities().name,
+        median_us: times.median_us,
+        min_us: times.min_us,
+        floor_us: machine.ceilings.floor_us(case.work),
+        scaled_us: machine.slowness.map(|s| times.median_us / s),
+        products_per_second: case.weighted.map(|n| n * 1e6 / times.median_us),
+    })
+}
+
+pub(crate) fn run(args: &OpsArgs) -> Result<(), Failure> {
+    let chosen = choose(args.only.as_deref())?;
+    if chosen.is_empty() {
+        let only = args.only.as_deref().unwrap_or_default();
+        return Err(format!("no operation matches {only:?}; there are {}", known()).into());
+    }
+    if !(1..=THREADS).contains(&args.threads) {
+        return Err(format!("{} threads: choose 1 to {THREADS}", args.threads).into());
+    }
+    if !(0.0..=LONGEST).contains(&args.seconds) {
+        return Err(format!("{} seconds for an operation: choose 0 to {LONGEST}", args.seconds).into());
+    }
+    if !use_threads(args.threads) {
+        return Err("the number of threads is set already; this is a defect, please report it".into());
+    }
+    let bar = show::progress("bench");
+    bar.set_length(chosen.iter().map(|(_, ops)| ops.len() as u64).sum());
+    bar.set_message("the machine itself");
+    let machine = Machine {
+        threads: args.threads,
+        ceilings: Ceilings::measure(),
+        slowness: slowness(),
+    };
+    let mut reports = Vec::new();
+    for (group, ops) in chosen {
+        bar.set_message(format!("keys and operands, N = 2^{}", group.log_n));
+        for mut case in group.load(Cpu::new(), &ops)? {
+            bar.set_message(format!("{}, N = 2^{}", case.op, group.log_n));
+            let report = measure(&mut case, &machine, args.seconds)?;
+            bar.inc(1);
+            if args.json {
+                say!("{}", serde_json::to_string(&report)?);
+            } else {
+                reports.push(report);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    if !args.json {
+        print(&machine, &reports);
+    }
+    Ok(())
+}
+
+fn print(machine: &Machine, reports: &[OperationReport]) {
+    let cpu = Cpu::new();
+    say!();
+    say!(
+        "  {} backend, {} threads, {}",
+        cpu.capabilities().name,
+        machine.threads,
+        cpu.instructions().name()
+    );
+    say!(
+        "  at best {:.1} G products of 32-bit words a second; copies of {}",
+        machine.ceilings.products / 1e9,
+        (machine.ceilings.copies.iter())
+            .map(|(room, rate)| format!("{} {:.0} GB/s", bytes(*room), rate / 1e9))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    if let Some(slowness) = machine.slowness {
+        say!("  times here are {slowness:.2} times those of the machine of reference");
+    }
+    let mut last = "";
+    for r in reports {
+        let family = r.op.split('/').next().unwrap_or_default();
+        if family != last {
+            let head = format!(
+                "  {:<24}{:>5}{:>9}{:>6}{:>11}{:>11}{:>11}{:>8}",
+                family, "N", "log2 QP", "rows", "median", "least", "floor", "floors"
+            );
+            say!();
+            say!("{}", show::bold(&head));
+            last = family;
+        }
+        let ratio = r.median_us / r.floor_us;
+        say!(
+            "  {:<24}{:>5}{:>9.0}{:>6}{:>11}{:>11}{:>11}{ratio:>8.1} {}",
+            r.op,
+            format!("2^{}", r.log_n),
+            r.log_qp,
+            r.limbs,
+            microseconds(r.median_us),
+            microseconds(r.min_us),
+            microseconds(r.floor_us),
+            show::dim(&bar(1.0 / ratio, 20))
+        );
+        if let Some(rate) = r.products_per_second {
+            say!(
+                "  {:<24}{:.2} G products of weight and residue a second",
+                "",
+                rate / 1e9
+            );
+        }
+    }
+    say!();
+    say!("  floors: median over floor, 1 is the least; the bar is its inverse, full at the floor");
+}
