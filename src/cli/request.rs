@@ -27,7 +27,7 @@ pub(super) struct Text {
 /// All texts of one batch of ciphertexts.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Request {
+pub struct Request {
     pub(super) texts: Vec<Text>,
 }
 
@@ -36,8 +36,24 @@ fn path(client: &Path, name: Name) -> PathBuf {
 }
 
 impl Request {
+    /// The request of a file, which has no more windows than a batch.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, String> {
+        let remedy = "encrypt the texts again";
+        let request: Self = serde_json::from_slice(bytes).map_err(|e| format!("{e}; {remedy}"))?;
+        let (have, most) = (request.windows(), classify::BATCH);
+        if have > most {
+            return Err(format!("{have} windows, and a batch has {most}; {remedy}"));
+        }
+        Ok(request)
+    }
+
+    /// The file of the request.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
     /// Windows of all texts.
-    pub(super) fn windows(&self) -> usize {
+    pub fn windows(&self) -> usize {
         self.texts.iter().fold(0, |sum, t| sum.saturating_add(t.windows))
     }
 
@@ -46,7 +62,7 @@ impl Request {
         directory::create(&client.join(REQUESTS), true)?;
         Ok(wire::write_private(
             &path(client, name),
-            &serde_json::to_vec(self)?,
+            &self.to_json()?,
         )?)
     }
 
@@ -60,16 +76,6 @@ impl Request {
                 path.display()
             )
         })?;
-        let request: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| format!("{}: {e}; encrypt the texts again", path.display()))?;
-        if request.windows() > classify::BATCH {
-            let (have, most) = (request.windows(), classify::BATCH);
-            return Err(format!(
-                "{}: {have} windows, and a batch has {most}; encrypt the texts again",
-                path.display()
-            )
-            .into());
-        }
-        Ok(request)
+        Ok(Self::from_json(&bytes).map_err(|e| format!("{}: {e}", path.display()))?)
     }
 }
