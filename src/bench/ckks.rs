@@ -6,7 +6,7 @@ use super::{Case, Result, Shape, Work, floor::Ring};
 use crate::{
     arith::Complex,
     backend::Backend,
-    ckks::{Ciphertext, Ckks, Evaluator, Plaintext},
+    ckks::{Ciphertext, Ckks, Evaluator, Plaintext, Release},
     ring::Scale,
     rlwe::{Context, EvaluationKeys, KeyNeeds, LevelContext, Params, PublicKey, SecretKey},
 };
@@ -87,7 +87,9 @@ impl<B: Backend> Operands<B> {
                 1,
                 top,
             )?)),
-            _ => drop(black_box(ckks.decrypt(&self.secret, &self.x)?)),
+            _ => drop(black_box(
+                ckks.decrypt(&self.secret, &self.x)?.release(Release::Owner)?,
+            )),
         }
         Ok(ckks.context().backend().wait()?)
     }

@@ -59,7 +59,10 @@ fn read(args: &DecryptArgs, side: &ClientSide) -> Result<(Request, Name, Vec<[f3
         if left == 0 {
             return Err(wrong_count(args, request, batches));
         }
-        let slots = side.ckks.decrypt(&side.secret, &result)?.release(Release::Owner)?;
+        let slots = side
+            .ckks
+            .decrypt(&side.secret, &result)?
+            .release(Release::Owner)?;
         let read = Requests::read(columns, left.min(BATCH), &slots);
         logits.extend(read.into_iter().map(|l| l.map(|x| x as f32)));
     }

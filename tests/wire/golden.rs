@@ -111,7 +111,11 @@ fn loaded_objects_compute() {
             .unwrap();
         let product = ev.relinearise_rescale(&ev.mul(&x, &y).unwrap()).unwrap();
         let rotated = ev.rotate(&product, 1).unwrap();
-        let have = ckks.decrypt(&key, &rotated).unwrap().release(Release::Owner).unwrap();
+        let have = ckks
+            .decrypt(&key, &rotated)
+            .unwrap()
+            .release(Release::Owner)
+            .unwrap();
         for item in 0..2 {
             for slot in 0..8 {
                 let v = values()[8 * item + (slot + 1) % 8];

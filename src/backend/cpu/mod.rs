@@ -36,7 +36,8 @@ use memory::{Pool, Reader, Writer};
 use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
-        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Mut, Ref, Result,
+        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Mut, Ref,
+        Result,
     },
     ring::{self, Basis, Crt, Galois, Scale},
     sample::PublicSeed,
