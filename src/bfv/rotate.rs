@@ -22,7 +22,7 @@ impl<B: Backend> Evaluator<'_, B> {
                 return Ok(a.clone());
             }
             let key = self.keys.galois(operation, g)?;
-            let inner = ctx.automorphism(operation, &a.inner, &digits, &[key], &[g])?;
+            let inner = ctx.automorphism(operation, &a.inner, Some(&digits), &[key], &[g])?;
             Ok(a.with(inner))
         };
         steps.iter().map(rotated).collect()

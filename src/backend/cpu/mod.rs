@@ -5,7 +5,6 @@
 mod automorphism;
 mod basis;
 mod decode;
-mod dispatch;
 mod elementwise;
 mod embed;
 mod encode;
