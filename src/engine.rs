@@ -10,7 +10,7 @@ use crate::{
     backend::{Backend, Capabilities, cpu::Cpu},
     ckks::{self, Ckks, CkksError, Evaluator},
     rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey, SeededEvaluationKeys},
-    wire::{self, Existing, Name, Stamp, WireError},
+    wire::{self, Existing, KeyFile, Name, Stamp, WireError},
 };
 
 /// Result of an operation of the facade.
@@ -223,6 +223,12 @@ impl ServerKeys {
     /// The keys of a file that [`ServerKeys::save`] or the command line program wrote, checked in all their parts.
     pub fn load(engine: &Engine, path: &Path) -> wire::Result<Self> {
         Self::expand(engine, wire::load(path, engine.ckks.context())?)
+    }
+
+    /// The keys of such a file that a computation needs, and no others: a key file may serve many computations.
+    pub fn load_for(engine: &Engine, path: &Path, needs: &KeyNeeds) -> wire::Result<Self> {
+        let file = KeyFile::open(path, engine.ckks.context())?;
+        Self::expand(engine, (file.load(needs)?, file.stamp()))
     }
 
     fn expand(engine: &Engine, (seeded, stamp): (SeededEvaluationKeys<Cpu>, Stamp)) -> wire::Result<Self> {

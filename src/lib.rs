@@ -2,7 +2,14 @@
 //!
 //! # Where to begin
 //!
-//! * [`engine`]: the short way in. [`Engine`](engine::Engine), [`Client`](engine::Client), [`ServerKeys`](engine::ServerKeys).
+#![cfg_attr(
+    feature = "fallback",
+    doc = "* [`engine`]: the short way in. [`Engine`](engine::Engine), [`Client`](engine::Client), [`ServerKeys`](engine::ServerKeys)."
+)]
+#![cfg_attr(
+    not(feature = "fallback"),
+    doc = "* `engine`: the short way in; it needs the feature `fallback`, which this build is without."
+)]
 //! * [`ckks`]: approximate arithmetic on vectors of complex numbers, in full. [`bfv`]: exact integers.
 //! * [`matmul`] and [`transformer`]: matrix products and attention on batches of ciphertexts; [`model`]: their plain twins.
 //! * [`wire`]: files and messages, validated before use.
@@ -17,7 +24,7 @@
 //! backend agrees on to the bit, and `SECURITY.md` what is promised and what is not: above all, never show exact CKKS
 //! decryptions to anyone but the owner of the key.
 //!
-//! Features: `fallback` (the CPU backend and [`engine`]), `cli` (the program), `diagnostics` (measured BFV noise).
+//! Features: `fallback` (the CPU backend and `engine`), `cli` (the program), `diagnostics` (measured BFV noise).
 
 pub mod arith;
 pub mod backend;

@@ -5,7 +5,7 @@
 use cipherformer::{
     backend::cpu::Cpu,
     ckks::{Ckks, Evaluator},
-    model::{LanguageModel, Quantised, Verdict, WIDTH, Window, heldout, mean_logits, windows},
+    model::{Embedding, LanguageModel, Quantised, Verdict, WIDTH, Window, heldout, mean_logits, windows},
     rlwe::{Context, Level, Params, SecretKey},
     transformer::{LanguageClassifier, Progress, Requests},
 };
@@ -47,7 +47,7 @@ fn encrypted_labels_are_the_plain_ones() {
         "only {} sentences in the batch",
         counted.len()
     );
-    let requests = Requests::new(&model, classifier.columns(), &batch).unwrap();
+    let requests = Requests::new(&Embedding::from(&model), classifier.columns(), &batch).unwrap();
     let x = ckks
         .encrypt(&secret, requests.values(), WIDTH, params.top())
         .unwrap()
@@ -82,7 +82,7 @@ fn encrypted_labels_are_the_plain_ones() {
         let plain: Vec<[f32; 6]> = text.iter().map(|w| model.forward(w).unwrap()).collect();
         let label = |l: &[[f32; 6]]| {
             Verdict::from_logits(&mean_logits(l), model.margin)
-                .label(&model)
+                .label(&model.labels)
                 .to_owned()
         };
         disagree += usize::from(label(&own) != label(&plain));

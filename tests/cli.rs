@@ -72,6 +72,66 @@ fn bad_input_is_refused_with_a_remedy() {
     std::fs::remove_file(path).unwrap();
 }
 
+#[test]
+fn a_need_for_parameters_is_read_with_suspicion() {
+    for wrong in ["nan", "-3", "inf", "0", "many"] {
+        refused(
+            &["params", "--precision", wrong],
+            &["--precision", "from 1 to 60"],
+        );
+        refused(&["params", "--depth", wrong], &["--depth", "from 1 to 43"]);
+        refused(&["params", "--security", wrong], &["--security", "128, 192, 256"]);
+        refused(&["params", "--memory", wrong], &["--memory", "2GiB"]);
+    }
+    // What would fit instead.
+    refused(
+        &["params", "--depth", "5", "--precision", "20", "--memory", "1MB"],
+        &["depth 5", "within 1.0 MB", "--memory "],
+    );
+    refused(
+        &[
+            "params",
+            "--depth",
+            "43",
+            "--precision",
+            "46",
+            "--security",
+            "256",
+        ],
+        &["256-bit", "--depth ", "--precision "],
+    );
+}
+
+/// Shipped chains, and one that is found for the need; the chain printed is one that a program can use.
+#[test]
+fn parameters_are_chosen_for_a_need() {
+    let choose = |args: &[&str]| -> serde_json::Value {
+        let output = cipherformer(&[&["params", "--json"], args].concat());
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {message}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let shipped = choose(&["--depth", "5", "--precision", "25"]);
+    assert_eq!(shipped["name"], "n14_rational40_l5_d3");
+    let found = choose(&[
+        "--depth",
+        "2",
+        "--precision",
+        "14",
+        "--security",
+        "192",
+        "--memory",
+        "1GiB",
+    ]);
+    assert!(found["name"].is_null());
+    assert!(found["security_bits"].as_u64().unwrap() >= 192);
+    assert!(found["depth"].as_u64().unwrap() >= 2 && found["precision_bits"].as_f64().unwrap() >= 14.0);
+    assert!(found["memory_bytes"].as_u64().unwrap() <= 1 << 30);
+    let chain = serde_json::from_value(found["chain"].clone()).unwrap();
+    let params = cipherformer::rlwe::Params::new(cipherformer::rlwe::Spec { chain }).unwrap();
+    assert!(params.security_bits() >= 192);
+}
+
 #[cfg(unix)]
 #[test]
 fn text_that_is_not_utf8_is_refused() {

@@ -40,6 +40,22 @@ fn keys_saved_by_the_client_serve_where_they_are_loaded() {
         assert!((have.re - want).abs() < 1e-6, "{have:?} instead of {want}");
     }
 
+    // A computation that only rotates takes the key of its rotation, and no other.
+    let rotations = ServerKeys::load_for(&server, &path, &server.key_needs().rotate([1])).unwrap();
+    assert!(rotations.bytes() < keys.bytes());
+    let turned = rotations.rotate(&rotations.receive(&sent).unwrap(), 1).unwrap();
+    let turned = client
+        .decrypt(&client.receive(&rotations.answer(&turned).unwrap()).unwrap())
+        .unwrap();
+    assert!((turned[0].re - 2.0).abs() < 1e-6);
+    assert!(
+        rotations
+            .relinearise_rescale(&rotations.mul(&x, &x).unwrap())
+            .is_err()
+    );
+    let missing = ServerKeys::load_for(&server, &path, &server.key_needs().rotate([2]));
+    assert!(missing.err().unwrap().to_string().contains("Galois element 25"));
+
     // Keys for other parameters, and a damaged file, are refused.
     let other = Engine::auto(Params::shipped("n12_single28_l1_d3").unwrap()).unwrap();
     assert!(ServerKeys::load(&other, &path).is_err());

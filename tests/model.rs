@@ -97,10 +97,10 @@ fn says_unsure_for_what_is_no_language() {
     let model = LanguageModel::builtin().unwrap();
     for text in ["xkcd wvq jjq", "qz", "vbnm qwzx"] {
         let verdict = model.classify(text, 8).unwrap();
-        assert_eq!(verdict.label(&model), "unsure", "{text}: {verdict:?}");
+        assert_eq!(verdict.label(&model.labels), "unsure", "{text}: {verdict:?}");
     }
     let sentence = "The museum opens at nine and closes at half past five.";
-    assert_eq!(model.classify(sentence, 8).unwrap().label(&model), "en");
+    assert_eq!(model.classify(sentence, 8).unwrap().label(&model.labels), "en");
     assert_eq!(model.labels, LABELS);
 }
 

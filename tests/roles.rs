@@ -14,7 +14,7 @@ use cipherformer::{
     model::{LanguageModel, Quantised},
     rlwe::{Context, Params, SeededEvaluationKeys, Spec},
     transformer::{LanguageClassifier, Progress},
-    wire::{self, Existing, Name, Stamp},
+    wire::{self, Existing, Name, Reader, Stamp},
 };
 
 const TEXT: &str = "The harvest was late this year, and the barns stood empty until October.";
@@ -79,19 +79,23 @@ fn in_process(server: &Path, input: &Path) -> Vec<u8> {
     let ctx = Context::new(Cpu::new(), Params::new(spec).unwrap()).unwrap();
     let (keys, _): (SeededEvaluationKeys<Cpu>, _) =
         wire::load(&server.join("evaluation.keys"), &ctx).unwrap();
-    let (sent, stamp): (SeededCiphertext<Cpu>, _) = wire::load(input, &ctx).unwrap();
     let (ckks, keys) = (Ckks::new(&ctx), keys.expand(&ctx).unwrap());
     let model = Quantised::from(&LanguageModel::builtin().unwrap());
     let classifier = LanguageClassifier::new(&model, 256).unwrap();
-    let x = sent.expand(&ctx).unwrap();
-    let result: Ciphertext<Cpu> = classifier
-        .infer(
-            &Evaluator::new(&ckks, &keys),
-            &x,
-            &mut Progress::new(&mut |_, _, _| ()),
-        )
-        .unwrap();
-    wire::to_bytes(&result, &ctx, stamp).unwrap()
+    let mut reader = Reader::open(input).unwrap();
+    let mut answer = Vec::new();
+    while let Some((sent, stamp)) = reader.next::<_, SeededCiphertext<Cpu>>(&ctx).unwrap() {
+        let x = sent.expand(&ctx).unwrap();
+        let result: Ciphertext<Cpu> = classifier
+            .infer(
+                &Evaluator::new(&ckks, &keys),
+                &x,
+                &mut Progress::new(&mut |_, _, _| ()),
+            )
+            .unwrap();
+        answer.extend(wire::to_bytes(&result, &ctx, stamp).unwrap());
+    }
+    answer
 }
 
 #[test]
@@ -102,7 +106,10 @@ fn client_and_server_share_files_only() {
     let keygen = json(&["keygen", "--json", "--client", client, "--server", server]);
     assert!(keygen["security_bits"].as_u64().unwrap() >= 128);
     assert_eq!(names(server), ["evaluation.keys", "parameters.cf"]);
-    assert_eq!(names(client), ["parameters.cf", "secret.key"]);
+    assert_eq!(
+        names(client),
+        ["embedding.safetensors", "parameters.cf", "secret.key"]
+    );
     let secret = std::fs::read(Path::new(client).join("secret.key")).unwrap();
     #[cfg(unix)]
     {
@@ -139,7 +146,7 @@ fn client_and_server_share_files_only() {
     ]);
     assert_eq!(encrypted["texts"], 1);
     run(&["infer", "--server", server, "--in", sent, "--out", answer]);
-    let read = json(&["decrypt", "--json", "--client", client, "--in", answer]);
+    let read = json(&["decrypt", "--json", "--keep", "--client", client, "--in", answer]);
     assert_eq!(read["label"], "en");
     let sum: f64 = (read["probabilities"].as_object().unwrap().values())
         .map(|p| p.as_f64().unwrap())
@@ -147,16 +154,19 @@ fn client_and_server_share_files_only() {
     assert!((sum - 1.0).abs() < 1e-5);
     assert!(run(&["decrypt", "--client", client, "--in", answer]).contains("English"));
 
-    // The computation is a function of the bytes.
-    let bytes = std::fs::read(answer).unwrap();
-    assert!(in_process(Path::new(server), Path::new(sent)) == bytes);
+    // An answer is read once, unless it is kept.
+    assert!(names(&format!("{client}/requests")).is_empty());
+    refused(
+        &["decrypt", "--client", client, "--in", answer],
+        &["read already", "--keep"],
+    );
 
     for (path, kind) in [
-        (Path::new(server).join("parameters.cf"), "Parameters"),
-        (Path::new(server).join("evaluation.keys"), "EvaluationKeys"),
-        (Path::new(client).join("secret.key"), "SecretKey"),
-        (PathBuf::from(sent), "SeededCiphertexts"),
-        (PathBuf::from(answer), "Ciphertexts"),
+        (Path::new(server).join("parameters.cf"), "parameters"),
+        (Path::new(server).join("evaluation.keys"), "evaluation-keys"),
+        (Path::new(client).join("secret.key"), "secret-key"),
+        (PathBuf::from(sent), "seeded-ciphertexts"),
+        (PathBuf::from(answer), "ciphertexts"),
     ] {
         let path = path.to_str().unwrap();
         let object = json(&["explain", "--json", path]);
@@ -164,7 +174,7 @@ fn client_and_server_share_files_only() {
             (&object["kind"], &object["parameters"]),
             (&kind.into(), &"langid".into())
         );
-        assert!(run(&["explain", path]).contains("format version 1"));
+        assert!(run(&["explain", path]).contains("format version 2"));
     }
 
     several_texts(&place, client, server);
@@ -174,21 +184,57 @@ fn client_and_server_share_files_only() {
 
 fn several_texts(place: &Place, client: &str, server: &str) {
     let [file, sent, answer] = ["lines.txt", "lines.ct", "lines.answer"].map(|n| place.path(n));
+    // Two batches: 90 lines of three windows, of which one lies in both.
+    let many = format!("{TEXT}\n").repeat(90);
     let lines =
-        format!("{TEXT}\n\n4711\nIl mercato del pesce apre ogni mattina prima dell'alba vicino al porto.\n");
+        format!("{many}\n4711\nIl mercato del pesce apre ogni mattina prima dell'alba vicino al porto.\n");
     std::fs::write(&file, lines).unwrap();
-    run(&["encrypt", "--client", client, "--file", &file, "--out", &sent]);
-    run(&[
+    let encrypted = json(&[
+        "encrypt", "--json", "--client", client, "--file", &file, "--out", &sent,
+    ]);
+    assert_eq!(
+        (&encrypted["batches"], &encrypted["failed"]),
+        (&2.into(), &1.into())
+    );
+    let inferred = json(&[
         "infer", "--json", "--server", server, "--in", &sent, "--out", &answer,
     ]);
+    assert_eq!(inferred["batches"], 2);
+
+    // The computation is a function of the bytes.
+    let bytes = std::fs::read(&answer).unwrap();
+    assert!(in_process(Path::new(server), Path::new(&sent)) == bytes);
+    assert_eq!(json(&["explain", "--json", &answer])["batches"], 2);
+
+    // A file that ends with its first batch is whole for itself, and no answer to this request.
+    let cut = place.path("half.answer");
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    refused(
+        &["decrypt", "--client", client, "--in", &cut],
+        &["1 batch found", "the request had 2"],
+    );
+    let twice = [&bytes[..], &bytes[..]].concat();
+    std::fs::write(&cut, twice).unwrap();
+    refused(
+        &["decrypt", "--client", client, "--in", &cut],
+        &["3 batches found", "the request had 2"],
+    );
+    std::fs::write(&cut, &bytes[..bytes.len() - 1]).unwrap();
+    refused(
+        &["decrypt", "--client", client, "--in", &cut],
+        &["frame 2", "fetch it again"],
+    );
+
     let read = run(&["decrypt", "--json", "--client", client, "--in", &answer]);
     let read: Vec<serde_json::Value> = read.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let labels: Vec<(u64, &str)> = read
         .iter()
         .map(|o| (o["line"].as_u64().unwrap(), o["label"].as_str().unwrap()))
         .collect();
-    assert_eq!(labels, [(1, "en"), (3, "unsure"), (4, "it")]);
-    assert!(read[1]["error"].as_str().unwrap().contains("letter"));
+    let mut wanted: Vec<(u64, &str)> = (1..=90).map(|line| (line, "en")).collect();
+    wanted.extend([(92, "unsure"), (93, "it")]);
+    assert_eq!(labels, wanted);
+    assert!(read[90]["error"].as_str().unwrap().contains("letter"));
 }
 
 fn wrong_directories(place: &Place, client: &str, server: &str, sent: &str, answer: &str) {
@@ -207,11 +253,11 @@ fn wrong_directories(place: &Place, client: &str, server: &str, sent: &str, answ
     );
     refused(
         &["infer", "--server", server, "--in", answer, "--out", out],
-        &["holds ciphertexts, where seeded ciphertexts belong"],
+        &["holds CKKS ciphertexts, not seeded CKKS ciphertexts; pass what `cipherformer encrypt` wrote"],
     );
     refused(
         &["decrypt", "--client", client, "--in", sent],
-        &["holds seeded ciphertexts, where ciphertexts belong"],
+        &["holds seeded CKKS ciphertexts, not CKKS ciphertexts; pass what `cipherformer infer` wrote"],
     );
     refused(&["explain", "/nonexistent/file.ct"], &["/nonexistent/file.ct"]);
     refused(
@@ -228,7 +274,7 @@ fn wrong_directories(place: &Place, client: &str, server: &str, sent: &str, answ
         &["infer", "--server", server, "--in", sent, "--out", out],
         &["parameters.cf", "n13_rational40_l2_d3", "langid"],
     );
-    let insecure = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/parameters.bin");
+    let insecure = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v2/parameters.bin");
     std::fs::copy(insecure, &path).unwrap();
     refused(
         &["infer", "--server", server, "--in", sent, "--out", out],
@@ -246,11 +292,9 @@ fn wrong_directories(place: &Place, client: &str, server: &str, sent: &str, answ
     };
     std::fs::create_dir(other).unwrap();
     let other_path = Path::new(other);
-    std::fs::copy(
-        Path::new(client).join("parameters.cf"),
-        other_path.join("parameters.cf"),
-    )
-    .unwrap();
+    for name in ["parameters.cf", "embedding.safetensors"] {
+        std::fs::copy(Path::new(client).join(name), other_path.join(name)).unwrap();
+    }
     wire::save(&other_path.join("secret.key"), &key, &ctx, stamp, Existing::Keep).unwrap();
     refused(
         &["decrypt", "--client", other, "--in", answer],
@@ -280,7 +324,15 @@ fn damaged_files(place: &Place, client: &str, server: &str, sent: &str, answer: 
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
     std::fs::write(cut, &bytes).unwrap();
-    refused(&["decrypt", "--client", client, "--in", cut], &["cut.ct"]);
+    refused(
+        &["decrypt", "--client", client, "--in", cut],
+        &[
+            "cut.ct",
+            "CKKS ciphertexts: ciphertext ",
+            " bytes at offset ",
+            "is damaged",
+        ],
+    );
     let path = Path::new(server).join("evaluation.keys");
     let keys = std::fs::read(&path).unwrap();
     std::fs::write(&path, &keys[..keys.len() - 1]).unwrap();

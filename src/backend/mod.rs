@@ -3,6 +3,8 @@
 pub mod conformance;
 #[cfg(feature = "fallback")]
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod derived;
 mod memory;
 pub mod null;

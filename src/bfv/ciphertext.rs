@@ -21,6 +21,11 @@ impl<B: Backend> Clone for Ciphertext<B> {
 }
 
 impl<B: Backend> Ciphertext<B> {
+    /// Parts that were checked against one another.
+    pub(crate) fn from_parts(inner: rlwe::Ciphertext<B>, plain: PlainModulus) -> Self {
+        Self { inner, plain }
+    }
+
     pub(super) fn with(&self, inner: rlwe::Ciphertext<B>) -> Self {
         let plain = self.plain;
         Self { inner, plain }
@@ -69,6 +74,21 @@ pub struct SeededCiphertext<B: Backend> {
 }
 
 impl<B: Backend> SeededCiphertext<B> {
+    /// Parts that were checked against one another.
+    pub(crate) fn from_parts(inner: rlwe::SeededCiphertext<B>, plain: PlainModulus) -> Self {
+        Self { inner, plain }
+    }
+
+    /// The ciphertexts without their scheme.
+    pub fn rlwe(&self) -> &rlwe::SeededCiphertext<B> {
+        &self.inner
+    }
+
+    /// The plaintext modulus.
+    pub fn plain(&self) -> PlainModulus {
+        self.plain
+    }
+
     /// Number of ciphertexts.
     pub fn items(&self) -> usize {
         self.inner.items()

@@ -1,24 +1,93 @@
-//! `decrypt`: the answer, on the client.
+//! `decrypt`: the answer, on the client. A request is forgotten once its answer has been read.
 
 use std::collections::BTreeMap;
 
 use super::{
-    DecryptArgs, Failure, classify, directory,
+    DecryptArgs, Failure, directory,
+    directory::ClientSide,
     request::{Request, Text},
     show,
+    texts::{self, BATCH, language},
 };
 use crate::{
+    backend::cpu::Cpu,
     ckks::Ciphertext,
     matmul::Columns,
-    model::{CLASSES, LanguageModel, Verdict, WINDOW, mean_logits},
-    report::{Answer, bar},
+    model::{CLASSES, Embedding, Verdict, WINDOW, mean_logits},
+    report::Answer,
     transformer::Requests,
-    wire,
+    wire::{Name, Stamp},
 };
+
+const NO_INPUT: &str = "run `cipherformer infer` first, or pass what it wrote";
 
 pub(super) fn run(args: &DecryptArgs) -> Result<(), Failure> {
     let side = directory::client(&args.client)?;
-    let (result, stamp): (Ciphertext<_>, _) = wire::load(&args.input, side.ckks.context())?;
+    let (request, name, logits) = read(args, &side)?;
+    let mut left = logits.as_slice();
+    for text in &request.texts {
+        let (own, rest) = left.split_at(text.windows);
+        left = rest;
+        let verdict = Verdict::from_logits(&mean_logits(own), side.embedding.margin);
+        let answer = answer(text, &verdict, &side.embedding);
+        match (args.json, &text.line) {
+            (true, _) => say!("{}", serde_json::to_string(&answer)?),
+            (false, Some(line)) => print_line(*line, &answer),
+            (false, None) => print_one(&answer, &verdict, &side.embedding),
+        }
+    }
+    if !args.keep {
+        Request::remove(&args.client, name)?;
+    }
+    Ok(())
+}
+
+/// The request, and the logits of all its windows; one batch of ciphertexts is in memory at a time.
+fn read(args: &DecryptArgs, side: &ClientSide) -> Result<(Request, Name, Vec<[f32; CLASSES]>), Failure> {
+    let mut input = directory::input(&args.input, NO_INPUT)?;
+    let columns = Columns::new(WINDOW, BATCH)?;
+    let (mut found, mut batches) = (None, 0);
+    let mut logits = Vec::new();
+    while let Some((result, stamp)) = input.next::<_, Ciphertext<_>>(side.ckks.context())? {
+        check(args, side, columns, &result, stamp)?;
+        let (request, _) = match &mut found {
+            Some(found) => found,
+            none => none.insert((Request::load(&args.client, stamp.request)?, stamp.request)),
+        };
+        batches += 1;
+        let left = request.windows() - logits.len();
+        if left == 0 {
+            return Err(wrong_count(args, request, batches));
+        }
+        let slots = side.ckks.decrypt(&side.secret, &result)?;
+        let read = Requests::read(columns, left.min(BATCH), &slots);
+        logits.extend(read.into_iter().map(|l| l.map(|x| x as f32)));
+    }
+    match found {
+        Some((request, name)) if request.windows() == logits.len() => Ok((request, name, logits)),
+        Some((request, _)) => Err(wrong_count(args, &request, batches)),
+        None => Err(format!("{}: holds no answer; {NO_INPUT}", args.input.display()).into()),
+    }
+}
+
+fn wrong_count(args: &DecryptArgs, request: &Request, found: usize) -> Failure {
+    format!(
+        "{}: {} found, and the request had {}; the file is cut off or another's: fetch it again",
+        args.input.display(),
+        texts::count(found, "batch", "batches"),
+        request.windows().div_ceil(BATCH)
+    )
+    .into()
+}
+
+/// Demands an answer for this secret.
+fn check(
+    args: &DecryptArgs,
+    side: &ClientSide,
+    columns: Columns,
+    result: &Ciphertext<Cpu>,
+    stamp: Stamp,
+) -> Result<(), Failure> {
     if stamp.key != side.key {
         return Err(format!(
             "{}: encrypted for key {}, and {} holds the secret of {}; pass the directory that encrypted the texts",
@@ -29,7 +98,6 @@ pub(super) fn run(args: &DecryptArgs) -> Result<(), Failure> {
         )
         .into());
     }
-    let columns = Columns::new(WINDOW, classify::BATCH)?;
     if (result.items(), result.slots()) != (CLASSES, columns.slots()) {
         return Err(format!(
             "{}: {} ciphertexts of {} slots, and an answer has {CLASSES} of {}; pass what `cipherformer infer` wrote",
@@ -40,31 +108,14 @@ pub(super) fn run(args: &DecryptArgs) -> Result<(), Failure> {
         )
         .into());
     }
-    let request = Request::load(&args.client, stamp.request)?;
-    let model = LanguageModel::builtin()?;
-    let slots = side.ckks.decrypt(&side.secret, &result)?;
-    let logits = Requests::read(columns, request.windows(), &slots);
-    let mut left = logits.as_slice();
-    for text in &request.texts {
-        let (own, rest) = left.split_at(text.windows);
-        left = rest;
-        let own: Vec<[f32; CLASSES]> = own.iter().map(|l| l.map(|x| x as f32)).collect();
-        let verdict = Verdict::from_logits(&mean_logits(&own), model.margin);
-        let answer = answer(text, &verdict, &model);
-        match (args.json, &text.line) {
-            (true, _) => say!("{}", serde_json::to_string(&answer)?),
-            (false, Some(line)) => print_line(*line, &answer),
-            (false, None) => print_one(&answer, &verdict, &model),
-        }
-    }
     Ok(())
 }
 
-fn answer(text: &Text, verdict: &Verdict, model: &LanguageModel) -> Answer {
+fn answer(text: &Text, verdict: &Verdict, model: &Embedding) -> Answer {
     let named = model.labels.iter().zip(verdict.probabilities);
     let (label, probabilities) = match text.error {
         None => (
-            verdict.label(model).to_owned(),
+            verdict.label(&model.labels).to_owned(),
             named.map(|(l, p)| (l.clone(), f64::from(p))).collect(),
         ),
         Some(_) => (String::from("unsure"), BTreeMap::new()),
@@ -82,35 +133,12 @@ fn print_line(line: usize, answer: &Answer) {
     let best = answer.probabilities.values().copied().fold(0.0, f64::max);
     match &answer.error {
         Some(error) => say!("{line:>5}  - {error}"),
-        None => say!(
-            "{line:>5}  {:<8} {:5.1} %",
-            classify::name(&answer.label),
-            best * 100.0
-        ),
+        None => say!("{line:>5}  {:<8} {:5.1} %", language(&answer.label), best * 100.0),
     }
 }
 
-fn print_one(answer: &Answer, verdict: &Verdict, model: &LanguageModel) {
+fn print_one(answer: &Answer, verdict: &Verdict, model: &Embedding) {
     say!();
-    let mut order: Vec<(&String, &f64)> = answer.probabilities.iter().collect();
-    order.sort_by(|a, b| b.1.total_cmp(a.1));
-    for (label, p) in order {
-        say!(
-            "  {:<8} {:>5.1} %  {}",
-            classify::name(label),
-            p * 100.0,
-            bar(*p, 40)
-        );
-    }
-    say!();
-    if verdict.unsure {
-        say!(
-            "  {}: the best leads by {:.0} %, and naming a language takes {:.0} %. A longer text would help.",
-            show::bold("unsure"),
-            verdict.lead * 100.0,
-            model.margin * 100.0
-        );
-    } else {
-        say!("  {}", show::bold(classify::name(&answer.label)));
-    }
+    show::probabilities(&answer.probabilities);
+    show::verdict(verdict, &answer.label, model.margin);
 }

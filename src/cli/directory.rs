@@ -1,26 +1,38 @@
 //! The directories of the two sides: a client's holds the secret, a server's parameters and evaluation keys.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{ErrorKind, Read},
+    path::Path,
+};
 
 use super::Failure;
 use crate::{
     backend::cpu::Cpu,
     ckks::Ckks,
-    rlwe::{Context, EvaluationKeys, Params, SecretKey, SeededEvaluationKeys, Spec},
-    wire::{self, Kind, Name},
+    model::Embedding,
+    rlwe::{Context, EvaluationKeys, KeyNeeds, Params, SecretKey, Spec},
+    wire::{self, KeyFile, Kind, Name, Reader},
 };
 
 pub(super) const SECRET: &str = "secret.key";
 pub(super) const PARAMETERS: &str = "parameters.cf";
 pub(super) const KEYS: &str = "evaluation.keys";
+pub(super) const EMBEDDING: &str = "embedding.safetensors";
 pub(super) const REQUESTS: &str = "requests";
+
+const ADD_MISSING: &str =
+    "run `cipherformer keygen` again with the same directories, which adds what is missing";
+/// Largest file of an embedding table; that of the built-in model has 374 kB.
+const MAX_EMBEDDING_BYTES: u64 = 1 << 20;
 
 /// The parameters that the built-in model was made for.
 pub(super) const CHAIN: &str = "langid";
 
-/// What a client works with.
+/// What a client works with; no weight of the model is in it.
 pub(super) struct ClientSide {
     pub(super) ckks: Ckks<Cpu>,
+    pub(super) embedding: Embedding,
     pub(super) secret: SecretKey<Cpu>,
     pub(super) key: Name,
 }
@@ -66,11 +78,28 @@ pub(super) fn output(path: &Path, input: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-fn demand(dir: &Path, file: &str, remedy: &str) -> Result<(), Failure> {
-    if dir.join(file).is_file() {
-        return Ok(());
+/// Opens what another command wrote.
+pub(super) fn input(path: &Path, remedy: &str) -> Result<Reader, Failure> {
+    match path.metadata() {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            Err(format!("{}: there is no such file; {remedy}", path.display()).into())
+        }
+        _ => Ok(Reader::open(path)?),
     }
-    Err(format!("{}: holds no {file}; {remedy}", dir.display()).into())
+}
+
+fn demand(dir: &Path, file: &str, remedy: &str) -> Result<(), Failure> {
+    match fs::metadata(dir.join(file)) {
+        Ok(_) => Ok(()),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(format!("{}: holds no {file}; {remedy}", dir.display()).into())
+        }
+        Err(e) => Err(format!(
+            "{}: cannot look for {file}: {e}; run it as a user who may, or change the permissions",
+            dir.display()
+        )
+        .into()),
+    }
 }
 
 /// The context of the parameters in a directory, which must be those of the model.
@@ -89,19 +118,42 @@ fn context(dir: &Path) -> Result<Ckks<Cpu>, Failure> {
     Ok(Ckks::new(&Context::new(Cpu::new(), params)?))
 }
 
+/// The public embedding table of a directory.
+pub(super) fn embedding(dir: &Path) -> Result<Embedding, Failure> {
+    let path = dir.join(EMBEDDING);
+    let mut bytes = Vec::new();
+    let read = fs::File::open(&path).and_then(|f| f.take(MAX_EMBEDDING_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|e| format!("{}: {e}; {ADD_MISSING}", path.display()))?;
+    if bytes.len() as u64 > MAX_EMBEDDING_BYTES {
+        return Err(format!(
+            "{}: more than {MAX_EMBEDDING_BYTES} bytes, which no embedding table has; remove it, and {ADD_MISSING}",
+            path.display()
+        )
+        .into());
+    }
+    Embedding::from_safetensors(&bytes).map_err(|e| format!("{}: {e}", path.display()).into())
+}
+
 /// Opens the client's directory.
 pub(super) fn client(dir: &Path) -> Result<ClientSide, Failure> {
     let remedy = "pass the directory that `keygen --client` wrote";
     demand(dir, SECRET, remedy)?;
-    demand(dir, PARAMETERS, remedy)?;
+    demand(dir, PARAMETERS, ADD_MISSING)?;
+    demand(dir, EMBEDDING, ADD_MISSING)?;
     let ckks = context(dir)?;
+    let embedding = embedding(dir)?;
     let (secret, stamp): (SecretKey<Cpu>, _) = wire::load(&dir.join(SECRET), ckks.context())?;
     let key = stamp.key;
-    Ok(ClientSide { ckks, secret, key })
+    Ok(ClientSide {
+        ckks,
+        embedding,
+        secret,
+        key,
+    })
 }
 
-/// Opens the server's directory. One that holds a secret is refused: a server that can decrypt protects nobody.
-pub(super) fn server(dir: &Path) -> Result<ServerSide, Failure> {
+/// Opens the server's directory, with the keys that are needed. One that holds a secret is refused: a server that can decrypt protects nobody.
+pub(super) fn server(dir: &Path, needs: impl FnOnce(&Params) -> KeyNeeds) -> Result<ServerSide, Failure> {
     if dir.join(SECRET).exists() {
         return Err(format!(
             "{}: holds {SECRET}, which no server may have; pass the directory that `keygen --server` wrote",
@@ -109,12 +161,13 @@ pub(super) fn server(dir: &Path) -> Result<ServerSide, Failure> {
         )
         .into());
     }
-    let remedy = "pass the directory that `keygen --server` wrote";
+    let remedy = "pass the directory that `keygen --server` wrote; if `keygen` was interrupted, run it again";
     demand(dir, PARAMETERS, remedy)?;
     demand(dir, KEYS, remedy)?;
     let ckks = context(dir)?;
-    let (seeded, stamp): (SeededEvaluationKeys<Cpu>, _) = wire::load(&dir.join(KEYS), ckks.context())?;
-    let keys = seeded.expand(ckks.context())?;
-    let key = stamp.key;
+    let file = KeyFile::open(&dir.join(KEYS), ckks.context())?;
+    let keys = file.load(&needs(ckks.context().params()))?;
+    let keys = keys.expand(ckks.context())?;
+    let key = file.stamp().key;
     Ok(ServerSide { ckks, keys, key })
 }

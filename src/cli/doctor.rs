@@ -77,7 +77,6 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         say!();
         say!("  version    {}", env!("CARGO_PKG_VERSION"));
         say!("  backend    {}: {}", device.name, device.device);
-        say!("  threads    {threads}");
         let features = features();
         let features = if features.is_empty() {
             String::from("portable kernels")

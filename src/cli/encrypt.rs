@@ -1,105 +1,147 @@
-//! `encrypt`: texts to seeded ciphertexts, on the client.
+//! `encrypt`: texts to seeded ciphertexts, on the client, batch by batch.
 
 use std::time::Instant;
 
 use serde_json::json;
 
 use super::{
-    EncryptArgs, Failure, classify, directory,
+    EncryptArgs, Failure, directory,
+    directory::ClientSide,
     request::{Request, Text},
     show,
+    texts::{self, BATCH, WINDOWS_OF_A_LINE},
 };
 use crate::{
     matmul::Columns,
-    model::{LanguageModel, WIDTH, WINDOW, Window, windows},
+    model::{WIDTH, WINDOW, Window, windows},
     report::{bytes, seconds},
     sample::PublicSeed,
     transformer::Requests,
-    wire::{self, Existing, Name, Stamp},
+    wire::{Existing, Name, Stamp, Writer},
 };
 
-/// The texts of the arguments, and their windows.
-fn read(args: &EncryptArgs) -> Result<(Request, Vec<Window>), Failure> {
-    let mut all = Vec::new();
+/// Encrypts windows as they come, a batch at a time.
+struct Batches<'a> {
+    side: &'a ClientSide,
+    columns: Columns,
+    stamp: Stamp,
+    out: Writer,
+    pending: Vec<Window>,
+    windows: usize,
+    batches: usize,
+}
+
+impl Batches<'_> {
+    fn push(&mut self, window: Window) -> Result<(), Failure> {
+        self.pending.push(window);
+        self.windows += 1;
+        if self.pending.len() == BATCH {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Encrypts what is pending.
+    fn flush(&mut self) -> Result<(), Failure> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let ctx = self.side.ckks.context();
+        let requests = Requests::new(&self.side.embedding, self.columns, &self.pending)?;
+        let sent = self
+            .side
+            .ckks
+            .encrypt(&self.side.secret, requests.values(), WIDTH, ctx.params().top())?;
+        self.out.put(&sent, ctx, self.stamp)?;
+        self.pending.clear();
+        self.batches += 1;
+        Ok(())
+    }
+}
+
+/// Encrypts the texts of the arguments, and says which windows are whose.
+fn texts(args: &EncryptArgs, batches: &mut Batches<'_>) -> Result<Request, Failure> {
     let mut texts = Vec::new();
     match (&args.text, &args.file) {
         (Some(text), _) => {
-            all = windows(text, classify::BATCH)?;
+            let found = windows(text, BATCH)?;
             texts.push(Text {
                 line: None,
-                windows: all.len(),
+                windows: found.len(),
                 error: None,
             });
+            found.into_iter().try_for_each(|window| batches.push(window))?;
         }
         (None, Some(path)) => {
-            let content = classify::content(path)?;
-            for (i, line) in content.lines().enumerate() {
-                if line.trim().is_empty() {
-                    continue;
-                }
-                let found = windows(line, classify::WINDOWS_OF_A_LINE);
+            let content = texts::content(path)?;
+            let bar = show::progress("encrypt");
+            bar.set_length(content.len() as u64);
+            for (line, text) in texts::lines(&content) {
+                let found = windows(text, WINDOWS_OF_A_LINE);
                 let error = found.as_ref().err().map(ToString::to_string);
                 let found = found.unwrap_or_default();
                 texts.push(Text {
-                    line: Some(i + 1),
+                    line: Some(line),
                     windows: found.len(),
                     error,
                 });
-                all.extend(found);
+                found.into_iter().try_for_each(|window| batches.push(window))?;
+                bar.inc(text.len() as u64 + 1);
             }
-            let (have, most) = (all.len(), classify::BATCH);
-            if have > most {
-                return Err(format!(
-                    "{}: {have} windows of text, and one batch of ciphertexts holds {most}; split the file",
-                    path.display()
-                )
-                .into());
-            }
-            if have == 0 {
-                return Err(format!(
-                    "{}: no line holds a text; pass a UTF-8 text file with one text a line",
-                    path.display()
-                )
-                .into());
+            bar.finish_and_clear();
+            if batches.windows == 0 {
+                return Err(texts::no_text(path));
             }
         }
         (None, None) => return Err("nothing to encrypt; pass --text or --file".into()),
     }
-    Ok((Request { texts }, all))
+    batches.flush()?;
+    Ok(Request { texts })
 }
 
 pub(super) fn run(args: &EncryptArgs) -> Result<(), Failure> {
     directory::output(&args.out, None)?;
-    let (request, all) = read(args)?;
     let side = directory::client(&args.client)?;
     let clock = Instant::now();
-    let ctx = side.ckks.context();
-    let columns = Columns::new(WINDOW, classify::BATCH)?;
-    let requests = Requests::new(&LanguageModel::builtin()?, columns, &all)?;
-    let sent = side
-        .ckks
-        .encrypt(&side.secret, requests.values(), WIDTH, ctx.params().top())?;
     let mut name = [0; 16];
     name.copy_from_slice(&PublicSeed::from_os()?.0[..16]);
     let stamp = Stamp {
         key: side.key,
         request: Name(name),
     };
+    let mut batches = Batches {
+        side: &side,
+        columns: Columns::new(WINDOW, BATCH)?,
+        stamp,
+        out: Writer::create(&args.out, Existing::Replace)?,
+        pending: Vec::with_capacity(BATCH),
+        windows: 0,
+        batches: 0,
+    };
+    let request = texts(args, &mut batches)?;
+    let (windows, count) = (batches.windows, batches.batches);
+    // Ciphertexts whose request is unknown could never be read; a request without ciphertexts harms nobody.
     request.save(&args.client, stamp.request)?;
-    wire::save(&args.out, &sent, ctx, stamp, Existing::Replace)?;
+    let size = match batches.out.place() {
+        Ok(size) => size,
+        Err(error) => {
+            Request::remove(&args.client, stamp.request)?;
+            return Err(error.into());
+        }
+    };
     let took = clock.elapsed().as_secs_f64();
 
     let failed = request.texts.iter().filter(|t| t.error.is_some()).count();
     let texts = request.texts.len() - failed;
-    let size = std::fs::metadata(&args.out)?.len();
     if args.json {
         let object = json!({
             "out": args.out.display().to_string(),
             "request": stamp.request.to_string(),
             "texts": texts,
             "failed": failed,
-            "windows": all.len(),
-            "ciphertexts": sent.items(),
+            "windows": windows,
+            "batches": count,
+            "ciphertexts": count * WIDTH,
             "bytes": size,
             "seconds": took,
         });
@@ -108,20 +150,25 @@ pub(super) fn run(args: &EncryptArgs) -> Result<(), Failure> {
     }
     say!();
     say!(
-        "  {}: {} ciphertexts, {}, whatever the number and length of the texts",
+        "  {}: {} of {WIDTH} ciphertexts, {}; the server learns no more than the number of batches of {BATCH} windows",
         args.out.display(),
-        sent.items(),
+        texts::count(count, "batch", "batches"),
         bytes(size as usize)
     );
     say!();
-    let plural = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let failures = match failed {
+        0 => String::new(),
+        n => format!(
+            ", {} that could not be used (`decrypt` says why)",
+            texts::count(n, "line", "lines")
+        ),
+    };
     say!(
         "  {}",
         show::dim(&format!(
-            "{} in {}, {} without letters; request {}; {}",
-            plural(texts, "text"),
-            plural(all.len(), "window"),
-            plural(failed, "line"),
+            "{} in {}{failures}; request {}; {}",
+            texts::count(texts, "text", "texts"),
+            texts::count(windows, "window", "windows"),
             stamp.request,
             seconds(took)
         ))

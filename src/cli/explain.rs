@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ExplainArgs, Failure};
+use super::{ExplainArgs, Failure, texts};
 use crate::{
     report::bytes,
     rlwe::Params,
@@ -22,10 +22,11 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
 fn object(s: &Summary) -> Value {
     let name = |n: Name| (n != Name::default()).then(|| n.to_string());
     let mut object = json!({
-        "kind": format!("{:?}", s.header.kind),
+        "kind": s.header.kind.name(),
         "version": s.version,
         "parameters": s.parameters,
         "bytes": s.bytes,
+        "batches": s.frames,
         "key": name(s.header.stamp.key),
         "request": name(s.header.stamp.request),
     });
@@ -40,6 +41,20 @@ fn object(s: &Summary) -> Value {
             scale_log2,
         } => json!({
             "ciphertexts": items, "polynomials": polys, "level": level, "slots": slots, "scale_log2": scale_log2,
+        }),
+        Detail::BfvCiphertexts {
+            items,
+            polys,
+            level,
+            plain,
+        } => json!({
+            "ciphertexts": items, "polynomials": polys, "level": level, "plain": plain.to_string(),
+        }),
+        Detail::BfvParameters(spec) => json!({
+            "log_n": spec.log_n, "primes": spec.primes, "digits": spec.digits, "plain": spec.plain.to_string(),
+        }),
+        Detail::Model(model) => json!({
+            "sizes": model.config, "weight_bits": model.weight_bits, "margin": model.margin,
         }),
         Detail::Parameters(spec) => match Params::insecure((**spec).clone()) {
             Ok(params) => json!({
@@ -77,12 +92,42 @@ fn print(s: &Summary) {
             slots,
             scale_log2,
         } => {
-            let stored = match polys {
-                1 => String::from("one polynomial and a seed each"),
-                n => format!("{n} polynomials each"),
-            };
-            say!("  holds       {items} ciphertexts of {slots} slots, {stored}");
+            let batches = texts::count(s.frames as usize, "batch", "batches");
+            let stored = stored(*polys);
+            say!("  holds       {batches} of {items} ciphertexts of {slots} slots, {stored}");
             say!("  level       {level}, scale 2^{scale_log2:.2}");
+        }
+        Detail::BfvCiphertexts {
+            items,
+            polys,
+            level,
+            plain,
+        } => {
+            say!(
+                "  holds       {items} ciphertexts modulo t = {plain}, {}",
+                stored(*polys)
+            );
+            say!("  level       {level}");
+        }
+        Detail::BfvParameters(spec) => {
+            say!("  holds       N = 2^{}, t = {}", spec.log_n, spec.plain);
+            say!("  primes      {} in {} digits", spec.primes, spec.digits);
+        }
+        Detail::Model(model) => {
+            let c = model.config;
+            say!(
+                "  holds       {} tokens of {} features, {} heads, hidden width {}, {} classes",
+                c.vocabulary,
+                c.width,
+                c.heads,
+                c.hidden,
+                c.classes
+            );
+            say!(
+                "  weights     {} fractional bits; margin {}",
+                model.weight_bits,
+                model.margin
+            );
         }
         Detail::Parameters(spec) => {
             say!();
@@ -91,5 +136,12 @@ fn print(s: &Summary) {
                 Err(error) => say!("  {error}"),
             }
         }
+    }
+}
+
+fn stored(polys: u32) -> String {
+    match polys {
+        1 => String::from("one polynomial and a seed each"),
+        n => format!("{n} polynomials each"),
     }
 }

@@ -1,25 +1,117 @@
-//! `infer`: the encrypted classifier, on the server.
+//! `infer`: the encrypted classifier, on the server, batch by batch.
 
 use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Failure, InferArgs, classify, directory, show};
+use super::{
+    Failure, InferArgs, directory,
+    directory::ServerSide,
+    show,
+    texts::{self, BATCH},
+};
 use crate::{
-    backend::Backend,
+    backend::{Backend, cpu::Cpu},
     ckks::{Ciphertext, Evaluator, SeededCiphertext},
-    model::{LanguageModel, Quantised, WIDTH},
+    model::{CLASSES, LanguageModel, Quantised, WIDTH},
     report::{bytes, seconds},
     transformer::{LanguageClassifier, Progress},
-    wire::{self, Existing},
+    wire::{Existing, Stamp, Writer},
 };
+
+const NO_INPUT: &str = "run `cipherformer encrypt` first, or pass what it wrote";
 
 pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
     directory::output(&args.out, Some(&args.input))?;
+    let mut input = directory::input(&args.input, NO_INPUT)?;
     let clock = Instant::now();
-    let side = directory::server(&args.server)?;
+    let classifier = LanguageClassifier::new(&Quantised::from(&LanguageModel::builtin()?), BATCH)?;
+    let side = directory::server(&args.server, |params| classifier.keys(params))?;
     let ctx = side.ckks.context();
-    let (sent, stamp): (SeededCiphertext<_>, _) = wire::load(&args.input, ctx)?;
+    let mut load = clock.elapsed().as_secs_f64();
+
+    let mut out = Writer::create(&args.out, Existing::Replace)?;
+    let (mut batches, mut infer) = (0, 0.0);
+    let mut request = None;
+    let ev = Evaluator::new(&side.ckks, &side.keys);
+    loop {
+        let clock = Instant::now();
+        let Some((sent, stamp)) = input.next(ctx)? else {
+            break;
+        };
+        check(args, &side, &classifier, &sent, stamp)?;
+        request = Some(stamp.request);
+        load += clock.elapsed().as_secs_f64();
+
+        let clock = Instant::now();
+        let x = sent.expand(ctx)?;
+        drop(sent);
+        batches += 1;
+        let label = if batches == 1 {
+            String::from("infer")
+        } else {
+            format!("batch {batches}")
+        };
+        let bar = show::progress(&label);
+        let mut display = |stage, done: usize, of: usize| {
+            bar.set_length(of as u64);
+            bar.set_message(show::stage(stage));
+            bar.set_position(done as u64);
+        };
+        let result: Ciphertext<_> = classifier.infer(&ev, &x, &mut Progress::new(&mut display))?;
+        ctx.backend().wait()?;
+        bar.finish_and_clear();
+        infer += clock.elapsed().as_secs_f64();
+        out.put(&result, ctx, stamp)?;
+    }
+    let size = out.place()?;
+
+    let (rotations, relinearisations) = classifier.key_switches();
+    let (rotations, relinearisations) = (rotations * batches, relinearisations * batches);
+    let backend = ctx.backend().capabilities().name;
+    if args.json {
+        let object = json!({
+            "out": args.out.display().to_string(),
+            "request": request.map(|r| r.to_string()),
+            "batches": batches,
+            "ciphertexts": batches * CLASSES,
+            "bytes": size,
+            "backend": backend,
+            "rotations": rotations,
+            "relinearisations": relinearisations,
+            "seconds": { "load": load, "infer": infer },
+        });
+        say!("{object}");
+        return Ok(());
+    }
+    say!();
+    say!(
+        "  {}: {} of {CLASSES} ciphertexts, one a language, {}; only the client can read them",
+        args.out.display(),
+        texts::count(batches, "batch", "batches"),
+        bytes(size as usize)
+    );
+    say!();
+    say!(
+        "  {}",
+        show::dim(&format!(
+            "load {}, infer {}; {} key switches, {backend} backend",
+            seconds(load),
+            seconds(infer),
+            rotations + relinearisations
+        ))
+    );
+    Ok(())
+}
+
+/// Demands ciphertexts for these keys and this model.
+fn check(
+    args: &InferArgs,
+    side: &ServerSide,
+    classifier: &LanguageClassifier,
+    sent: &SeededCiphertext<Cpu>,
+    stamp: Stamp,
+) -> Result<(), Failure> {
     if stamp.key != side.key {
         return Err(format!(
             "{}: encrypted for key {}, and {} holds the evaluation keys of {}; pass both from one `keygen`",
@@ -30,9 +122,9 @@ pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
         )
         .into());
     }
-    let classifier = LanguageClassifier::new(&Quantised::from(&LanguageModel::builtin()?), classify::BATCH)?;
     let shape = (sent.items(), sent.slots(), sent.level());
-    let wanted = (WIDTH, classifier.columns().slots(), ctx.params().top());
+    let top = side.ckks.context().params().top();
+    let wanted = (WIDTH, classifier.columns().slots(), top);
     if shape != wanted || sent.scale() != side.ckks.scale(sent.level())? {
         return Err(format!(
             "{}: {} ciphertexts of {} slots at {}, and the model takes {} of {} at {}; make them with `cipherformer encrypt`",
@@ -46,56 +138,5 @@ pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
         )
         .into());
     }
-    let load = clock.elapsed().as_secs_f64();
-
-    let clock = Instant::now();
-    let x = sent.expand(ctx)?;
-    let bar = show::progress("infer");
-    let mut display = |stage, done: usize, of: usize| {
-        bar.set_length(of as u64);
-        bar.set_message(show::stage(stage));
-        bar.set_position(done as u64);
-    };
-    let ev = Evaluator::new(&side.ckks, &side.keys);
-    let result: Ciphertext<_> = classifier.infer(&ev, &x, &mut Progress::new(&mut display))?;
-    ctx.backend().wait()?;
-    bar.finish_and_clear();
-    let infer = clock.elapsed().as_secs_f64();
-    wire::save(&args.out, &result, ctx, stamp, Existing::Replace)?;
-
-    let size = std::fs::metadata(&args.out)?.len();
-    let (rotations, relinearisations) = classifier.key_switches();
-    let backend = ctx.backend().capabilities().name;
-    if args.json {
-        let object = json!({
-            "out": args.out.display().to_string(),
-            "request": stamp.request.to_string(),
-            "ciphertexts": result.items(),
-            "bytes": size,
-            "backend": backend,
-            "rotations": rotations,
-            "relinearisations": relinearisations,
-            "seconds": { "load": load, "infer": infer },
-        });
-        say!("{object}");
-        return Ok(());
-    }
-    say!();
-    say!(
-        "  {}: {} ciphertexts, one a language, {}; only the client can read them",
-        args.out.display(),
-        result.items(),
-        bytes(size as usize)
-    );
-    say!();
-    say!(
-        "  {}",
-        show::dim(&format!(
-            "load {}, infer {}; {} key switches, {backend} backend",
-            seconds(load),
-            seconds(infer),
-            rotations + relinearisations
-        ))
-    );
     Ok(())
 }

@@ -14,6 +14,7 @@ mod infer;
 mod keygen;
 mod params;
 mod request;
+mod texts;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -41,7 +42,7 @@ enum Command {
     Decrypt(DecryptArgs),
     /// Say what a file is
     Explain(ExplainArgs),
-    /// List the shipped parameters
+    /// Choose parameters, or list the shipped ones
     Params(ParamsArgs),
     /// Show what this machine offers, and test it
     Doctor(DoctorArgs),
@@ -67,13 +68,14 @@ struct ClassifyArgs {
 
 #[derive(Args)]
 struct KeygenArgs {
-    /// Directory for the secret; stays with the client
+    /// Directory for the secret and the public embedding table; stays with the client. A secret that is there is kept, and what is
+    /// missing is made for it
     #[arg(long, value_name = "DIR")]
     client: PathBuf,
     /// Directory for parameters and evaluation keys; goes to the server
     #[arg(long, value_name = "DIR")]
     server: PathBuf,
-    /// Replace keys that are there: what was encrypted for them can never be read again
+    /// Make a new secret even if there is one: what was encrypted for that can never be read again
     #[arg(long)]
     force: bool,
     /// Print JSON
@@ -89,7 +91,7 @@ struct EncryptArgs {
     /// The text (up to 64 KiB)
     #[arg(long, conflicts_with = "file", required_unless_present = "file")]
     text: Option<String>,
-    /// A UTF-8 file with one text a line, up to 256 windows of 32 characters together
+    /// A UTF-8 file with one text a line, any number of them
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// The ciphertexts
@@ -124,6 +126,9 @@ struct DecryptArgs {
     /// What `infer` wrote
     #[arg(long = "in", value_name = "CT")]
     input: PathBuf,
+    /// Keep what is remembered of the request, so that the answer can be read again
+    #[arg(long)]
+    keep: bool,
     /// Print JSON: one object a text
     #[arg(long)]
     json: bool,
@@ -138,15 +143,28 @@ struct ExplainArgs {
     json: bool,
 }
 
+/// Without a need, lists what is shipped. With one, gives the smallest parameters for it: a shipped chain, or one found for it.
 #[derive(Args)]
 struct ParamsArgs {
     /// At least this many products one after the other
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = params::depth)]
     depth: Option<u32>,
     /// At least this many bits of precision
-    #[arg(long, value_name = "BITS")]
+    #[arg(long, value_name = "BITS", allow_negative_numbers = true, value_parser = params::precision)]
     precision: Option<f64>,
-    /// Print JSON
+    /// At least this security: 128, 192 or 256 bits, classical, by eprint 2024/463
+    #[arg(long, value_name = "BITS", allow_negative_numbers = true, value_parser = params::security)]
+    security: Option<u32>,
+    /// Room for the keys and ciphertexts of an evaluation, such as 500MB or 2GiB
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, value_parser = params::memory)]
+    memory: Option<u64>,
+    /// Ciphertexts in memory at a time [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    ciphertexts: Option<usize>,
+    /// Rotations that have a key each [default: one for each power of two]
+    #[arg(long, value_name = "NUMBER")]
+    rotations: Option<usize>,
+    /// Print JSON, with the chain if one is chosen
     #[arg(long)]
     json: bool,
 }

@@ -1,11 +1,17 @@
 //! What a client remembers of a request: which windows belong to which text. The server learns none of it.
+//!
+//! It is written before the ciphertexts appear, and removed when the answer has been read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Failure, classify,
+    Failure,
     directory::{self, REQUESTS},
 };
 use crate::wire::{self, Name};
@@ -17,14 +23,14 @@ pub(super) struct Text {
     /// Line of the file, from 1; none for a text of the command line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<usize>,
-    /// Windows in the batch.
+    /// Windows in the batches.
     pub(super) windows: usize,
     /// Why it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
 
-/// All texts of one batch of ciphertexts.
+/// All texts of a file of ciphertexts.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
@@ -43,7 +49,9 @@ impl Request {
 
     /// Remembers the request in the client's directory.
     pub(super) fn save(&self, client: &Path, name: Name) -> Result<(), Failure> {
-        directory::create(&client.join(REQUESTS), true)?;
+        let requests = client.join(REQUESTS);
+        directory::create(&requests, true)?;
+        wire::sweep(&requests);
         Ok(wire::write_private(
             &path(client, name),
             &serde_json::to_vec(self)?,
@@ -53,23 +61,22 @@ impl Request {
     /// The request that an answer repeats.
     pub(super) fn load(client: &Path, name: Name) -> Result<Self, Failure> {
         let path = path(client, name);
-        let remedy = "decrypt with the directory that the texts were encrypted with";
-        let bytes = std::fs::read(&path).map_err(|e| {
-            format!(
-                "{}: {e}; the answer is to a request not made here: {remedy}",
+        let bytes = fs::read(&path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => format!(
+                "{}: not there; the answer was read already (`decrypt --keep` lets it be read again), or the texts were encrypted with \
+                 another directory: pass that one, or encrypt them again",
                 path.display()
-            )
+            ),
+            _ => format!("{}: {e}; make the file readable, or encrypt the texts again", path.display()),
         })?;
-        let request: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| format!("{}: {e}; encrypt the texts again", path.display()))?;
-        if request.windows() > classify::BATCH {
-            let (have, most) = (request.windows(), classify::BATCH);
-            return Err(format!(
-                "{}: {have} windows, and a batch has {most}; encrypt the texts again",
-                path.display()
-            )
-            .into());
-        }
-        Ok(request)
+        serde_json::from_slice(&bytes)
+            .map_err(|e| format!("{}: {e}; encrypt the texts again", path.display()).into())
+    }
+
+    /// Forgets a request.
+    pub(super) fn remove(client: &Path, name: Name) -> Result<(), Failure> {
+        let path = path(client, name);
+        fs::remove_file(&path)
+            .map_err(|e| format!("{}: cannot be removed: {e}; remove it by hand", path.display()).into())
     }
 }

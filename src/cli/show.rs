@@ -1,13 +1,15 @@
-//! Progress bars and colours.
+//! What several commands print: lines, progress bars, verdicts, colours.
 
 use std::{
+    collections::BTreeMap,
     io::{IsTerminal, Write},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::transformer::Stage;
+use super::texts::language;
+use crate::{model::Verdict, report::bar, transformer::Stage};
 
 /// Prints a line on standard output. A reader that has seen enough (`| head`) ends the program quietly, as other tools do.
 macro_rules! say {
@@ -64,6 +66,30 @@ pub(super) fn progress(label: &str) -> ProgressBar {
     bar.set_prefix(label.to_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
+}
+
+/// A bar for each language, the most probable first.
+pub(super) fn probabilities(by_label: &BTreeMap<String, f64>) {
+    let mut order: Vec<(&String, &f64)> = by_label.iter().collect();
+    order.sort_by(|a, b| b.1.total_cmp(a.1));
+    for (label, p) in order {
+        say!("  {:<8} {:>5.1} %  {}", language(label), p * 100.0, bar(*p, 40));
+    }
+    say!();
+}
+
+/// The language, or why none is named.
+pub(super) fn verdict(verdict: &Verdict, label: &str, margin: f32) {
+    if verdict.unsure {
+        say!(
+            "  {}: the best leads by {:.0} %, and naming a language takes {:.0} %. A longer text would help.",
+            bold("unsure"),
+            verdict.lead * 100.0,
+            margin * 100.0
+        );
+    } else {
+        say!("  {}", bold(language(label)));
+    }
 }
 
 /// Bold on a terminal that wants colours.

@@ -8,8 +8,9 @@ use thiserror::Error;
 pub enum ModelError {
     /// The text holds no letter of the alphabet.
     #[error(
-        "no letter found in a text of {characters} characters: the model reads Latin letters of its six languages; \
-         give it a text with at least one word in them"
+        "no letter found in a text of {characters} character{}: the model reads Latin letters of its six languages; \
+         give it a text with at least one word in them",
+        if *characters == 1 { "" } else { "s" }
     )]
     NoLetter {
         /// Characters of the text as given.
@@ -60,6 +61,17 @@ pub enum ModelError {
         /// What the file says.
         found: String,
         /// What is needed.
+        wanted: String,
+    },
+    /// The bytes are not those that were written.
+    #[error(
+        "the checksum in the header is {found:?}, that of the contents {wanted}: the file is damaged or no embedding file; \
+         make it again with `cipherformer keygen`"
+    )]
+    Checksum {
+        /// In the header.
+        found: String,
+        /// Of what is there.
         wanted: String,
     },
     /// A tensor is not in the file.

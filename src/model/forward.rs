@@ -44,8 +44,8 @@ impl Verdict {
 
     /// The language, or `unsure`.
     #[must_use]
-    pub fn label<'m>(&self, model: &'m LanguageModel) -> &'m str {
-        match model.labels.get(self.best) {
+    pub fn label<'m>(&self, labels: &'m [String]) -> &'m str {
+        match labels.get(self.best) {
             Some(label) if !self.unsure => label,
             _ => "unsure",
         }

@@ -18,8 +18,9 @@
 //! arXiv 2311.08610), and a quadratic activation, both written as completed squares.
 //!
 //! [`LanguageModel`] holds `f32` weights and is the definition; [`Quantised`] holds the same matrices as integers
-//! over `2^`[`WEIGHT_BITS`] and computes in `f64`; its [`Trace`] names every intermediate value.
+//! over `2^`[`WEIGHT_BITS`] and computes in `f64`; its [`Trace`] names every intermediate value. [`Embedding`] is what a client needs.
 
+pub mod embedding;
 pub mod error;
 pub mod forward;
 pub mod heldout;
@@ -28,12 +29,14 @@ pub mod ranges;
 pub mod text;
 pub mod weights;
 
+pub use embedding::Embedding;
 pub use error::ModelError;
 pub use forward::{Verdict, mean_logits, softmax};
 pub use heldout::heldout;
 pub use quantised::{Integers, Quantised, Trace, WEIGHT_BITS};
 pub use ranges::Ranges;
 pub use text::{ALPHABET, MAX_TEXT_BYTES, SYMBOLS, WINDOW, Window, normalise, windows};
+pub(crate) use weights::VALUE_LIMIT;
 pub use weights::{
     Affine, CLASSES, Config, HEAD_WIDTH, HEADS, HIDDEN, LABELS, LanguageModel, VOCABULARY, WIDTH,
 };

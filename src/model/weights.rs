@@ -4,10 +4,12 @@
 //! `head`, each as `.weight` `[outputs, inputs]` and `.bias` `[outputs]`; `shift` and `offset` `[2]`. The header's
 //! `config` entry is JSON: the sizes, the alphabet, the labels and the margin.
 
+use std::collections::HashMap;
+
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::{ALPHABET, ModelError, SYMBOLS, WEIGHT_BITS, WINDOW, Window};
+use super::{ALPHABET, ModelError, SYMBOLS, WEIGHT_BITS, WINDOW, Window, embedding};
 
 /// Features of a token.
 pub const WIDTH: usize = 32;
@@ -55,12 +57,30 @@ impl Config {
 
 /// The `config` entry of the file's header.
 #[derive(Serialize, Deserialize)]
-struct Header {
+pub(super) struct Header {
     #[serde(flatten)]
     config: Config,
     alphabet: String,
-    labels: Vec<String>,
-    margin: f32,
+    pub(super) labels: Vec<String>,
+    pub(super) margin: f32,
+}
+
+impl Header {
+    pub(super) fn language(labels: &[String], margin: f32) -> Self {
+        Self {
+            config: Config::LANGUAGE,
+            alphabet: ALPHABET.to_owned(),
+            labels: labels.to_vec(),
+            margin,
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Result<String, ModelError> {
+        serde_json::to_string(self).map_err(|e| ModelError::Container {
+            bytes: 0,
+            reason: e.to_string(),
+        })
+    }
 }
 
 /// An affine map `x -> W x + b`.
@@ -135,14 +155,8 @@ impl LanguageModel {
     /// [`ModelError::Missing`], [`ModelError::Shape`] or [`ModelError::Value`] for a tensor that cannot be used. A
     /// matrix entry is taken up to the magnitude its integer form can hold (below 128), anything else up to 10^6.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ModelError> {
-        let container = |e: safetensors::SafeTensorError| ModelError::Container {
-            bytes: bytes.len(),
-            reason: e.to_string(),
-        };
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(container)?;
-        let header = metadata.metadata().as_ref().and_then(|m| m.get("config"));
-        let header = check_header(header.map_or("", String::as_str))?;
-        let file = SafeTensors::deserialize(bytes).map_err(container)?;
+        let (file, metadata) = container(bytes)?;
+        let header = check_header(metadata.get("config").map_or("", String::as_str))?;
         let affine = |name: &str, inputs: usize, outputs: usize| -> Result<Affine, ModelError> {
             Ok(Affine {
                 inputs,
@@ -177,14 +191,12 @@ impl LanguageModel {
     /// # Errors
     /// [`ModelError::Container`] if a tensor's length is not its stated shape.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, ModelError> {
+        let failed = |reason: String| ModelError::Container { bytes: 0, reason };
         let header = Header {
             config: self.config,
-            alphabet: ALPHABET.to_owned(),
-            labels: self.labels.clone(),
-            margin: self.margin,
+            ..Header::language(&self.labels, self.margin)
         };
-        let failed = |reason: String| ModelError::Container { bytes: 0, reason };
-        let header = serde_json::to_string(&header).map_err(|e| failed(e.to_string()))?;
+        let header = header.to_json()?;
         let mut tensors = vec![
             (
                 "embedding".to_owned(),
@@ -211,7 +223,7 @@ impl LanguageModel {
             let view = safetensors::tensor::TensorView::new(Dtype::F32, shape, bytes);
             views.push((name, view.map_err(|e| failed(e.to_string()))?));
         }
-        let metadata = std::collections::HashMap::from([("config".to_owned(), header)]);
+        let metadata = HashMap::from([("config".to_owned(), header)]);
         safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
     }
 
@@ -234,27 +246,26 @@ impl LanguageModel {
     /// # Errors
     /// [`ModelError::Token`] for a token outside the vocabulary.
     pub fn embed(&self, window: &Window) -> Result<Vec<f32>, ModelError> {
-        let mut x = Vec::with_capacity(WINDOW * WIDTH);
-        for (position, &token) in window.iter().enumerate() {
-            let start = usize::from(token) * WIDTH;
-            let row = self
-                .embedding
-                .get(start..start + WIDTH)
-                .ok_or(ModelError::Token {
-                    position,
-                    token,
-                    vocabulary: self.config.vocabulary,
-                })?;
-            x.extend_from_slice(row);
-        }
-        Ok(x)
+        embedding::rows(&self.embedding, window)
     }
 }
 
-const VALUE_LIMIT: f32 = 1e6;
+/// Largest magnitude of any number of a model.
+pub(crate) const VALUE_LIMIT: f32 = 1e6;
 const WEIGHT_LIMIT: f32 = i16::MAX as f32 / (1u32 << WEIGHT_BITS) as f32;
 
-fn check_header(json: &str) -> Result<Header, ModelError> {
+/// The tensors of a file, and the entries of its header.
+pub(super) fn container(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>), ModelError> {
+    let container = |e: safetensors::SafeTensorError| ModelError::Container {
+        bytes: bytes.len(),
+        reason: e.to_string(),
+    };
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(container)?;
+    let entries = metadata.metadata().clone().unwrap_or_default();
+    Ok((SafeTensors::deserialize(bytes).map_err(container)?, entries))
+}
+
+pub(super) fn check_header(json: &str) -> Result<Header, ModelError> {
     let wrong = |field, found: String, wanted: String| ModelError::Config { field, found, wanted };
     let header: Header = serde_json::from_str(json).map_err(|e| {
         wrong(
@@ -294,7 +305,12 @@ fn check_header(json: &str) -> Result<Header, ModelError> {
     Ok(header)
 }
 
-fn read(file: &SafeTensors<'_>, tensor: &str, shape: &[usize], limit: f32) -> Result<Vec<f32>, ModelError> {
+pub(super) fn read(
+    file: &SafeTensors<'_>,
+    tensor: &str,
+    shape: &[usize],
+    limit: f32,
+) -> Result<Vec<f32>, ModelError> {
     let view = file.tensor(tensor).map_err(|_| ModelError::Missing {
         tensor: tensor.to_owned(),
     })?;

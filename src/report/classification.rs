@@ -59,13 +59,13 @@ pub struct Seconds {
     pub total: f64,
 }
 
-/// What the server gets from the client, 32 bits a residue; files pack residues at the bits of their primes.
+/// What the server gets from the client, in bytes of files.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Bytes {
     /// Seeded ciphertexts.
-    pub ciphertexts: usize,
+    pub ciphertexts: u64,
     /// Seeded evaluation keys, sent once.
-    pub keys: usize,
+    pub keys: u64,
 }
 
 /// The committed sentences that fill free slots.

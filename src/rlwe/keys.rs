@@ -73,11 +73,11 @@ impl KeyNeeds {
         usize::from(self.relinearisation.is_some()) + self.galois.len()
     }
 
-    pub(super) fn relinearisation(&self) -> Option<Level> {
+    pub(crate) fn relinearisation(&self) -> Option<Level> {
         self.relinearisation
     }
 
-    pub(super) fn galois(&self) -> impl Iterator<Item = (Galois, Level)> + '_ {
+    pub(crate) fn galois(&self) -> impl Iterator<Item = (Galois, Level)> + '_ {
         self.galois.iter().map(|(g, l)| (*g, *l))
     }
 }

@@ -5,9 +5,7 @@ use crate::{
     backend::Backend,
     ckks::{Ciphertext, Evaluator, Result},
     matmul::{ColumnWeights, Columns},
-    model::{
-        CLASSES, HEADS, Integers, LanguageModel, ModelError, Quantised, WEIGHT_BITS, WIDTH, WINDOW, Window,
-    },
+    model::{CLASSES, Embedding, HEADS, Integers, ModelError, Quantised, WEIGHT_BITS, WIDTH, WINDOW, Window},
     rlwe::{KeyNeeds, Params},
     transformer::{Attention, Block, Head, Progress, Stage},
 };
@@ -102,14 +100,14 @@ impl Requests {
     /// Embeds up to `columns.batch()` windows by the public table: slot t B + b of ciphertext c is feature c of token t
     /// of window b. Free slots are zero.
     pub fn new(
-        model: &LanguageModel,
+        embedding: &Embedding,
         columns: Columns,
         windows: &[Window],
     ) -> std::result::Result<Self, ModelError> {
         let slots = columns.slots();
         let mut values = vec![Complex::default(); WIDTH * slots];
         for (b, window) in windows.iter().take(columns.batch()).enumerate() {
-            for (i, x) in model.embed(window)?.iter().enumerate() {
+            for (i, x) in embedding.embed(window)?.iter().enumerate() {
                 let (token, feature) = (i / WIDTH, i % WIDTH);
                 values[feature * slots + columns.slot(token, b)] = Complex::from(f64::from(*x));
             }

@@ -4,9 +4,10 @@ use std::{io, path::PathBuf};
 
 use crate::{
     backend::BackendError,
+    bfv::BfvError,
     ring::{ChainError, ScaleError},
     rlwe::RlweError,
-    wire::{Kind, Name},
+    wire::{Kind, Name, Place},
 };
 
 /// Errors of reading and writing.
@@ -21,13 +22,40 @@ pub enum WireError {
         /// What was wrong.
         error: Box<WireError>,
     },
+    /// The error of one frame of a file that holds several.
+    #[error("frame {number}: {error}")]
+    Frame {
+        /// Which, from 1.
+        number: u64,
+        /// What was wrong.
+        error: Box<WireError>,
+    },
     /// The system could not read or write.
-    #[error("cannot {action}: {error}")]
+    #[error("cannot {action}: {error}; {}", remedy(error))]
     Io {
         /// What was tried.
         action: &'static str,
         /// What the system said.
         error: io::Error,
+    },
+    /// A directory or a device instead of a file.
+    #[error("is {found}, and a file belongs here; {remedy}")]
+    NoFile {
+        /// What it is.
+        found: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A file that was open was written to.
+    #[error(
+        "changed while it was open: {have} bytes now, {wanted} when it was opened; open it again, and replace it by renaming, not by \
+         writing over it"
+    )]
+    Changed {
+        /// Bytes now.
+        have: u64,
+        /// Bytes when it was opened.
+        wanted: u64,
     },
     /// The file is there already.
     #[error("exists already, and replacing it would lose it; choose another place, or force the replacement")]
@@ -40,22 +68,26 @@ pub enum WireError {
     },
     /// Written by another version of the format.
     #[error(
-        "format version {found}, and this program reads version {known}; use the program that wrote it, or write it again"
+        "format version {found}, and this program reads versions 1 to {known}; use the program that wrote it, or write it again"
     )]
     Version {
         /// In the file.
         found: u16,
-        /// What this program reads.
+        /// The newest that this program reads.
         known: u16,
     },
     /// An unknown kind number.
-    #[error("kind {found} is not one of 1 to 6; the file is damaged or from a newer program")]
+    #[error(
+        "kind {found} is not one of 1 to {most}; the file is damaged or from a newer program: use the program that wrote it"
+    )]
     UnknownKind {
         /// In the file.
         found: u8,
+        /// Kinds there are.
+        most: usize,
     },
     /// Another kind of object.
-    #[error("holds {found}, where {wanted} belongs; pass the other file")]
+    #[error("holds {found}, not {wanted}; pass {}", wanted.source())]
     Kind {
         /// In the file.
         found: Kind,
@@ -69,6 +101,14 @@ pub enum WireError {
         found: String,
         /// Name or digest here.
         wanted: String,
+    },
+    /// Another plaintext modulus.
+    #[error("made for the plaintext modulus {found}, and this is {wanted}; use files of one specification")]
+    Plain {
+        /// In the file, or of the object.
+        found: u128,
+        /// Of the scheme here.
+        wanted: u128,
     },
     /// The name of the key does not fit the key.
     #[error("names key {found}, but holds key {held}; restore the file from a copy")]
@@ -98,7 +138,23 @@ pub enum WireError {
         /// Bytes that belong there.
         wanted: u64,
     },
-    /// The bytes are not those that were written.
+    /// The bytes of a section are not those that were written.
+    #[error(
+        "{place} is damaged, its checksum does not match; fetch the file again, or restore it from a copy"
+    )]
+    Damaged {
+        /// Which section.
+        place: Place,
+    },
+    /// What a section holds cannot be, though its checksum matches.
+    #[error("{place}: {error}")]
+    Section {
+        /// Which section.
+        place: Place,
+        /// What was wrong.
+        error: Box<WireError>,
+    },
+    /// The bytes of a file of version 1 are not those that were written.
     #[error("the checksum does not match its {bytes} bytes; the file is damaged: fetch it again")]
     Checksum {
         /// Bytes covered.
@@ -116,11 +172,11 @@ pub enum WireError {
     },
     /// A residue at or above its prime.
     #[error(
-        "item {item}, row {row}, position {index}: residue {value} is not below its prime {prime}; the file is damaged or hostile: do not use it"
+        "polynomial {polynomial}, row {row}, position {index}: residue {value} is not below its prime {prime}; the file is damaged or hostile: do not use it"
     )]
     Residue {
-        /// Item, counted over polynomials too.
-        item: usize,
+        /// Polynomial of the section.
+        polynomial: usize,
         /// Row of the polynomial.
         row: usize,
         /// Position in the row.
@@ -136,6 +192,9 @@ pub enum WireError {
     /// A scale beyond its range.
     #[error(transparent)]
     Scale(#[from] ScaleError),
+    /// A specification of BFV that cannot be.
+    #[error(transparent)]
+    Bfv(#[from] BfvError),
     /// From the layer below.
     #[error(transparent)]
     Rlwe(#[from] RlweError),
@@ -155,5 +214,34 @@ impl WireError {
 
     pub(super) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Io { action, error }
+    }
+
+    /// With the section that it is about, for what is wrong with the bytes themselves.
+    pub(super) fn within(self, place: Place) -> Self {
+        match self {
+            Self::Field { .. }
+            | Self::Residue { .. }
+            | Self::Length { .. }
+            | Self::Chain(_)
+            | Self::Plain { .. }
+            | Self::Scale(_) => Self::Section {
+                place,
+                error: Box::new(self),
+            },
+            other => other,
+        }
+    }
+}
+
+/// What to do about an error of the system.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "check the path",
+        io::ErrorKind::PermissionDenied => "run it as a user who may, or change the permissions",
+        io::ErrorKind::UnexpectedEof => "the file became shorter meanwhile: fetch it again",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, or choose another disk",
+        io::ErrorKind::ReadOnlyFilesystem => "choose a place that can be written",
+        io::ErrorKind::NotADirectory => "check the path: one of its directories is a file",
+        _ => "check the disk and the path, and try again",
     }
 }

@@ -1,13 +1,8 @@
 //! Files that appear whole or not at all.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io::Write, path::Path};
 
-use super::{Record, Result, Stamp, WireError, frame};
-use crate::{rlwe::RlweError, sample::PublicSeed};
+use super::{Record, Result, Stamp, WireError, frame, temporary::Temporary};
 
 /// What happens to a file of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,86 +13,13 @@ pub enum Existing {
     Replace,
 }
 
-fn at(path: &Path) -> impl FnOnce(WireError) -> WireError {
+/// Names the file in an error.
+pub(super) fn at(path: &Path) -> impl FnOnce(WireError) -> WireError {
     let path = path.to_owned();
     move |error| WireError::File {
         path,
         error: Box::new(error),
     }
-}
-
-/// A file under a temporary name; removed unless it was put in place.
-struct Temporary {
-    path: PathBuf,
-    placed: bool,
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.placed {
-            // Nothing better can be done about a file that cannot be removed.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn place(
-    path: &Path,
-    existing: Existing,
-    private: bool,
-    fill: impl FnOnce(&mut File) -> Result<()>,
-) -> Result<()> {
-    if existing == Existing::Keep && path.symlink_metadata().is_ok() {
-        return Err(WireError::Exists);
-    }
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let Some(name) = path.file_name() else {
-        let error = std::io::Error::from(std::io::ErrorKind::InvalidInput);
-        return Err(WireError::io("write, since the path names no file")(error));
-    };
-    let suffix = PublicSeed::from_os().map_err(RlweError::from)?;
-    let suffix: String = suffix.0[..8].iter().map(|b| format!("{b:02x}")).collect();
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{suffix}"));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    if private {
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    }
-    #[cfg(not(unix))]
-    let _ = private;
-    let mut temporary = Temporary {
-        path: directory.join(hidden),
-        placed: false,
-    };
-    let mut file = options
-        .open(&temporary.path)
-        .map_err(WireError::io("create a file here"))?;
-    fill(&mut file)?;
-    file.sync_all().map_err(WireError::io("write to the disk"))?;
-    drop(file);
-    match existing {
-        // A link fails where a renaming would replace what another process put there in the meantime.
-        Existing::Keep => match fs::hard_link(&temporary.path, path) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(WireError::Exists),
-            Err(e) => return Err(WireError::io("name the file")(e)),
-        },
-        Existing::Replace => {
-            fs::rename(&temporary.path, path).map_err(WireError::io("name the file"))?;
-            temporary.placed = true;
-        }
-    }
-    #[cfg(unix)]
-    File::open(directory)
-        .and_then(|d| d.sync_all())
-        .map_err(WireError::io("write the directory to the disk"))?;
-    Ok(())
 }
 
 /// Writes an object to a file, for the owner's eyes only where it is a secret.
@@ -108,18 +30,32 @@ pub fn save<C, T: Record<C>>(
     stamp: Stamp,
     existing: Existing,
 ) -> Result<()> {
-    place(path, existing, T::PRIVATE, |file| {
-        frame::write(file, value, home, stamp)
-    })
-    .map_err(at(path))
+    let write = || {
+        let mut temporary = Temporary::create(path, existing, T::PRIVATE)?;
+        frame::write(&mut temporary.file, value, home, stamp)?;
+        temporary.place(existing)
+    };
+    write().map(|_| ()).map_err(at(path))
 }
 
 /// Writes any bytes to a file that only its owner may read, replacing what was there.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    place(path, Existing::Replace, true, |file| {
-        file.write_all(bytes).map_err(WireError::io("write"))
-    })
-    .map_err(at(path))
+    write_bytes(path, bytes, true)
+}
+
+/// Writes any bytes to a file, replacing what was there.
+pub fn write_public(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_bytes(path, bytes, false)
+}
+
+fn write_bytes(path: &Path, bytes: &[u8], private: bool) -> Result<()> {
+    let write = || {
+        let mut temporary = Temporary::create(path, Existing::Replace, private)?;
+        let written = temporary.file.write_all(bytes);
+        written.map_err(WireError::io("write the file"))?;
+        temporary.place(Existing::Replace)
+    };
+    write().map(|_| ()).map_err(at(path))
 }
 
 /// Opens a regular file: the file and its length.
@@ -127,9 +63,13 @@ pub(super) fn open(path: &Path) -> Result<(File, u64)> {
     let open = || -> Result<(File, u64)> {
         let file = File::open(path).map_err(WireError::io("open the file"))?;
         let metadata = file.metadata().map_err(WireError::io("measure the file"))?;
+        if metadata.is_dir() {
+            let (found, remedy) = ("a directory", "pass a file in it");
+            return Err(WireError::NoFile { found, remedy });
+        }
         if !metadata.is_file() {
-            let error = std::io::Error::from(std::io::ErrorKind::InvalidInput);
-            return Err(WireError::io("read what is no regular file")(error));
+            let (found, remedy) = ("no regular file", "save it as a file first");
+            return Err(WireError::NoFile { found, remedy });
         }
         Ok((file, metadata.len()))
     };
@@ -140,10 +80,4 @@ pub(super) fn open(path: &Path) -> Result<(File, u64)> {
 pub fn load<C, T: Record<C>>(path: &Path, home: &C) -> Result<(T, Stamp)> {
     let (mut file, length) = open(path)?;
     frame::read(&mut file, length, home).map_err(at(path))
-}
-
-/// Runs `read` on an open file, naming it in errors.
-pub(super) fn reading<T>(path: &Path, read: impl FnOnce(&mut File, u64) -> Result<T>) -> Result<T> {
-    let (mut file, length) = open(path)?;
-    read(&mut file, length).map_err(at(path))
 }

@@ -36,20 +36,32 @@ pub(super) fn write<B: Backend>(ctx: &Context<B>, sink: &mut Sink<'_>, src: Ref<
     Ok(())
 }
 
-/// Reads `[items][polys][rows]`; every residue is below its prime.
-pub(super) fn read<B: Backend>(ctx: &Context<B>, source: &mut Source<'_>, mut dst: Mut<'_, B>) -> Result<()> {
+/// Reads `[items][polys]` of the rows of `dst`, which are some of the rows `stored`; every residue is below its prime.
+pub(super) fn read<B: Backend>(
+    ctx: &Context<B>,
+    source: &mut Source<'_>,
+    stored: &[Row],
+    mut dst: Mut<'_, B>,
+) -> Result<()> {
     let n = ctx.params().degree();
     let span = dst.span;
     let mut words = vec![0; span.polys * span.rows.len() * n];
     let mut packed = Vec::new();
     for item in 0..span.items {
-        let primes = span.rows.iter().map(|row| prime(ctx, row)).cycle();
-        for (at, (row, p)) in words.chunks_mut(n).zip(primes).enumerate() {
-            packed.resize(bits::row_bytes(n, p), 0);
+        let mut places = words.chunks_mut(n);
+        for (poly, at) in (0..span.polys).flat_map(|poly| (0..stored.len()).map(move |at| (poly, at))) {
+            let p = prime(ctx, &stored[at]);
+            let bytes = bits::row_bytes(n, p);
+            if !span.rows.iter().any(|row| row.prime == stored[at].prime) {
+                source.skip(bytes as u64)?;
+                continue;
+            }
+            packed.resize(bytes, 0);
             source.take(&mut packed)?;
+            let row = places.next().unwrap_or_default();
             bits::unpack(&packed, p, row).map_err(|(index, value)| WireError::Residue {
-                item: item * span.polys + at / span.rows.len(),
-                row: at % span.rows.len(),
+                polynomial: item * span.polys + poly,
+                row: at,
                 index,
                 value,
                 prime: p,

@@ -74,56 +74,17 @@ impl Record<()> for Spec {
         Ok(digest(self))
     }
 
-    fn payload_bytes(&self, _: &()) -> Result<u64> {
-        Ok(encode(self).len() as u64)
+    fn sections(&self, _: &()) -> Result<Vec<u64>> {
+        Ok(vec![encode(self).len() as u64])
     }
 
     fn write(&self, _: &(), sink: &mut Sink<'_>) -> Result<()> {
-        sink.put(&encode(self))
+        sink.put(&encode(self))?;
+        sink.end()
     }
 
     fn read(_: &(), source: &mut Source<'_>) -> Result<Self> {
-        let [log_n, kind] = source.array()?;
-        let kind = match kind {
-            1 => ChainKind::Single,
-            2 => ChainKind::Pair,
-            3 => ChainKind::Rational,
-            other => {
-                let allowed = "1 (single), 2 (pair) and 3 (rational) are known";
-                return Err(WireError::field("the kind of chain", other, allowed));
-            }
-        };
-        let (primes, special, levels) = (source.u16()?, source.u16()?, source.u16()?);
-        for count in [primes, special, levels] {
-            limited(count)?;
-        }
-        let primes = list(primes, || source.u32())?;
-        let special = list(special, || source.u32())?;
-        let mut digit_of = vec![0; primes.len()];
-        source.take(&mut digit_of)?;
-        let mut table = Vec::new();
-        for _ in 0..levels {
-            let nominal_bits = f64::from_bits(source.u64()?);
-            let absorbed_bits = source.u32()?;
-            let count = source.u16()?;
-            limited(count)?;
-            table.push(LevelTable {
-                primes: list(count, || source.u16())?,
-                nominal_bits,
-                absorbed_bits,
-            });
-        }
-        let log_n = u32::from(log_n);
-        let chain = ChainTable {
-            log_n,
-            kind,
-            primes,
-            special,
-            digit_of,
-            levels: table,
-        };
-        chain.check_insecure()?;
-        let spec = Self { chain };
+        let spec = source.first("the chain", decode)?;
         let (found, own) = (source.header().parameters, digest(&spec));
         if found != own {
             let (found, wanted) = (known_name(&found), known_name(&own));
@@ -131,6 +92,51 @@ impl Record<()> for Spec {
         }
         Ok(spec)
     }
+}
+
+/// The chain of the canonical bytes, holding together.
+fn decode(source: &mut Source<'_>) -> Result<Spec> {
+    let [log_n, kind] = source.array()?;
+    let kind = match kind {
+        1 => ChainKind::Single,
+        2 => ChainKind::Pair,
+        3 => ChainKind::Rational,
+        other => {
+            let allowed = "1 (single), 2 (pair) and 3 (rational) are known";
+            return Err(WireError::field("the kind of chain", other, allowed));
+        }
+    };
+    let (primes, special, levels) = (source.u16()?, source.u16()?, source.u16()?);
+    for count in [primes, special, levels] {
+        limited(count)?;
+    }
+    let primes = list(primes, || source.u32())?;
+    let special = list(special, || source.u32())?;
+    let mut digit_of = vec![0; primes.len()];
+    source.take(&mut digit_of)?;
+    let mut table = Vec::new();
+    for _ in 0..levels {
+        let nominal_bits = f64::from_bits(source.u64()?);
+        let absorbed_bits = source.u32()?;
+        let count = source.u16()?;
+        limited(count)?;
+        table.push(LevelTable {
+            primes: list(count, || source.u16())?,
+            nominal_bits,
+            absorbed_bits,
+        });
+    }
+    let log_n = u32::from(log_n);
+    let chain = ChainTable {
+        log_n,
+        kind,
+        primes,
+        special,
+        digit_of,
+        levels: table,
+    };
+    chain.check_insecure()?;
+    Ok(Spec { chain })
 }
 
 fn limited(count: u16) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Chores of the project: `cargo xtask <verb>`.
 
 mod chains;
+mod cuda;
 mod layers;
 mod train;
 
@@ -11,14 +12,39 @@ type Chore = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
 const CHORES: &[Chore] = &[
     (
+        "budget",
+        "measure the CUDA kernels' registers and instructions (--check: against kernels/budget.json)",
+        cuda::budget::run,
+    ),
+    (
         "chains",
         "build the shipped chains and write their tables (--check: compare only; --print: show all)",
         chains::run,
     ),
     (
+        "cuda-plant",
+        "plant faults in the CUDA kernels and demand that the tests find them",
+        cuda::emulation::plant,
+    ),
+    (
+        "cuda-test",
+        "test the CUDA backend on the CPU: [plain|asan|tsan] [quick|full|large]",
+        cuda::emulation::run_tests,
+    ),
+    (
+        "emu",
+        "build the CUDA driver that runs on the CPU: plain, asan, tsan",
+        cuda::emulation::run,
+    ),
+    (
         "layers",
         "fail on a `use crate::` that points up the layers",
         layers::run,
+    ),
+    (
+        "ptx",
+        "make the image of the CUDA kernels (--check: compare only)",
+        cuda::image::run,
     ),
     (
         "train",

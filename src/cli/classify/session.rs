@@ -1,84 +1,58 @@
-//! `classify`: client and server in one process, with only seeded ciphertexts and keys between them.
+//! Both sides in one process, and what is measured on the way.
 
-use std::{collections::BTreeMap, fs, io::Read, path::Path, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
-use super::{ClassifyArgs, Failure, show};
 use crate::{
     backend::cpu::Cpu,
     ckks::{Ckks, Evaluator},
-    model::{
-        LanguageModel, MAX_TEXT_BYTES, Quantised, Verdict, WIDTH, Window, heldout, mean_logits, windows,
+    cli::{
+        Failure,
+        directory::CHAIN,
+        show,
+        texts::{BATCH, WINDOWS_OF_A_LINE},
     },
-    report::{Bytes, HeldOut, Seconds, Summary, TextReport, bar, bytes, seconds},
+    model::{Embedding, LanguageModel, Quantised, Verdict, WIDTH, Window, heldout, mean_logits, windows},
+    report::{Bytes, HeldOut, Seconds, Summary, TextReport},
     rlwe::{Context, Params, SecretKey},
     transformer::{LanguageClassifier, Progress, Requests},
+    wire,
 };
 
-/// Requests of a batch: 32 tokens times 256 fill the slots of N = 2^14.
-pub(super) const BATCH: usize = 256;
-/// Windows that one line of a file may take.
-pub(super) const WINDOWS_OF_A_LINE: usize = 8;
-/// Largest file.
-const MAX_FILE_BYTES: u64 = 64 << 20;
-
-const NAMES: [(&str, &str); 6] = [
-    ("en", "English"),
-    ("fr", "French"),
-    ("de", "German"),
-    ("es", "Spanish"),
-    ("it", "Italian"),
-    ("nl", "Dutch"),
-];
-
-/// The language of a label.
-pub(super) fn name(label: &str) -> &str {
-    NAMES
-        .iter()
-        .find(|(code, _)| *code == label)
-        .map_or(label, |(_, name)| name)
-}
-
-pub(super) fn run(args: &ClassifyArgs) -> Result<(), Failure> {
-    match (&args.text, &args.file) {
-        (Some(text), _) => one(text, args.json),
-        (None, Some(path)) => many(path, args.json),
-        (None, None) => Err("nothing to classify; pass --text or --file".into()),
-    }
-}
-
 /// One text of the user, or of the held-out set, and where its windows lie in the batch.
-struct Request {
-    windows: Vec<Window>,
+pub(super) struct Request {
+    pub(super) windows: Vec<Window>,
     /// Index of the true language, for a held-out sentence.
-    truth: Option<usize>,
+    pub(super) truth: Option<usize>,
 }
 
 /// What the encrypted evaluation gave for one request.
-struct Outcome {
-    report: TextReport,
-    verdict: Verdict,
+pub(super) struct Outcome {
+    pub(super) report: TextReport,
+    pub(super) verdict: Verdict,
 }
 
 /// Both sides, and what has been measured.
-struct Session {
-    model: LanguageModel,
+pub(super) struct Session {
+    pub(super) model: LanguageModel,
+    embedding: Embedding,
     quantised: Quantised,
     classifier: LanguageClassifier,
     ckks: Ckks<Cpu>,
     started: Instant,
-    summary: Summary,
+    pub(super) summary: Summary,
     /// The first words of what the server received.
-    seen: Vec<u32>,
-    ciphertexts: usize,
+    pub(super) seen: Vec<u32>,
+    pub(super) ciphertexts: usize,
 }
 
 impl Session {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         let started = Instant::now();
         let model = LanguageModel::builtin()?;
+        let embedding = Embedding::from(&model);
         let quantised = Quantised::from(&model);
         let classifier = LanguageClassifier::new(&quantised, BATCH)?;
-        let params = Params::shipped("langid")?;
+        let params = Params::shipped(CHAIN)?;
         let ckks = Ckks::new(&Context::new(Cpu::new(), params.clone())?);
         let summary = Summary {
             text: None,
@@ -99,6 +73,7 @@ impl Session {
         };
         Ok(Self {
             model,
+            embedding,
             quantised,
             classifier,
             ckks,
@@ -110,7 +85,7 @@ impl Session {
     }
 
     /// Classifies all requests, as many batches as it takes; the last one is filled with held-out sentences.
-    fn classify(&mut self, mut requests: Vec<Request>) -> Result<Vec<Outcome>, Failure> {
+    pub(super) fn classify(&mut self, mut requests: Vec<Request>) -> Result<Vec<Outcome>, Failure> {
         let mut batches: Vec<Vec<Request>> = vec![Vec::new()];
         let mut used = 0;
         let held = heldout().iter().filter_map(|(language, sentence)| {
@@ -151,7 +126,7 @@ impl Session {
         })?;
         bar.finish_and_clear();
         self.summary.seconds.keygen = clock.elapsed().as_secs_f64();
-        self.summary.bytes.keys = sent.bytes(&ctx);
+        self.summary.bytes.keys = wire::file_bytes(&sent, &ctx)?;
         let clock = Instant::now();
         let keys = sent.expand(&ctx)?;
         self.summary.seconds.infer += clock.elapsed().as_secs_f64();
@@ -183,12 +158,12 @@ impl Session {
     ) -> Result<Vec<[f64; 6]>, Failure> {
         let ctx = self.ckks.context().clone();
         let clock = Instant::now();
-        let requests = Requests::new(&self.model, self.classifier.columns(), all)?;
+        let requests = Requests::new(&self.embedding, self.classifier.columns(), all)?;
         let sent = self
             .ckks
             .encrypt(secret, requests.values(), WIDTH, ctx.params().top())?;
         self.summary.seconds.encrypt += clock.elapsed().as_secs_f64();
-        self.summary.bytes.ciphertexts += sent.bytes(&ctx);
+        self.summary.bytes.ciphertexts += wire::file_bytes(&sent, &ctx)?;
         self.ciphertexts += sent.items();
 
         let clock = Instant::now();
@@ -255,8 +230,8 @@ impl Session {
             let verdict = Verdict::from_logits(&mean_logits(&narrow), self.model.margin);
             let plain = Verdict::from_logits(&mean_logits(&plain), self.model.margin);
             let (label, plain_label) = (
-                verdict.label(&self.model).to_owned(),
-                plain.label(&self.model).to_owned(),
+                verdict.label(&self.model.labels).to_owned(),
+                plain.label(&self.model.labels).to_owned(),
             );
             let agree = usize::from(label == plain_label);
             match request.truth {
@@ -301,220 +276,4 @@ fn interleave(mut requests: Vec<Request>) -> Vec<Request> {
         .collect();
     keyed.sort_by_key(|(round, _)| *round);
     keyed.into_iter().map(|(_, r)| r).collect()
-}
-
-fn one(text: &str, json: bool) -> Result<(), Failure> {
-    let found = windows(text, BATCH)?;
-    let mut session = Session::new()?;
-    let outcomes = session.classify(vec![Request {
-        windows: found,
-        truth: None,
-    }])?;
-    let Some(outcome) = outcomes.into_iter().next() else {
-        return Err("the batch held no text".into());
-    };
-    if json {
-        session.summary.text = Some(outcome.report);
-        say!("{}", serde_json::to_string(&session.summary)?);
-    } else {
-        print_one(&session, &outcome);
-    }
-    Ok(())
-}
-
-const FILE_REMEDY: &str = "pass a UTF-8 text file with one text a line";
-
-/// A file of texts.
-pub(super) fn content(path: &Path) -> Result<String, Failure> {
-    let remedy = FILE_REMEDY;
-    // Devices and pipes say nothing of their length, so that reading itself is bounded.
-    let mut content = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content));
-    read.map_err(|e| format!("{}: {e}; {remedy}", path.display()))?;
-    if content.len() as u64 > MAX_FILE_BYTES {
-        let most = bytes(MAX_FILE_BYTES as usize);
-        return Err(format!(
-            "{}: more than {most}, which are the most; split the file",
-            path.display()
-        )
-        .into());
-    }
-    let content = match content.strip_prefix(b"\xef\xbb\xbf") {
-        Some(rest) => rest.to_vec(),
-        None => content,
-    };
-    String::from_utf8(content).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        format!(
-            "{}: not UTF-8 at byte {at}; convert it, for example with iconv -t UTF-8",
-            path.display()
-        )
-        .into()
-    })
-}
-
-fn many(path: &Path, json: bool) -> Result<(), Failure> {
-    let remedy = FILE_REMEDY;
-    let content = content(path)?;
-    let mut session = Session::new()?;
-    let (mut requests, mut rows) = (Vec::new(), Vec::new());
-    for (i, line) in content.lines().enumerate() {
-        if line.trim().is_empty() {
-            session.summary.skipped += 1;
-            continue;
-        }
-        match windows(line, WINDOWS_OF_A_LINE) {
-            Ok(windows) => {
-                rows.push((i + 1, None));
-                requests.push(Request { windows, truth: None });
-            }
-            Err(error) => {
-                session.summary.failed += 1;
-                rows.push((i + 1, Some(error.to_string())));
-            }
-        }
-    }
-    if requests.is_empty() {
-        let most = bytes(MAX_TEXT_BYTES);
-        return Err(format!(
-            "{}: no line holds a text (letters, at most {most}); {remedy}",
-            path.display()
-        )
-        .into());
-    }
-    let mut outcomes = session.classify(requests)?.into_iter();
-    for (line, error) in rows {
-        let report = match error {
-            None => match outcomes.next() {
-                Some(outcome) => TextReport {
-                    line: Some(line),
-                    ..outcome.report
-                },
-                None => return Err("a line was lost between the batches".into()),
-            },
-            Some(error) => TextReport {
-                line: Some(line),
-                label: String::from("unsure"),
-                probabilities: BTreeMap::new(),
-                plain_label: String::from("unsure"),
-                max_abs_error: 0.0,
-                quantisation_error: 0.0,
-                windows: 0,
-                error: Some(error),
-            },
-        };
-        if json {
-            say!("{}", serde_json::to_string(&report)?);
-        } else {
-            print_line(&report, content.lines().nth(line - 1).unwrap_or_default());
-        }
-    }
-    if json {
-        say!("{}", serde_json::to_string(&session.summary)?);
-    } else {
-        say!();
-        print_run(&session);
-    }
-    Ok(())
-}
-
-fn print_line(report: &TextReport, text: &str) {
-    let line = report.line.unwrap_or(0);
-    let shown: String = text.chars().filter(|c| !c.is_control()).take(48).collect();
-    let best = report.probabilities.values().copied().fold(0.0, f64::max);
-    let verdict = match &report.error {
-        Some(error) => format!("- {error}"),
-        None => format!(
-            "{:<8} {:5.1} %  {}",
-            name(&report.label),
-            best * 100.0,
-            show::dim(&shown)
-        ),
-    };
-    say!("{line:>5}  {verdict}");
-}
-
-fn print_one(session: &Session, outcome: &Outcome) {
-    let report = &outcome.report;
-    let (s, windows) = (&session.summary, report.windows);
-    let plural = if windows == 1 { "" } else { "s" };
-    say!();
-    say!(
-        "  client  {windows} window{plural} of 32 character pairs became {} of ciphertexts, and {} of keys; \
-         {}-bit security",
-        bytes(s.bytes.ciphertexts),
-        bytes(s.bytes.keys),
-        s.security_bits
-    );
-    let seen: Vec<String> = session.seen.iter().map(|w| format!("{w:08x}")).collect();
-    say!(
-        "  server  saw {} ciphertexts that begin {} ..: no letter, no length, no key",
-        session.ciphertexts,
-        seen.join(" ")
-    );
-    say!();
-    let mut order: Vec<(&str, f64)> = report
-        .probabilities
-        .iter()
-        .map(|(l, p)| (l.as_str(), *p))
-        .collect();
-    order.sort_by(|a, b| b.1.total_cmp(&a.1));
-    for (label, p) in order {
-        say!("  {:<8} {:>5.1} %  {}", name(label), p * 100.0, bar(p, 40));
-    }
-    say!();
-    if outcome.verdict.unsure {
-        say!(
-            "  {}: the best leads by {:.0} %, and naming a language takes {:.0} %. A longer text would help.",
-            show::bold("unsure"),
-            outcome.verdict.lead * 100.0,
-            session.model.margin * 100.0
-        );
-    } else {
-        say!("  {}", show::bold(name(&report.label)));
-    }
-    let (plain, e, q) = (
-        name(&report.plain_label),
-        report.max_abs_error,
-        report.quantisation_error,
-    );
-    let too = if report.plain_label == report.label {
-        "too"
-    } else {
-        "instead"
-    };
-    say!(
-        "  The plain model says {plain} {too}. Encryption changed its logits by {e:.1e}, 8-bit weights by {q:.1e}."
-    );
-    say!();
-    print_run(session);
-    say!();
-    say!("  Try next: --json, --file with a text a line, or: cipherformer bench attention");
-}
-
-fn print_run(session: &Session) {
-    let s = &session.summary;
-    if s.heldout.texts > 0 {
-        say!(
-            "  The free slots carried {} held-out sentences: {} as in plain, {} right.",
-            s.heldout.texts,
-            s.heldout.agree,
-            s.heldout.right
-        );
-    }
-    let t = &s.seconds;
-    say!(
-        "  {}",
-        show::dim(&format!(
-            "keygen {}, encrypt {}, infer {}, decrypt {}, total {}; N = 2^{}, log2 QP = {:.1}, {} backend",
-            seconds(t.keygen),
-            seconds(t.encrypt),
-            seconds(t.infer),
-            seconds(t.decrypt),
-            seconds(t.total),
-            s.log_n,
-            s.log_qp,
-            s.backend
-        ))
-    );
 }

@@ -1,0 +1,200 @@
+// libcuda.so.1 for machines without a GPU: the entry points of the driver API that cudarc calls, over host memory and fibers.
+//
+// It checks what a driver checks and more: sizes of grids and blocks, shared memory beyond what was asked for, copies beyond an
+// allocation. Fresh memory is filled with 0xA5. Faults are planted by `emuFail`.
+#include "cuda_emu.h"
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+
+#define API extern "C" __attribute__((visibility("default"))) int
+
+namespace {
+
+enum Result {
+  SUCCESS = 0,
+  INVALID_VALUE = 1,
+  OUT_OF_MEMORY = 2,
+  INVALID_DEVICE = 101,
+  NO_BINARY_FOR_GPU = 209,
+  NOT_FOUND = 500,
+  ILLEGAL_ADDRESS = 700,
+  LAUNCH_FAILED = 719,
+};
+
+const size_t MEMORY = size_t(8) << 30;
+const unsigned SHARED_DEFAULT = 48 << 10, SHARED_MOST = 227 << 10;
+
+struct Function {
+  const emu::Kernel *kernel;
+  unsigned shared_most;
+};
+
+std::mutex mutex;
+std::map<uintptr_t, size_t> allocations;
+size_t in_use;
+std::map<std::string, Function> functions;
+thread_local void *context;
+char the_context, the_stream, the_module;
+
+// Faults: how many calls of each kind still succeed; -1 for all.
+enum Kind { ALLOCATE, LAUNCH, LOAD, KINDS };
+long left[KINDS] = {-1, -1, -1};
+// A launch that failed takes the device with it.
+bool lost;
+
+bool fails(Kind kind) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (left[kind] > 0) left[kind]--;
+  else return left[kind] == 0;
+  return false;
+}
+
+bool within(uintptr_t at, size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  auto next = allocations.upper_bound(at);
+  if (next == allocations.begin()) return false;
+  --next;
+  return at + bytes <= next->first + next->second;
+}
+
+}  // namespace
+
+// Kinds: 0 allocations, 1 launches, 2 loading a module. After `successes` further calls all fail; a negative number ends it.
+// A failed launch loses the device until the next call of this.
+extern "C" __attribute__((visibility("default"))) void emuFail(int kind, long successes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (kind >= 0 && kind < KINDS) left[kind] = successes;
+  lost = false;
+}
+// Bytes that are allocated.
+extern "C" __attribute__((visibility("default"))) size_t emuBytes() {
+  std::lock_guard<std::mutex> lock(mutex);
+  return in_use;
+}
+
+API cuInit(unsigned) { return SUCCESS; }
+API cuDriverGetVersion(int *version) { return *version = 13000, SUCCESS; }
+API cuDeviceGetCount(int *count) { return *count = 1, SUCCESS; }
+API cuDeviceGet(int *device, int ordinal) { return *device = 0, ordinal ? INVALID_DEVICE : SUCCESS; }
+API cuDeviceGetName(char *name, int length, int) { return snprintf(name, size_t(length), "CPU emulation"), SUCCESS; }
+API cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = MEMORY, SUCCESS; }
+API cuDeviceGetAttribute(int *value, int attribute, int) {
+  switch (attribute) {
+    case 1: *value = 1024; break;              // threads a block
+    case 8: *value = int(SHARED_DEFAULT); break;
+    case 10: *value = 32; break;               // lanes of a warp
+    case 16: *value = 4; break;                // multiprocessors
+    case 75: *value = 8; break;                // compute capability 8.0
+    case 97: *value = int(SHARED_MOST); break;
+    default: *value = 0;                       // no memory pools (115), and nothing else
+  }
+  return SUCCESS;
+}
+API cuDevicePrimaryCtxRetain(void **c, int) { return *c = &the_context, SUCCESS; }
+API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
+API cuCtxSetCurrent(void *c) { return context = c, SUCCESS; }
+API cuCtxGetCurrent(void **c) { return *c = context, SUCCESS; }
+API cuCtxSynchronize() { return lost ? LAUNCH_FAILED : SUCCESS; }
+
+API cuMemAlloc_v2(uintptr_t *at, size_t bytes) {
+  if (lost) return LAUNCH_FAILED;
+  if (fails(ALLOCATE)) return OUT_OF_MEMORY;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (bytes == 0) return INVALID_VALUE;
+  if (in_use + bytes > MEMORY) return OUT_OF_MEMORY;
+  void *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (!memory) return OUT_OF_MEMORY;
+  memset(memory, 0xa5, bytes);
+  allocations[uintptr_t(memory)] = bytes;
+  in_use += bytes;
+  *at = uintptr_t(memory);
+  return SUCCESS;
+}
+API cuMemFree_v2(uintptr_t at) {
+  std::lock_guard<std::mutex> lock(mutex);
+  auto found = allocations.find(at);
+  if (found == allocations.end()) return INVALID_VALUE;
+  in_use -= found->second;
+  allocations.erase(found);
+  free((void *)at);
+  return SUCCESS;
+}
+API cuMemGetInfo_v2(size_t *available, size_t *total) {
+  std::lock_guard<std::mutex> lock(mutex);
+  return *available = MEMORY - in_use, *total = MEMORY, SUCCESS;
+}
+API cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, void *) {
+  if (lost) return LAUNCH_FAILED;
+  if (!within(to, bytes)) return ILLEGAL_ADDRESS;
+  return memcpy((void *)to, from, bytes), SUCCESS;
+}
+API cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *) {
+  if (lost) return LAUNCH_FAILED;
+  if (!within(from, bytes)) return ILLEGAL_ADDRESS;
+  return memcpy(to, (void *)from, bytes), SUCCESS;
+}
+API cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t bytes, void *) {
+  if (lost) return LAUNCH_FAILED;
+  if (!within(to, bytes) || !within(from, bytes)) return ILLEGAL_ADDRESS;
+  return memmove((void *)to, (void *)from, bytes), SUCCESS;
+}
+API cuMemsetD8Async(uintptr_t at, unsigned char value, size_t bytes, void *) {
+  if (lost) return LAUNCH_FAILED;
+  if (!within(at, bytes)) return ILLEGAL_ADDRESS;
+  return memset((void *)at, value, bytes), SUCCESS;
+}
+
+API cuStreamCreate(void **stream, unsigned) { return *stream = &the_stream, SUCCESS; }
+API cuStreamDestroy_v2(void *) { return SUCCESS; }
+API cuStreamSynchronize(void *) { return lost ? LAUNCH_FAILED : SUCCESS; }
+API cuStreamWaitEvent(void *, void *, unsigned) { return SUCCESS; }
+API cuEventCreate(void **event, unsigned) { return *event = malloc(1), SUCCESS; }
+API cuEventDestroy_v2(void *event) { return free(event), SUCCESS; }
+API cuEventRecord(void *, void *) { return SUCCESS; }
+API cuEventSynchronize(void *) { return SUCCESS; }
+
+API cuModuleLoadData(void **module, const void *) {
+  return *module = &the_module, fails(LOAD) ? NO_BINARY_FOR_GPU : SUCCESS;
+}
+API cuModuleUnload(void *) { return SUCCESS; }
+API cuModuleGetFunction(Function **function, void *, const char *name) {
+  std::lock_guard<std::mutex> lock(mutex);
+  for (const emu::Kernel *k = emu::kernels; k; k = k->next) {
+    if (strcmp(k->name, name)) continue;
+    *function = &functions.insert({name, {k, SHARED_DEFAULT}}).first->second;
+    return SUCCESS;
+  }
+  return NOT_FOUND;
+}
+API cuFuncSetAttribute(Function *function, int attribute, int value) {
+  if (attribute != 8) return SUCCESS;
+  if (value < 0 || unsigned(value) > SHARED_MOST) return INVALID_VALUE;
+  return function->shared_most = unsigned(value), SUCCESS;
+}
+API cuFuncGetAttribute(int *value, int, Function *) { return *value = 0, SUCCESS; }
+API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                   unsigned shared_bytes, void *, void **arguments, void **) {
+  if (lost) return LAUNCH_FAILED;
+  bool grid = gx && gy && gz && gx <= 0x7fffffff && gy <= 0xffff && gz <= 0xffff;
+  bool block = bx && by && bz && bz <= 64 && uint64_t(bx) * by * bz <= 1024;
+  if (!grid || !block || shared_bytes > f->shared_most) return INVALID_VALUE;
+  if (fails(LAUNCH)) return lost = true, LAUNCH_FAILED;
+  emu::launch(*f->kernel, arguments, {gx, gy, gz}, {bx, by, bz}, shared_bytes);
+  return SUCCESS;
+}
+
+API cuGetErrorString(int, const char **text) { return *text = "an error of the emulation", SUCCESS; }
+API cuGetErrorName(int error, const char **text) {
+  switch (error) {
+    case OUT_OF_MEMORY: *text = "CUDA_ERROR_OUT_OF_MEMORY"; break;
+    case NO_BINARY_FOR_GPU: *text = "CUDA_ERROR_NO_BINARY_FOR_GPU"; break;
+    case ILLEGAL_ADDRESS: *text = "CUDA_ERROR_ILLEGAL_ADDRESS"; break;
+    case LAUNCH_FAILED: *text = "CUDA_ERROR_LAUNCH_FAILED"; break;
+    default: *text = "CUDA_ERROR_EMULATED";
+  }
+  return SUCCESS;
+}
+// NVRTC asks for it and takes an error for an answer.
+API cuGetExportTable(const void **table, const void *) { return *table = nullptr, NOT_FOUND; }
