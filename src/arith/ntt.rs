@@ -1,4 +1,4 @@
-//! The negacyclic number-theoretic transform modulo one prime: portable kernels, and the definition beside them.
+//! The negacyclic number-theoretic transform modulo one prime: its twiddles, a plain version, and the definition beside them.
 //!
 //! For f in Z_p[X]/(X^N + 1) in natural coefficient order, `forward` gives eval[bitrev(i)] = f(psi^(2i+1)),
 //! psi the smallest primitive 2N-th root of unity; `inverse` is its inverse, 1/N included.
@@ -8,31 +8,9 @@
 
 use super::{ArithError, Modulus, bit_reverse, smallest_root};
 
-/// Elements of a group that the last four stages stay within, and groups that are transformed side by side.
-const LANES: usize = 16;
-
-/// Twiddles of 16 neighbouring groups: node 2^s + g of stage s (butterflies 8 >> s apart), one lane a group, with companions.
-type Tail = [[Lanes; 2]; LANES];
-
-/// Sixteen neighbours of a row, or the same element of sixteen groups.
-type Lanes = [u32; LANES];
-
-/// `rows[j][lane]` = element j of group `lane`.
-#[inline(always)]
-fn load(block: &[u32; LANES * LANES]) -> [Lanes; LANES] {
-    std::array::from_fn(|j| std::array::from_fn(|lane| block[lane * LANES + j]))
-}
-
-#[inline(always)]
-fn store(rows: &[Lanes; LANES], block: &mut [u32; LANES * LANES]) {
-    for (lane, group) in block.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        *group = std::array::from_fn(|j| rows[j][lane]);
-    }
-}
-
 /// Cooley-Tukey: (x + w y, x - w y); x, y < 4p in and out.
 #[inline(always)]
-fn down(m: Modulus, x: u32, y: u32, w: u32, companion: u32) -> (u32, u32) {
+fn down(m: Modulus, x: u32, y: u32, [w, companion]: [u32; 2]) -> (u32, u32) {
     let two_p = 2 * m.value();
     let u = x.min(x.wrapping_sub(two_p));
     let v = m.mul_shoup_lazy(y, w, companion);
@@ -41,7 +19,7 @@ fn down(m: Modulus, x: u32, y: u32, w: u32, companion: u32) -> (u32, u32) {
 
 /// Gentleman-Sande: (x + y, w (x - y)); x, y < 2p in and out.
 #[inline(always)]
-fn up(m: Modulus, x: u32, y: u32, w: u32, companion: u32) -> (u32, u32) {
+fn up(m: Modulus, x: u32, y: u32, [w, companion]: [u32; 2]) -> (u32, u32) {
     let two_p = 2 * m.value();
     let sum = x + y;
     (
@@ -50,61 +28,20 @@ fn up(m: Modulus, x: u32, y: u32, w: u32, companion: u32) -> (u32, u32) {
     )
 }
 
-/// Sixteen butterflies side by side.
-#[inline(always)]
-fn side_by_side(
-    butterfly: impl Fn(u32, u32, u32, u32) -> (u32, u32),
-    x: &mut Lanes,
-    y: &mut Lanes,
-    [w, companion]: &[Lanes; 2],
-) {
-    for lane in 0..LANES {
-        (x[lane], y[lane]) = butterfly(x[lane], y[lane], w[lane], companion[lane]);
-    }
-}
-
 /// A stage whose butterflies are `half` apart; group g takes twiddle g.
 #[inline(always)]
 fn stage(
-    butterfly: impl Fn(u32, u32, u32, u32) -> (u32, u32) + Copy,
+    butterfly: impl Fn(Modulus, u32, u32, [u32; 2]) -> (u32, u32),
+    m: Modulus,
     a: &mut [u32],
     half: usize,
     twiddles: &[[u32; 2]],
 ) {
-    for (group, [w, companion]) in a.chunks_exact_mut(2 * half).zip(twiddles) {
+    for (group, w) in a.chunks_exact_mut(2 * half).zip(twiddles) {
         let (low, high) = group.split_at_mut(half);
-        let (low, low_rest) = low.as_chunks_mut::<LANES>();
-        let (high, high_rest) = high.as_chunks_mut::<LANES>();
-        let both = [[*w; LANES], [*companion; LANES]];
         for (x, y) in low.iter_mut().zip(high) {
-            side_by_side(butterfly, x, y, &both);
+            (*x, *y) = butterfly(m, *x, *y, *w);
         }
-        for (x, y) in low_rest.iter_mut().zip(high_rest) {
-            (*x, *y) = butterfly(*x, *y, *w, *companion);
-        }
-    }
-}
-
-/// The stages with butterflies inside 16 neighbours, for 16 such groups at a time; `order` gives the stages.
-#[inline(always)]
-fn inner_stages(
-    butterfly: impl Fn(u32, u32, u32, u32) -> (u32, u32) + Copy,
-    a: &mut [u32],
-    tails: &[Tail],
-    order: [usize; 4],
-) {
-    for (block, tail) in a.as_chunks_mut::<{ LANES * LANES }>().0.iter_mut().zip(tails) {
-        let mut rows = load(block);
-        for stage in order {
-            let half = (LANES / 2) >> stage;
-            for g in 0..1 << stage {
-                for j in 2 * half * g..2 * half * g + half {
-                    let (low, high) = rows.split_at_mut(j + half);
-                    side_by_side(butterfly, &mut low[j], &mut high[0], &tail[(1 << stage) + g]);
-                }
-            }
-        }
-        store(&rows, block);
     }
 }
 
@@ -125,9 +62,6 @@ pub struct NttTable {
     forward: Vec<[u32; 2]>,
     /// (psi^-bitrev(i), Shoup companion), i < N.
     inverse: Vec<[u32; 2]>,
-    /// The twiddles of the four stages with butterflies inside 16 neighbours, for 16 such groups at a time; empty below N = 256.
-    forward_tail: Vec<Tail>,
-    inverse_tail: Vec<Tail>,
     /// N^-1, and N^-1 psi^-bitrev(1): the last inverse stage with 1/N folded in, each with its companion.
     last: [[u32; 2]; 2],
 }
@@ -155,17 +89,6 @@ impl NttTable {
             table
         };
         let (forward, inverse) = (powers(psi), powers(psi_inverse));
-        let groups = (1usize << log_n) / LANES;
-        let tail = |table: &[[u32; 2]]| -> Vec<Tail> {
-            let node = |first: usize, node: usize, half: usize| -> [u32; LANES] {
-                let (stage, g) = (node.max(1).ilog2(), node - (1 << node.max(1).ilog2()).min(node));
-                std::array::from_fn(|lane| table[((groups + first + lane) << stage) + g][half])
-            };
-            (0..groups / LANES)
-                .map(|c| std::array::from_fn(|n| [node(c * LANES, n, 0), node(c * LANES, n, 1)]))
-                .collect()
-        };
-        let (forward_tail, inverse_tail) = (tail(&forward), tail(&inverse));
         let n_inverse = modulus.inv(1 << log_n).ok_or(no_root)?;
         let last = [pair(n_inverse), pair(modulus.mul(n_inverse, inverse[1][0]))];
         Ok(Self {
@@ -174,8 +97,6 @@ impl NttTable {
             psi,
             forward,
             inverse,
-            forward_tail,
-            inverse_tail,
             last,
         })
     }
@@ -195,39 +116,37 @@ impl NttTable {
         self.psi
     }
 
+    /// (psi^bitrev(i), Shoup companion), i < N.
+    pub fn forward_twiddles(&self) -> &[[u32; 2]] {
+        &self.forward
+    }
+
+    /// (psi^-bitrev(i), Shoup companion), i < N.
+    pub fn inverse_twiddles(&self) -> &[[u32; 2]] {
+        &self.inverse
+    }
+
     /// Coefficients in natural order to evaluations in bit-reversed order, in place. Canonical in, canonical out.
-    #[inline(always)]
     pub fn forward(&self, a: &mut [u32]) {
         debug_assert_eq!(a.len(), self.degree());
         let m = self.modulus;
-        let butterfly = |x, y, w, companion| down(m, x, y, w, companion);
-        let least = if self.forward_tail.is_empty() { 1 } else { LANES };
-        let (mut half, mut groups) = (a.len() / 2, 1);
-        while half >= least {
-            stage(butterfly, a, half, &self.forward[groups..2 * groups]);
-            half /= 2;
-            groups *= 2;
+        for s in 0..self.log_n {
+            let groups = 1 << s;
+            stage(down, m, a, a.len() >> (s + 1), &self.forward[groups..2 * groups]);
         }
-        inner_stages(butterfly, a, &self.forward_tail, [0, 1, 2, 3]);
         a.iter_mut().for_each(|x| *x = canonical(m, *x));
     }
 
     /// Evaluations in bit-reversed order to coefficients in natural order, in place. Canonical in, canonical out.
-    #[inline(always)]
     pub fn inverse(&self, a: &mut [u32]) {
         debug_assert_eq!(a.len(), self.degree());
         let m = self.modulus;
-        let butterfly = |x, y, w, companion| up(m, x, y, w, companion);
-        inner_stages(butterfly, a, &self.inverse_tail, [3, 2, 1, 0]);
-        let mut half = if self.inverse_tail.is_empty() { 1 } else { LANES };
-        let mut groups = a.len() / (2 * half);
-        while groups > 1 {
-            stage(butterfly, a, half, &self.inverse[groups..2 * groups]);
-            half *= 2;
-            groups /= 2;
+        for s in (1..self.log_n).rev() {
+            let groups = 1 << s;
+            stage(up, m, a, a.len() >> (s + 1), &self.inverse[groups..2 * groups]);
         }
         let [one, twist] = self.last;
-        let (low, high) = a.split_at_mut(half);
+        let (low, high) = a.split_at_mut(a.len() / 2);
         for (x, y) in low.iter_mut().zip(high) {
             let (u, v) = (*x, *y);
             *x = canonical(m, m.mul_shoup_lazy(u + v, one[0], one[1]));

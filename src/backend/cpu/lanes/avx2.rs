@@ -142,27 +142,6 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn halves<const T: usize>(self, x: Pair, y: Pair) -> (Pair, Pair) {
-        let within = |x: __m256i, y: __m256i| unsafe {
-            match T {
-                4 => (
-                    _mm256_permute2x128_si256::<0x20>(x, y),
-                    _mm256_permute2x128_si256::<0x31>(x, y),
-                ),
-                2 => (_mm256_unpacklo_epi64(x, y), _mm256_unpackhi_epi64(x, y)),
-                _ => (
-                    _mm256_blend_epi32::<ODD>(x, _mm256_slli_epi64::<32>(y)),
-                    _mm256_blend_epi32::<ODD>(_mm256_srli_epi64::<32>(x), y),
-                ),
-            }
-        };
-        if T == 8 {
-            return ([x[0], y[0]], [x[1], y[1]]);
-        }
-        let (low, high) = (within(x[0], y[0]), within(x[1], y[1]));
-        ([low.0, high.0], [low.1, high.1])
-    }
-    #[inline(always)]
     fn zip(self, x: Pair, y: Pair) -> (Pair, Pair) {
         let within = |x: __m256i, y: __m256i| unsafe {
             let (a, b) = (_mm256_unpacklo_epi32(x, y), _mm256_unpackhi_epi32(x, y));
@@ -187,37 +166,27 @@ impl Lanes for Avx2 {
         ([low[0], high[0]], [low[1], high[1]])
     }
     #[inline(always)]
-    fn spread<const COUNT: usize>(self, x: &[u32; COUNT]) -> Pair {
-        const { assert!(COUNT == 2 || COUNT == 4 || COUNT == 8) };
+    fn repeat<const COUNT: usize>(self, x: &[u32; COUNT]) -> Pair {
+        const { assert!(COUNT.is_power_of_two() && COUNT <= LANES) };
+        let x = x.as_ptr();
         unsafe {
             match COUNT {
-                2 => [
-                    _mm256_set1_epi32(x[0] as i32),
-                    _mm256_set1_epi32(x[COUNT / 2] as i32),
-                ],
-                4 => {
-                    let four = _mm256_broadcastsi128_si256(_mm_loadu_si128(x.as_ptr().cast()));
-                    let (first, second) = (
-                        _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1),
-                        _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3),
-                    );
-                    [
-                        _mm256_permutevar8x32_epi32(four, first),
-                        _mm256_permutevar8x32_epi32(four, second),
-                    ]
-                }
-                _ => {
-                    let eight = _mm256_loadu_si256(x.as_ptr().cast());
-                    let (first, second) = (
-                        _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3),
-                        _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7),
-                    );
-                    [
-                        _mm256_permutevar8x32_epi32(eight, first),
-                        _mm256_permutevar8x32_epi32(eight, second),
-                    ]
-                }
+                1 => [_mm256_set1_epi32(x.cast::<i32>().read()); 2],
+                2 => [_mm256_set1_epi64x(x.cast::<i64>().read_unaligned()); 2],
+                4 => [_mm256_broadcastsi128_si256(_mm_loadu_si128(x.cast())); 2],
+                8 => [_mm256_loadu_si256(x.cast()); 2],
+                _ => self.load(&*x.cast()),
             }
         }
+    }
+    #[inline(always)]
+    fn split_repeat<const COUNT: usize>(self, x: &[u32]) -> [Pair; 2] {
+        assert!(x.len() > COUNT, "a factor reads one word more");
+        // SAFETY: both arrays lie within `x`.
+        let [even, odd] = unsafe { [&*x.as_ptr().cast(), &*x.as_ptr().add(1).cast()] };
+        if COUNT <= 2 {
+            return [self.splat(x[0]), self.splat(x[COUNT - 1])];
+        }
+        [self.repeat::<COUNT>(even), self.repeat::<COUNT>(odd)]
     }
 }

@@ -19,22 +19,6 @@ impl Avx512 {
 /// Lane numbers for permutations; from 16 on those of the second operand.
 type Lane = [u32; LANES];
 
-const fn halves_lanes(t: usize, second: bool) -> Lane {
-    let mut lanes = [0; LANES];
-    let mut i = 0;
-    while i < LANES {
-        let own = i / t % 2 == 0;
-        lanes[i] = match (own, second) {
-            (true, false) => i,
-            (false, false) => LANES + i - t,
-            (true, true) => i + t,
-            (false, true) => LANES + i,
-        } as u32;
-        i += 1;
-    }
-    lanes
-}
-
 const fn zip_lanes(first: usize) -> Lane {
     let mut lanes = [0; LANES];
     let mut i = 0;
@@ -53,26 +37,6 @@ const fn unzip_lanes(odd: usize) -> Lane {
         i += 1;
     }
     lanes
-}
-
-const fn spread_lanes(count: usize) -> Lane {
-    let mut lanes = [0; LANES];
-    let mut i = 0;
-    while i < LANES {
-        lanes[i] = (i * count / LANES) as u32;
-        i += 1;
-    }
-    lanes
-}
-
-struct Halves<const T: usize>;
-impl<const T: usize> Halves<T> {
-    const LANES: [Lane; 2] = [halves_lanes(T, false), halves_lanes(T, true)];
-}
-
-struct Spread<const COUNT: usize>;
-impl<const COUNT: usize> Spread<COUNT> {
-    const LANES: Lane = spread_lanes(COUNT);
 }
 
 const ZIP: [Lane; 2] = [zip_lanes(0), zip_lanes(LANES / 2)];
@@ -204,11 +168,6 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn halves<const T: usize>(self, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
-        let [first, second] = &Halves::<T>::LANES;
-        (self.pick(x, first, y), self.pick(x, second, y))
-    }
-    #[inline(always)]
     fn zip(self, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
         (self.pick(x, &ZIP[0], y), self.pick(x, &ZIP[1], y))
     }
@@ -217,15 +176,27 @@ impl Lanes for Avx512 {
         (self.pick(x, &UNZIP[0], y), self.pick(x, &UNZIP[1], y))
     }
     #[inline(always)]
-    fn spread<const COUNT: usize>(self, x: &[u32; COUNT]) -> __m512i {
-        const { assert!(COUNT == 2 || COUNT == 4 || COUNT == 8) };
+    fn repeat<const COUNT: usize>(self, x: &[u32; COUNT]) -> __m512i {
+        const { assert!(COUNT.is_power_of_two() && COUNT <= LANES) };
+        let x = x.as_ptr();
         unsafe {
-            let few = match COUNT {
-                2 => _mm512_castsi128_si512(_mm_loadl_epi64(x.as_ptr().cast())),
-                4 => _mm512_castsi128_si512(_mm_loadu_si128(x.as_ptr().cast())),
-                _ => _mm512_castsi256_si512(_mm256_loadu_si256(x.as_ptr().cast())),
-            };
-            _mm512_permutexvar_epi32(self.load(&Spread::<COUNT>::LANES), few)
+            match COUNT {
+                1 => _mm512_set1_epi32(x.cast::<i32>().read()),
+                2 => _mm512_set1_epi64(x.cast::<i64>().read_unaligned()),
+                4 => _mm512_broadcast_i32x4(_mm_loadu_si128(x.cast())),
+                8 => _mm512_broadcast_i32x8(_mm256_loadu_si256(x.cast())),
+                _ => _mm512_loadu_si512(x.cast()),
+            }
         }
+    }
+    #[inline(always)]
+    fn split_repeat<const COUNT: usize>(self, x: &[u32]) -> [__m512i; 2] {
+        assert!(x.len() > COUNT, "a factor reads one word more");
+        // SAFETY: both arrays lie within `x`.
+        let [even, odd] = unsafe { [&*x.as_ptr().cast(), &*x.as_ptr().add(1).cast()] };
+        if COUNT <= 2 {
+            return [self.splat(x[0]), self.splat(x[COUNT - 1])];
+        }
+        [self.repeat::<COUNT>(even), self.repeat::<COUNT>(odd)]
     }
 }

@@ -128,16 +128,14 @@ pub(super) trait Lanes: Copy {
     /// 1 where x < y, unsigned 64 bits, 0 elsewhere.
     fn is_less(self, x: Self::Wide, y: Self::Wide) -> Self::Wide;
 
-    /// The halves of groups of 2 T lanes: (first halves of x and y, second halves), T = 8, 4, 2, 1. Its own inverse.
-    ///
-    /// Group g of 2 T lanes of the first result: lower half of group g of x, then that of y.
-    fn halves<const T: usize>(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
     /// x0 y0 x1 y1 ...: the first sixteen and the second.
     fn zip(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
     /// The even and the odd lanes of x followed by y: the inverse of `zip`.
     fn unzip(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
-    /// Each of the first COUNT words 16 / COUNT times in turn; COUNT = 2, 4, 8.
-    fn spread<const COUNT: usize>(self, x: &[u32; COUNT]) -> Self::V;
+    /// Lane i = x[i mod COUNT]; COUNT = 1, 2, 4, 8, 16.
+    fn repeat<const COUNT: usize>(self, x: &[u32; COUNT]) -> Self::V;
+    /// The same as a factor, from a slice longer than COUNT: odd lanes come from memory, one word on.
+    fn split_repeat<const COUNT: usize>(self, x: &[u32]) -> Self::Split;
 
     /// The upper word of x y.
     #[inline(always)]
@@ -363,19 +361,23 @@ mod tests {
             }
             put(l.mul_high(x, l.split(y)));
             for (v, w) in [
-                l.halves::<8>(x, y),
-                l.halves::<4>(x, y),
-                l.halves::<2>(x, y),
-                l.halves::<1>(x, y),
                 l.zip(x, y),
                 l.unzip(x, y),
             ] {
                 put(v);
                 put(w);
             }
-            put(l.spread::<2>(&[a[0], a[1]]));
-            put(l.spread::<4>(&[a[0], a[1], a[2], a[3]]));
-            put(l.spread::<8>(&std::array::from_fn(|i| a[i])));
+            put(l.repeat(&[a[0]]));
+            put(l.repeat(&[a[0], a[1]]));
+            put(l.repeat(&[a[0], a[1], a[2], a[3]]));
+            put(l.repeat(&std::array::from_fn::<u32, 8, _>(|i| a[i])));
+            put(l.repeat(a));
+            let more = [&a[..], &b[..]].concat();
+            put(l.mul_high(y, l.split_repeat::<1>(&more)));
+            put(l.mul_high(y, l.split_repeat::<2>(&more)));
+            put(l.mul_high(y, l.split_repeat::<4>(&more)));
+            put(l.mul_high(y, l.split_repeat::<8>(&more)));
+            put(l.mul_high(y, l.split_repeat::<16>(&more)));
             out
         }
     }

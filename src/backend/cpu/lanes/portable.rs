@@ -88,13 +88,6 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn halves<const T: usize>(self, x: Words, y: Words) -> (Words, Words) {
-        (
-            from_fn(|i| if i / T % 2 == 0 { x[i] } else { y[i - T] }),
-            from_fn(|i| if i / T % 2 == 0 { x[i + T] } else { y[i] }),
-        )
-    }
-    #[inline(always)]
     fn zip(self, x: Words, y: Words) -> (Words, Words) {
         let pick = |i: usize| if i.is_multiple_of(2) { x[i / 2] } else { y[i / 2] };
         (from_fn(pick), from_fn(|i| pick(i + LANES)))
@@ -105,7 +98,11 @@ impl Lanes for Portable {
         (from_fn(|i| both(2 * i)), from_fn(|i| both(2 * i + 1)))
     }
     #[inline(always)]
-    fn spread<const COUNT: usize>(self, x: &[u32; COUNT]) -> Words {
-        from_fn(|i| x[i * COUNT / LANES])
+    fn repeat<const COUNT: usize>(self, x: &[u32; COUNT]) -> Words {
+        from_fn(|i| x[i % COUNT])
+    }
+    #[inline(always)]
+    fn split_repeat<const COUNT: usize>(self, x: &[u32]) -> Words {
+        from_fn(|i| x[i % COUNT])
     }
 }

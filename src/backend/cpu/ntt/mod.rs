@@ -1,5 +1,11 @@
 //! Transforms and automorphisms of rows.
 
+mod forward;
+mod inverse;
+mod plan;
+mod transform;
+mod twiddles;
+
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
@@ -8,27 +14,28 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    dispatch::widest,
     lanes::Instructions,
     memory::{Reader, Writer},
 };
 use crate::{
-    arith::{Modulus, NttTable},
+    arith::Modulus,
     backend::{BackendError, Result, Span},
     ring::{Basis, Galois},
 };
+
+pub(super) use transform::Transform;
 
 /// Twiddles of every prime, and the permutations used so far.
 pub struct Tables {
     pub(super) instructions: Instructions,
     pub(super) log_n: u32,
-    primes: Vec<NttTable>,
+    primes: Vec<Transform>,
     permutations: RwLock<HashMap<Galois, Arc<Vec<u32>>>>,
 }
 
 impl Tables {
     pub(super) fn new(basis: &Basis, instructions: Instructions) -> Result<Self> {
-        let table = |m: &Modulus| NttTable::new(*m, basis.log_n());
+        let table = |m: &Modulus| Transform::new(*m, basis.log_n());
         let primes = basis
             .primes()
             .par_iter()
@@ -44,7 +51,7 @@ impl Tables {
     }
 
     #[inline(always)]
-    pub(super) fn table(&self, span: &Span, row: usize) -> &NttTable {
+    pub(super) fn table(&self, span: &Span, row: usize) -> &Transform {
         &self.primes[span.rows[row].prime as usize]
     }
 
@@ -68,24 +75,12 @@ impl Tables {
     }
 }
 
-widest! {
-    fn forward_row(table: &NttTable, row: &mut [u32]) {
-        table.forward(row);
-    }
-}
-
-widest! {
-    fn inverse_row(table: &NttTable, row: &mut [u32]) {
-        table.inverse(row);
-    }
-}
-
 pub(super) fn forward(t: &Tables, dst: Writer) {
-    dst.for_each(|_, _, row, out| forward_row(t.table(&dst.span, row), out));
+    dst.for_each(|_, _, row, out| t.table(&dst.span, row).forward(t.instructions, out));
 }
 
 pub(super) fn inverse(t: &Tables, dst: Writer) {
-    dst.for_each(|_, _, row, out| inverse_row(t.table(&dst.span, row), out));
+    dst.for_each(|_, _, row, out| t.table(&dst.span, row).inverse(t.instructions, out));
 }
 
 /// dst[j] = store(modulus, dst[j], src[table[j]]).
