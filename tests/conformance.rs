@@ -4,7 +4,7 @@
 
 use cipherformer::backend::{
     conformance::{Opaque, Report, Scope, run},
-    cpu::Cpu,
+    cpu::{Cpu, Instructions},
     null::Null,
 };
 
@@ -16,6 +16,14 @@ fn assert_passed(name: &str, report: &Report) {
 #[test]
 fn cpu() {
     assert_passed("cpu", &run(Cpu::poisoned, &Scope::full()));
+}
+
+#[test]
+fn every_instruction_set() {
+    for instructions in Instructions::available() {
+        let make = || Cpu::with_instructions(*instructions).unwrap_or_default();
+        assert_passed(instructions.name(), &run(make, &Scope::full()));
+    }
 }
 
 #[test]

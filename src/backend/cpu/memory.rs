@@ -9,50 +9,75 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::Cpu;
+use super::{
+    Cpu,
+    pages::{LINE, Pages},
+};
 use crate::backend::{Mut, Ref, Span};
+
+/// Words from one row to the next. Rows of a power of two would begin at the same place of the first-level cache, which holds
+/// twelve lines or fewer of a kind: nine lines more keep the same column of many rows apart.
+pub(super) fn stride(n: usize) -> usize {
+    const SKEWED: usize = 1024;
+    if n < SKEWED { n } else { n + 9 * LINE }
+}
 
 /// Released buffers by length, for reuse without clearing.
 #[derive(Default)]
 pub struct Pool {
-    pub(super) free: Mutex<BTreeMap<usize, Vec<Vec<u32>>>>,
+    pub(super) free: Mutex<BTreeMap<usize, Vec<Pages>>>,
     /// Fill fresh memory with this word, to show reads of what was never written.
     pub(super) poison: Option<u32>,
 }
 
 impl Pool {
-    /// Memory of at least `words` words holding anything: the smallest released buffer that is not more than twice as long, or a
-    /// new one. Reuse matters, since fresh pages cost the kernel as much time as a transform costs the processor.
-    pub(super) fn take(self: &Arc<Self>, words: usize, n: usize) -> Buffer {
+    /// Rows of N words holding anything: the smallest released buffer that is not more than twice as long, or a new one.
+    /// Reuse matters, since fresh pages cost the kernel as much time as a transform costs the processor.
+    pub(super) fn take(self: &Arc<Self>, rows: usize, n: usize) -> Buffer {
+        let words = rows * stride(n);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let reused = free
-            .range_mut(words..=2 * words)
+            .range_mut(words..=2 * words + LINE)
             .find_map(|(_, buffers)| buffers.pop());
         drop(free);
-        let mut words = reused.unwrap_or_else(|| vec![0; words]);
+        let mut words = reused.unwrap_or_else(|| Pages::new(words));
         if let Some(poison) = self.poison {
             words.fill(poison);
         }
         Buffer {
-            words,
+            words: Some(words),
             n,
             pool: Arc::clone(self),
         }
     }
 }
 
-/// Rows of N words; returns to its pool when dropped.
+/// Rows of N words, `stride` apart; returns to its pool when dropped.
 pub struct Buffer {
-    pub(super) words: Vec<u32>,
-    pub(super) n: usize,
+    /// Present until the drop.
+    words: Option<Pages>,
+    n: usize,
     pool: Arc<Pool>,
+}
+
+impl Buffer {
+    /// All words, those between the rows too.
+    pub(super) fn words(&self) -> &[u32] {
+        self.words.as_deref().unwrap_or_default()
+    }
+
+    /// All words, mutable.
+    pub(super) fn words_mut(&mut self) -> &mut [u32] {
+        self.words.as_deref_mut().unwrap_or_default()
+    }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let words = std::mem::take(&mut self.words);
-        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.entry(words.len()).or_default().push(words);
+        if let Some(words) = self.words.take() {
+            let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+            free.entry(words.len()).or_default().push(words);
+        }
     }
 }
 
@@ -67,7 +92,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(src: Ref<'a, Cpu>) -> Self {
         Self {
-            words: &src.buffer.words,
+            words: src.buffer.words(),
             n: src.buffer.n,
             span: src.span,
         }
@@ -76,7 +101,7 @@ impl<'a> Reader<'a> {
     /// One row.
     #[inline(always)]
     pub(super) fn row(&self, item: usize, poly: usize, row: usize) -> &'a [u32] {
-        let at = self.span.position(item, poly, row) * self.n;
+        let at = self.span.position(item, poly, row) * stride(self.n);
         &self.words[at..at + self.n]
     }
 }
@@ -98,12 +123,12 @@ impl<'a> Writer<'a> {
     pub(super) fn new(dst: Mut<'a, Cpu>) -> Self {
         let (n, span) = (dst.buffer.n, dst.span);
         assert!(
-            span.count() == 0 || span.end() * n <= dst.buffer.words.len(),
+            span.count() == 0 || span.end() * stride(n) <= dst.buffer.words().len(),
             "rows beyond the buffer"
         );
         assert!(span.is_disjoint(), "rows to write coincide");
         Self {
-            base: dst.buffer.words.as_mut_ptr(),
+            base: dst.buffer.words_mut().as_mut_ptr(),
             n,
             span,
             lifetime: PhantomData,
@@ -118,7 +143,7 @@ impl<'a> Writer<'a> {
     #[expect(clippy::mut_from_ref, reason = "rows are shared out to threads, each to one")]
     pub(super) unsafe fn row(&self, item: usize, poly: usize, row: usize) -> &mut [u32] {
         assert!(item < self.span.items && poly < self.span.polys);
-        let at = self.span.position(item, poly, row) * self.n;
+        let at = self.span.position(item, poly, row) * stride(self.n);
         // SAFETY: within the buffer by the check in `new`; exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.base.add(at), self.n) }
     }
@@ -145,7 +170,7 @@ impl<'a> Writer<'a> {
                 && words.start <= words.end
                 && words.end <= self.n
         );
-        let at = self.span.position(item, poly, row) * self.n + words.start;
+        let at = self.span.position(item, poly, row) * stride(self.n) + words.start;
         // SAFETY: within the buffer by the check in `new` and the one above; exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.base.add(at), words.len()) }
     }

@@ -11,6 +11,7 @@ mod lanes;
 mod matmul;
 mod memory;
 mod ntt;
+mod pages;
 
 use std::sync::Arc;
 
@@ -91,7 +92,7 @@ impl Backend for Cpu {
     }
 
     fn alloc(&self, log_n: u32, rows: usize) -> Result<Buffer> {
-        Ok(self.pool.take(rows << log_n, 1 << log_n))
+        Ok(self.pool.take(rows, 1 << log_n))
     }
 
     fn upload(&self, dst: Mut<Self>, words: &[u32]) -> Result<()> {
