@@ -199,4 +199,11 @@ impl Lanes for Avx512 {
         }
         [self.repeat::<COUNT>(even), self.repeat::<COUNT>(odd)]
     }
+    #[inline(always)]
+    fn prefetch<T>(self, soon: &T) {
+        for line in 0..size_of::<T>() / 64 {
+            // SAFETY: a hint, and within the value.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *soon).cast::<i8>().add(64 * line)) };
+        }
+    }
 }

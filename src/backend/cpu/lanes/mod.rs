@@ -93,6 +93,8 @@ pub(super) trait Lanes: Copy {
     fn load(self, from: &Words) -> Self::V;
     /// To memory.
     fn store(self, x: Self::V, to: &mut Words);
+    /// Asks for memory that is read soon.
+    fn prefetch<T>(self, soon: &T);
     /// x + y.
     fn add(self, x: Self::V, y: Self::V) -> Self::V;
     /// x - y.

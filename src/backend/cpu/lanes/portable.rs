@@ -105,4 +105,6 @@ impl Lanes for Portable {
     fn split_repeat<const COUNT: usize>(self, x: &[u32]) -> Words {
         from_fn(|i| x[i % COUNT])
     }
+    #[inline(always)]
+    fn prefetch<T>(self, _: &T) {}
 }

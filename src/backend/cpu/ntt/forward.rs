@@ -5,7 +5,7 @@
 
 use super::{
     super::lanes::{Factor, LANES, Lanes, Prime, Words},
-    plan::{Plan, Source, VECTORS},
+    plan::{Plan, VECTORS},
     twiddles::{Chunk, Twiddles},
 };
 
@@ -65,14 +65,7 @@ fn butterfly<L: Lanes, const REDUCED: bool>(
 
 /// Two stages on a node.
 #[inline(always)]
-fn pass<L: Lanes>(
-    l: L,
-    prime: &Prime<L>,
-    t: &Twiddles,
-    number: usize,
-    node: &mut [Words],
-    from: impl Source,
-) {
+fn pass<L: Lanes>(l: L, prime: &Prime<L>, t: &Twiddles, number: usize, node: &mut [Words]) {
     let w = [number, 2 * number, 2 * number + 1].map(|node| t.node(l, node));
     let quarter = node.len() / 4;
     let (low, high) = node.split_at_mut(2 * quarter);
@@ -80,22 +73,12 @@ fn pass<L: Lanes>(
     let (q2, q3) = high.split_at_mut(quarter);
     let (q1, q2, q3) = (&mut q1[..quarter], &mut q2[..quarter], &mut q3[..quarter]);
     for j in 0..quarter / 2 {
-        two_stages::<L, true>(
-            l,
-            prime,
-            &w,
-            [&mut q0[j], &mut q1[j], &mut q2[j], &mut q3[j]],
-            |q, own| from.load(l, q * quarter + j, own),
-        );
+        let quarters = [&mut q0[j], &mut q1[j], &mut q2[j], &mut q3[j]];
+        two_stages::<L, true>(l, prime, &w, quarters);
     }
     for j in quarter / 2..quarter {
-        two_stages::<L, false>(
-            l,
-            prime,
-            &w,
-            [&mut q0[j], &mut q1[j], &mut q2[j], &mut q3[j]],
-            |q, own| from.load(l, q * quarter + j, own),
-        );
+        let quarters = [&mut q0[j], &mut q1[j], &mut q2[j], &mut q3[j]];
+        two_stages::<L, false>(l, prime, &w, quarters);
     }
 }
 
@@ -106,9 +89,8 @@ fn two_stages<L: Lanes, const REDUCED: bool>(
     prime: &Prime<L>,
     [w1, w2, w3]: &[Factor<L>; 3],
     [q0, q1, q2, q3]: [&mut Words; 4],
-    load: impl Fn(usize, &Words) -> L::V,
 ) {
-    let [x0, x1, x2, x3] = [load(0, q0), load(1, q1), load(2, q2), load(3, q3)];
+    let [x0, x1, x2, x3] = [l.load(q0), l.load(q1), l.load(q2), l.load(q3)];
     let (x0, x2) = butterfly::<L, true>(l, prime, x0, x2, w1);
     let (x1, x3) = butterfly::<L, false>(l, prime, x1, x3, w1);
     let (x0, x1) = butterfly::<L, REDUCED>(l, prime, x0, x1, w2);
@@ -183,29 +165,22 @@ pub(super) fn transform<L: Lanes>(
     l: L,
     prime: &Prime<L>,
     t: &Twiddles,
-    from: impl Source,
     row: &mut [Words],
     last: impl Epilogue<L>,
 ) {
     let plan = Plan::new(row);
     for start in plan.blocks() {
         let mut size = row.len();
-        if start == 0 {
-            pass(l, prime, t, 1, row, from);
-        }
-        size /= 4;
         while size > plan.tail {
             for node in plan.nodes_from(size, start) {
                 let words = &mut row[node.start..][..node.size];
-                pass(l, prime, t, node.number, words, super::plan::InPlace);
+                pass(l, prime, t, node.number, words);
             }
             size /= 4;
         }
-        let first = start / VECTORS;
         let (chunks, _) = row[start..][..plan.block].as_chunks_mut::<VECTORS>();
-        let twiddles = &t.chunks()[first..][..chunks.len()];
-        for (i, (words, t)) in chunks.iter_mut().zip(twiddles).enumerate() {
-            let at = (first + i) * VECTORS;
+        for (words, i) in chunks.iter_mut().zip(start / VECTORS..) {
+            let (t, at) = (t.chunk(l, i), i * VECTORS);
             if plan.tail == VECTORS {
                 chunk::<L, true>(l, prime, t, at, words, last);
             } else {

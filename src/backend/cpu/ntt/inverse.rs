@@ -127,11 +127,9 @@ pub(super) fn transform<L: Lanes>(
 ) {
     let plan = Plan::new(row);
     for start in plan.blocks() {
-        let first = start / VECTORS;
         let (chunks, _) = row[start..][..plan.block].as_chunks_mut::<VECTORS>();
-        let twiddles = &t.chunks()[first..][..chunks.len()];
-        for (i, (words, t)) in chunks.iter_mut().zip(twiddles).enumerate() {
-            let at = (first + i) * VECTORS;
+        for (words, i) in chunks.iter_mut().zip(start / VECTORS..) {
+            let (t, at) = (t.chunk(l, i), i * VECTORS);
             if plan.tail == VECTORS {
                 chunk::<L, true>(l, prime, t, at, words, from);
             } else {

@@ -44,20 +44,14 @@ fn vectors_mut(row: &mut [u32]) -> &mut [Words] {
 
 kernel! {
     fn forward_in_place(l, m: Modulus, t: &Twiddles, row: &mut [Words]) {
-        forward::transform(l, &Prime::new(l, m), t, InPlace, row, Canonical);
-    }
-}
-
-kernel! {
-    fn forward_from(l, m: Modulus, t: &Twiddles, from: &[Words], row: &mut [Words]) {
-        forward::transform(l, &Prime::new(l, m), t, From(from), row, Canonical);
+        forward::transform(l, &Prime::new(l, m), t, row, Canonical);
     }
 }
 
 kernel! {
     fn forward_mul_add(l, m: Modulus, t: &Twiddles, row: &mut [Words], kept: &[Words], factor: u32) {
         let factor = Factor::splat(l, factor, m.shoup(factor));
-        forward::transform(l, &Prime::new(l, m), t, InPlace, row, MulAdd { kept, factor });
+        forward::transform(l, &Prime::new(l, m), t, row, MulAdd { kept, factor });
     }
 }
 
@@ -115,19 +109,6 @@ impl Transform {
         match &self.kind {
             Kind::Small(table) => table.forward(row),
             Kind::Large { forward, .. } => forward_in_place(i, self.modulus, forward, vectors_mut(row)),
-        }
-    }
-
-    /// row = NTT(from), for words below 2p; what `row` held does not matter.
-    pub(in crate::backend::cpu) fn forward_from(&self, i: Instructions, from: &[u32], row: &mut [u32]) {
-        match &self.kind {
-            Kind::Small(table) => {
-                row.copy_from_slice(from);
-                table.forward(row);
-            }
-            Kind::Large { forward, .. } => {
-                forward_from(i, self.modulus, forward, vectors(from), vectors_mut(row));
-            }
         }
     }
 
@@ -312,9 +293,6 @@ mod tests {
                         let (mut forward, mut inverse) = (row.clone(), row.clone());
                         t.forward(*i, &mut forward);
                         t.inverse(*i, &mut inverse);
-                        let mut out = vec![u32::MAX; n];
-                        t.forward_from(*i, &row, &mut out);
-                        assert!(out == forward, "N = 2^{log_n}, p = {p}, {i:?}");
                         for c in [0, 1, p / 3, p - 1] {
                             let mut out = row.clone();
                             t.forward_mul_add(*i, &mut out, &kept, c);

@@ -75,8 +75,13 @@ impl Twiddles {
         Factor::splat(l, w, companion)
     }
 
+    /// The twiddles of chunk `i`. Those of a later one are asked for: rows of many primes take theirs from far away.
     #[inline(always)]
-    pub(super) fn chunks(&self) -> &[Chunk] {
-        &self.chunks
+    pub(super) fn chunk<L: Lanes>(&self, l: L, i: usize) -> &Chunk {
+        const AHEAD: usize = 4;
+        if let Some(soon) = self.chunks.get(i + AHEAD) {
+            l.prefetch(soon);
+        }
+        &self.chunks[i]
     }
 }
