@@ -2,6 +2,10 @@
 
 /// Twiddles in groups of eight: real parts, then imaginary parts; S holds eight numbers.
 #[derive(Clone)]
+#[cfg_attr(
+    not(feature = "fallback"),
+    expect(dead_code, reason = "only kernels read them")
+)]
 pub(crate) struct Eights<S> {
     /// Group q: the twiddles 8 q .. 8 q + 8 of [`Embedding::twiddles`](super::Embedding::twiddles).
     pub(crate) whole: Vec<[S; 2]>,

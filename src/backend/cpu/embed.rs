@@ -189,7 +189,7 @@ fn integers<L: Reals, N: Number<L>>(
     let (factor, limit) = (N::splat(l, factor), Double::ONE.ldexp(62).hi);
     let mut small = l.real(1.0);
     let vectors = w.len();
-    // Neighbours in `out` lie a vector apart each: several vectors fill whole cache lines before these are written.
+    // Lanes go far apart, all to one set of the cache: eight vectors fill whole lines before these are written.
     let line = REALS.min(vectors);
     let (re, im) = out.split_at_mut(slots.len());
     for first in (0..vectors).step_by(line) {
