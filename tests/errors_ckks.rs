@@ -6,7 +6,7 @@ use cipherformer::{
     arith::Complex,
     backend::{Backend, Entries, Matrix, Ref, Span, cpu::Cpu},
     ckks::{Ciphertext, Ckks, CkksError, Evaluator, Guard, Release},
-    ring::{ChainKind, ChainSpec, Galois, Scale, build},
+    ring::{ChainKind, ChainSpec, Scale, build},
     rlwe::{self, Context, EvaluationKeys, KeyNeeds, Level, Params, RlweError, SecretKey, Spec},
 };
 
@@ -738,22 +738,11 @@ fn foreign_ciphertexts_and_keys() {
 #[test]
 fn the_layer_below_checks_its_arguments_too() {
     let set = Set::new();
-    let keys = set.keys(|n| n.rotate([1]));
     let ctx = set.ctx();
     let a = set.encrypt(HALF, 3, TOP);
     says(
         ctx.mod_up(a.rlwe(), 2),
         "mod_up: components differ: 2 and component 2; components count from 0",
-    );
-    let digits = ctx.mod_up(a.rlwe(), 1).unwrap();
-    let key = keys.galois("test", Galois::rotation(1, LOG_N)).unwrap();
-    says(
-        ctx.key_inner_product("test", &digits, &[]),
-        "key_inner_product: counts differ: 3 items and 0 keys; pass one key, or one for each ciphertext",
-    );
-    says(
-        ctx.key_inner_product("test", &digits, &[key, key]),
-        "key_inner_product: counts differ: 3 items and 2 keys; pass one key, or one for each ciphertext",
     );
     let phase = set.sk.phase(a.rlwe()).unwrap();
     says(

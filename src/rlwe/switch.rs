@@ -183,3 +183,68 @@ fn check_digits<B: Backend>(ct: &Ciphertext<B>, digits: &Digits<B>) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(all(test, feature = "fallback"))]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::{Integers, cpu::Cpu},
+        ring::{ChainKind, ChainSpec, build},
+        rlwe::{KeyNeeds, Params, Poly, SecretKey, Spec},
+    };
+
+    #[test]
+    fn keys_and_digits_have_to_fit() {
+        let spec = ChainSpec {
+            log_n: 4,
+            kind: ChainKind::Single,
+            scale_bits: vec![28.0; 2],
+            absorbed_bits: vec![0],
+            base_bits: 30.0,
+            digits: 2,
+            special_margin_bits: 2.0,
+            max_log2_qp: Some(1000.0),
+        };
+        let chain = build(&spec).unwrap();
+        let params = Params::insecure(Spec { chain }).unwrap();
+        let ctx = Context::new(Cpu::new(), params).unwrap();
+        let sk = SecretKey::insecure_deterministic(&ctx, [7; 32]).unwrap();
+        let needs = KeyNeeds::new(ctx.params()).rotate([1]);
+        let keys = sk.evaluation_keys(&needs).unwrap().expand(&ctx).unwrap();
+        let g = Galois::rotation(1, ctx.log_n());
+        let key = keys.galois("test", g).unwrap();
+        let encrypt = |items: usize| {
+            let top = ctx.params().top();
+            let rows = ctx.level("test", top).unwrap().rows.to_vec();
+            let zero = vec![0; items << ctx.log_n()];
+            let message = Poly::lift(&ctx, items, &rows, Integers::I32(&zero)).unwrap();
+            sk.encrypt(&message, top).unwrap().expand(&ctx).unwrap()
+        };
+        let (three, two) = (encrypt(3), encrypt(2));
+        let says = |keys: &[&SwitchKey<Cpu>], digits: Option<&Digits<Cpu>>, wanted: &str| {
+            let error = ctx.automorphism("test", &three, digits, keys, &[g]);
+            assert_eq!(error.err().unwrap().to_string(), wanted);
+        };
+        let remedy = "pass one key, or one for each ciphertext";
+        says(
+            &[],
+            None,
+            &format!("key switch: counts differ: 3 items and 0 keys; {remedy}"),
+        );
+        says(
+            &[key, key],
+            None,
+            &format!("key switch: counts differ: 3 items and 2 keys; {remedy}"),
+        );
+        let digits = ctx.mod_up(&two, 1).unwrap();
+        says(
+            &[key],
+            Some(&digits),
+            "key switch: digits differ: 3 items at level 1 and 2 items at level 1; extend the digits of this ciphertext",
+        );
+        assert!(
+            ctx.automorphism("test", &two, Some(&digits), &[key], &[g])
+                .is_ok()
+        );
+    }
+}

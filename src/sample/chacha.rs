@@ -117,15 +117,15 @@ unsafe fn generate<V: Vector<W>, const W: usize>(of: &ChaCha, first: u64, out: &
     words[14] = of.stream as u32;
     words[15] = (of.stream >> 32) as u32;
     for at in (0..BLOCKS).step_by(W) {
-        let mut counters = [[0; W]; 2];
-        for i in 0..W {
+        let (mut low, mut high) = ([0; W], [0; W]);
+        for (i, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
             let counter = first.wrapping_add((at + i) as u64);
-            (counters[0][i], counters[1][i]) = (counter as u32, (counter >> 32) as u32);
+            (*low, *high) = (counter as u32, (counter >> 32) as u32);
         }
         // SAFETY: the caller's.
         unsafe {
-            let mut input = [V::load(&counters[0]); 16];
-            input[13] = V::load(&counters[1]);
+            let mut input = [V::load(&low); 16];
+            input[13] = V::load(&high);
             for i in 0..16 {
                 if i != 12 && i != 13 {
                     input[i] = V::load(&[words[i]; W]);

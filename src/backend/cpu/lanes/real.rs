@@ -109,7 +109,7 @@ mod x86 {
         let mut lanes = [0; REALS];
         let mut i = 0;
         while i < REALS {
-            let own = i / t % 2 == 0;
+            let own = (i / t).is_multiple_of(2);
             lanes[i] = match (own, second) {
                 (true, false) => i,
                 (false, false) => REALS + i - t,
