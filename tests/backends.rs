@@ -215,7 +215,10 @@ fn hoisted_rotations_share_one_mod_up() {
         let want = digits * (level + special) + rotations * 2 * (special + level);
         assert_eq!(counts.ntts(), items * want, "{kind:?}, {digits} digits");
         assert_eq!(counts.key_switches, items * rotations);
-        assert_eq!(counts.of(Operation::Permute).rows, items * rotations * 2 * level);
+        assert_eq!(
+            counts.of(Operation::Permute).rows,
+            items * rotations * 2 * (level + special)
+        );
         assert_eq!(counts.of(Operation::ModUp).calls, 1);
     }
 }

@@ -4,7 +4,9 @@
 
 use zeroize::Zeroizing;
 
-use super::{Backend, BasisStep, DigitStep, EncodeError, Integers, Mut, Ref, Result, Row, Span, compact};
+use super::{
+    Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Mut, Ref, Result, Row, Span, compact,
+};
 use crate::{
     arith::{Complex, Double, Embedding},
     ring::Galois,
@@ -118,6 +120,48 @@ pub fn step<B: Backend>(b: &B, t: &B::Tables, mut dst: Mut<B>, src: Ref<B>, s: &
     );
     let from = Ref::new(src.buffer, src.span.with_rows(&kept.1));
     b.mul_const_add(t, dst.part(|s| s.with_rows(&kept.0)), from, &s.step.kept_factor)
+}
+
+/// See [`Backend::key_switch`].
+pub fn key_switch<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    dst: Mut<B>,
+    src: Ref<B>,
+    addend: Ref<B>,
+    k: &KeySwitch<B>,
+) -> Result<()> {
+    let span = Span::dense(src.span.items, k.digits.len(), k.extended);
+    let mut digits = b.alloc(b.log_n(t), span.count())?;
+    b.mod_up(t, Mut::new(&mut digits, span), src, k.digits)?;
+    b.switch_digits(t, dst, Ref::new(&digits, span), addend, k)
+}
+
+/// See [`Backend::switch_digits`].
+///
+/// sigma is applied before the step: an automorphism costs nothing where sums are written, and the step rounds what it gets.
+pub fn switch_digits<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    dst: Mut<B>,
+    digits: Ref<B>,
+    addend: Ref<B>,
+    k: &KeySwitch<B>,
+) -> Result<()> {
+    let span = Span::dense(dst.span.items, 2, k.extended);
+    let mut sums = b.alloc(b.log_n(t), span.count())?;
+    let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
+    b.key_inner_product(t, Mut::new(&mut sums, span), digits, &which, k.keys)?;
+    let primes: Vec<u32> = addend.span.rows.iter().map(|r| r.prime).collect();
+    let own = select(k.extended, &primes);
+    let part = span.slice_polys(0, addend.span.polys).with_rows(&own);
+    b.mul_const_add(t, Mut::new(&mut sums, part), addend, k.factor)?;
+    if k.elements.iter().all(|g| *g == Galois::IDENTITY) {
+        return b.step(t, dst, Ref::new(&sums, span), k.step);
+    }
+    let mut moved = b.alloc(b.log_n(t), span.count())?;
+    b.permute(t, Mut::new(&mut moved, span), Ref::new(&sums, span), k.elements)?;
+    b.step(t, dst, Ref::new(&moved, span), k.step)
 }
 
 /// See [`Backend::embed`]: the host's transform, then `lift`.

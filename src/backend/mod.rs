@@ -228,6 +228,29 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn step(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, s: &BasisStep<Self>) -> Result<()> {
         derived::step(self, t, dst, src, s)
     }
+    /// dst (2 polynomials, E) = a step of sigma(c addend + sum over digits of src (E, one polynomial an item) times key): a key
+    /// switch from its beginning to its end, [`KeySwitch`] tells what the letters are.
+    fn key_switch(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        src: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        derived::key_switch(self, t, dst, src, addend, k)
+    }
+    /// `key_switch` from extended digits (`mod_up`; one polynomial a digit), which several switches may share.
+    fn switch_digits(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        digits: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        derived::switch_digits(self, t, dst, digits, addend, k)
+    }
     /// Slots -> rounded coefficients at `scale` -> residues (C): `slots` holds equally many for each item.
     fn embed(
         &self,
@@ -271,4 +294,21 @@ pub struct DigitStep<B: Backend> {
     pub targets: Vec<u32>,
     /// The prepared conversion from the sources to the targets.
     pub conversion: B::Conversion,
+}
+
+/// A key switch at one level.
+pub struct KeySwitch<'a, B: Backend> {
+    /// The digits, those of the level.
+    pub digits: &'a [DigitStep<B>],
+    /// The rows of extended digits and of sums: the level's primes, then the special ones.
+    pub extended: &'a [Row],
+    /// One key for all items, or one an item.
+    pub keys: &'a [&'a B::Key],
+    /// c: one residue for each row of the addend. Its rows are some of the extended ones, it has one or two polynomials, and what it
+    /// lacks of either is zero.
+    pub factor: &'a [u32],
+    /// sigma: one Galois element for all items, or one an item.
+    pub elements: &'a [Galois],
+    /// The division of the sums.
+    pub step: &'a BasisStep<B>,
 }

@@ -1,7 +1,4 @@
 //! Automorphisms of ciphertexts: rotations of columns, the swap of rows.
-//!
-//! The key of sigma switches from s to sigma^-1(s), so that the automorphism is applied once, to the result:
-//! sigma(c_0 + k_0) + sigma(k_1) s, with (k_0, k_1) = key switch of c_1.
 
 use super::{Ciphertext, Evaluator, Result};
 use crate::{backend::Backend, ring::Galois};
@@ -34,8 +31,7 @@ impl<B: Backend> Evaluator<'_, B> {
             return Ok(a.clone());
         }
         let (ctx, key) = (self.ctx(), self.keys.galois(operation, g)?);
-        let digits = ctx.mod_up(&a.inner, 1)?;
-        let inner = ctx.automorphism(operation, &a.inner, &digits, &[key], &[g])?;
+        let inner = ctx.automorphism(operation, &a.inner, None, &[key], &[g])?;
         Ok(a.with(inner))
     }
 }

@@ -5,7 +5,7 @@ use super::{
     ciphertext::{check_scales, check_slots},
 };
 use crate::{
-    backend::{Backend, Entries, Matrix, Mut, Ref, Span},
+    backend::{Backend, Entries, Matrix, Mut, Ref},
     ring::Scale,
     rlwe::{self, Context, EvaluationKeys, Level, RlweError},
 };
@@ -446,21 +446,10 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             .check_components(operation, 3, "products have 3 components")?;
         let (below, scale) = self.below(operation, a)?;
         let (ctx, key) = (self.ctx(), self.keys.relinearisation(operation)?);
-        let level = ctx.level(operation, a.level())?;
-        let Some(step) = &level.mod_down_rescale else {
+        let Some(inner) = ctx.relinearise_rescale(operation, &a.inner, key)? else {
             return Err(self.exhausted(operation, a));
         };
-        let mut sums = ctx.key_inner_product(operation, &ctx.mod_up(&a.inner, 2)?, &[key])?;
-        let span = Span::dense(a.items(), 2, &level.extended);
-        let own = Mut::new(&mut sums, span.with_rows(&level.extended[..level.rows.len()]));
-        let rest = a.inner.view().map(|s| s.slice_polys(0, 2));
-        ctx.backend()
-            .mul_const_add(ctx.tables(), own, rest, &level.special_product)?;
-        let inner = rlwe::Ciphertext::build(ctx, operation, below, a.items(), 2, |dst| {
-            Ok(ctx
-                .backend()
-                .step(ctx.tables(), dst, Ref::new(&sums, span), step)?)
-        })?;
+        debug_assert_eq!(inner.level(), below);
         Ok(Ciphertext {
             inner,
             scale,

@@ -1,8 +1,6 @@
 //! Rotations and conjugation of slots, one by one and hoisted.
 //!
-//! The key of sigma switches from s to sigma^-1(s), so that the automorphism is applied once, to the result:
-//! sigma(c_0 + k_0) + sigma(k_1) s, with (k_0, k_1) = key switch of c_1. The digits of c_1 do not depend on sigma, and a hoisted
-//! set of rotations shares them.
+//! The digits of c_1 do not depend on the rotation, and a hoisted set of rotations shares them.
 
 use super::{Ciphertext, CkksError, Evaluator, Result};
 use crate::{
@@ -37,7 +35,7 @@ impl<B: Backend> Evaluator<'_, B> {
         let digits = self.ctx().mod_up(&a.inner, 1)?;
         steps
             .iter()
-            .map(|k| self.switched("rotate_hoisted", a, &digits, &[self.rotation(*k)]))
+            .map(|k| self.switched("rotate_hoisted", a, Some(&digits), &[self.rotation(*k)]))
             .collect()
     }
 
@@ -67,7 +65,7 @@ impl<B: Backend> Evaluator<'_, B> {
             return Ok(a.clone());
         }
         if moving.len() == a.items() {
-            return self.switched("rotate_each", a, &self.ctx().mod_up(&a.inner, 1)?, &elements);
+            return self.switched("rotate_each", a, None, &elements);
         }
         // Items that stay need no key: only the others are switched.
         let parts = moving
@@ -75,12 +73,7 @@ impl<B: Backend> Evaluator<'_, B> {
             .map(|i| a.slice(*i, 1))
             .collect::<Result<Vec<_>>>()?;
         let parts = self.concat(&parts)?;
-        let moved = self.switched(
-            "rotate_each",
-            &parts,
-            &self.ctx().mod_up(&parts.inner, 1)?,
-            &elements,
-        )?;
+        let moved = self.switched("rotate_each", &parts, None, &elements)?;
         let item = |i: usize| match moving.binary_search(&i) {
             Ok(place) => moved.slice(place, 1),
             Err(_) => a.slice(i, 1),
@@ -95,7 +88,7 @@ impl<B: Backend> Evaluator<'_, B> {
         if g == Galois::IDENTITY {
             return Ok(a.clone());
         }
-        self.switched(operation, a, &self.ctx().mod_up(&a.inner, 1)?, &[g])
+        self.switched(operation, a, None, &[g])
     }
 
     /// One Galois element for all items, or one an item: then none of them is the identity, for which there is no key.
@@ -103,18 +96,21 @@ impl<B: Backend> Evaluator<'_, B> {
         &self,
         operation: &'static str,
         a: &Ciphertext<B>,
-        digits: &Digits<B>,
+        digits: Option<&Digits<B>>,
         elements: &[Galois],
     ) -> Result<Ciphertext<B>> {
         if elements.iter().all(|g| *g == Galois::IDENTITY) {
             return Ok(a.clone());
         }
         let ctx = self.ctx();
-        let keys = elements
-            .iter()
-            .map(|g| self.keys.galois(operation, *g))
-            .collect::<rlwe::Result<Vec<_>>>()?;
-        let inner = ctx.automorphism(operation, &a.inner, digits, &keys, elements)?;
+        let inner = if let [g] = elements {
+            let key = self.keys.galois(operation, *g)?;
+            ctx.automorphism(operation, &a.inner, digits, &[key], elements)?
+        } else {
+            let keys = elements.iter().map(|g| self.keys.galois(operation, *g));
+            let keys = keys.collect::<rlwe::Result<Vec<_>>>()?;
+            ctx.automorphism(operation, &a.inner, digits, &keys, elements)?
+        };
         Ok(a.with(inner))
     }
 }

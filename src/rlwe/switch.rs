@@ -1,10 +1,14 @@
 //! Hybrid key switching (Han, Ki, eprint 2019/688): ModUp, inner product with the key, ModDown.
 //!
 //! Noise added, in coefficients: Var = sum_j N sigma^2 Q_j^2 / (12 P^2) + (1 + hw)/12, with all conversions centred.
+//!
+//! What is not switched is multiplied by P and added to the sums, so that it comes out of the division as it was. The key of an
+//! automorphism sigma switches from s to sigma^-1(s), and sigma is applied once, to the sums: the digits do not depend on
+//! sigma, and a hoisted set of rotations shares them.
 
 use super::{Ciphertext, Context, Level, Result, RlweError, SwitchKey};
 use crate::{
-    backend::{Backend, Mut, Ref, Span},
+    backend::{Backend, BasisStep, KeySwitch, Mut, Ref, Span},
     ring::Galois,
 };
 
@@ -15,15 +19,19 @@ pub struct Digits<B: Backend> {
     level: Level,
 }
 
+/// What is switched.
+enum Source<'a, B: Backend> {
+    /// A component of the ciphertext.
+    Component(usize),
+    /// A component whose digits are extended already.
+    Digits(&'a Digits<B>),
+}
+
 impl<B: Backend> Context<B> {
     /// ModUp of component `component` of every item.
     pub fn mod_up(&self, ct: &Ciphertext<B>, component: usize) -> Result<Digits<B>> {
         ct.check_context("mod_up", self)?;
-        if component >= ct.components() {
-            let (held, remedy) = (ct.components(), "components count from 0");
-            let wanted = format!("component {component}");
-            return Err(RlweError::mismatch("mod_up", "components", held, wanted, remedy));
-        }
+        check_component(ct, component)?;
         let level = self.level("mod_up", ct.level())?;
         let (items, digits) = (ct.items(), level.digits.len());
         let mut buffer = self
@@ -39,100 +47,139 @@ impl<B: Backend> Context<B> {
         })
     }
 
-    /// The inner product of digits and key, modulo the level's primes and the special ones: `[items][2][extended]` (E).
+    /// sigma of the first `kept` components plus the key switch of `source`, divided by `step`, at level `to`.
     ///
-    /// One key for all items, or one an item. Errors when a key is truncated below the level.
-    pub fn key_inner_product(
+    /// One key and element for all items, or one an item. Errors when a key is truncated below the level.
+    #[expect(clippy::too_many_arguments, reason = "what a switch consists of")]
+    fn switch(
         &self,
-        operation: &str,
-        digits: &Digits<B>,
+        operation: &'static str,
+        ct: &Ciphertext<B>,
+        source: Source<B>,
+        kept: usize,
         keys: &[&SwitchKey<B>],
-    ) -> Result<B::Buffer> {
-        let level = self.level("key_inner_product", digits.level)?;
-        if keys.len() != 1 && keys.len() != digits.items {
+        elements: &[Galois],
+        (step, to): (&BasisStep<B>, Level),
+    ) -> Result<Ciphertext<B>> {
+        ct.check_context(operation, self)?;
+        let level = self.level(operation, ct.level())?;
+        self.check_keys(operation, ct, keys)?;
+        let one;
+        let many: Vec<&B::Key>;
+        let keys = match keys {
+            [key] => {
+                one = [key.prepared()];
+                one.as_slice()
+            }
+            _ => {
+                many = keys.iter().map(|k| k.prepared()).collect();
+                many.as_slice()
+            }
+        };
+        let k = KeySwitch {
+            digits: &level.digits,
+            extended: &level.extended,
+            keys,
+            factor: &level.special_product,
+            elements,
+            step,
+        };
+        let addend = ct.view().map(|s| s.slice_polys(0, kept));
+        Ciphertext::build(self, operation, to, ct.items(), 2, |dst| {
+            let (backend, tables) = (self.backend(), self.tables());
+            match source {
+                Source::Component(component) => {
+                    check_component(ct, component)?;
+                    let src = ct.view().map(|s| s.slice_polys(component, 1));
+                    Ok(backend.key_switch(tables, dst, src, addend, &k)?)
+                }
+                Source::Digits(digits) => {
+                    check_digits(ct, digits)?;
+                    let span = Span::dense(digits.items, level.digits.len(), &level.extended);
+                    let digits = Ref::new(&digits.buffer, span);
+                    Ok(backend.switch_digits(tables, dst, digits, addend, &k)?)
+                }
+            }
+        })
+    }
+
+    fn check_keys(&self, operation: &str, ct: &Ciphertext<B>, keys: &[&SwitchKey<B>]) -> Result<()> {
+        if keys.len() != 1 && keys.len() != ct.items() {
             let remedy = "pass one key, or one for each ciphertext";
-            let (items, held) = (format!("{} items", digits.items), format!("{} keys", keys.len()));
-            return Err(RlweError::mismatch(
-                "key_inner_product",
-                "counts",
-                items,
-                held,
-                remedy,
-            ));
+            let (items, held) = (format!("{} items", ct.items()), format!("{} keys", keys.len()));
+            return Err(RlweError::mismatch("key switch", "counts", items, held, remedy));
         }
         for key in keys {
             self.params().check(operation, "the key", key.params())?;
-            if key.level() < digits.level {
+            if key.level() < ct.level() {
                 return Err(RlweError::KeyLevel {
                     operation: operation.to_owned(),
                     key: key.purpose(),
-                    wanted: digits.level,
+                    wanted: ct.level(),
                     held: key.level(),
                 });
             }
         }
-        let keys: Vec<&B::Key> = keys.iter().map(|k| k.prepared()).collect();
-        let which: Vec<u32> = level.digits.iter().map(|d| d.digit).collect();
-        let mut sums = self
-            .backend()
-            .alloc(self.log_n(), digits.items * 2 * level.extended.len())?;
-        let dst = Mut::new(&mut sums, Span::dense(digits.items, 2, &level.extended));
-        let src = Ref::new(
-            &digits.buffer,
-            Span::dense(digits.items, which.len(), &level.extended),
-        );
-        self.backend()
-            .key_inner_product(self.tables(), dst, src, &which, &keys)?;
-        Ok(sums)
-    }
-
-    /// Key switch without the final addition: `dst` (2 components an item) = ModDown(digits key).
-    pub fn key_switch(
-        &self,
-        operation: &str,
-        digits: &Digits<B>,
-        keys: &[&SwitchKey<B>],
-        dst: Mut<B>,
-    ) -> Result<()> {
-        let level = self.level("key_switch", digits.level)?;
-        let sums = self.key_inner_product(operation, digits, keys)?;
-        let src = Ref::new(&sums, Span::dense(digits.items, 2, &level.extended));
-        Ok(self.backend().step(self.tables(), dst, src, &level.mod_down)?)
+        Ok(())
     }
 
     /// From three components to two: (c_0, c_1) + the key switch of c_2 from s^2.
     pub(crate) fn relinearise(&self, ct: &Ciphertext<B>, key: &SwitchKey<B>) -> Result<Ciphertext<B>> {
-        let digits = self.mod_up(ct, 2)?;
-        Ciphertext::build(self, "relinearise", ct.level(), ct.items(), 2, |mut dst| {
-            self.key_switch("relinearise", &digits, &[key], dst.again())?;
-            Ok(self
-                .backend()
-                .add(self.tables(), dst, ct.view().map(|s| s.slice_polys(0, 2)))?)
-        })
+        let step = &self.level("relinearise", ct.level())?.mod_down;
+        let identity = [Galois::IDENTITY];
+        let (source, to) = (Source::Component(2), (step, ct.level()));
+        self.switch("relinearise", ct, source, 2, &[key], &identity, to)
     }
 
-    /// sigma_g of every item, with the digits of its second component: one element and key for all items, or one an item.
-    ///
-    /// The key of sigma switches from s to sigma^-1(s), so that sigma is applied once, to the result:
-    /// sigma(c_0 + k_0) + sigma(k_1) s, with (k_0, k_1) = key switch of c_1.
+    /// The same with the step to the level below in one division; `None` at the lowest level.
+    pub(crate) fn relinearise_rescale(
+        &self,
+        operation: &'static str,
+        ct: &Ciphertext<B>,
+        key: &SwitchKey<B>,
+    ) -> Result<Option<Ciphertext<B>>> {
+        let step = self.level(operation, ct.level())?.mod_down_rescale.as_ref();
+        let Some(to) = step.zip(ct.level().below()) else {
+            return Ok(None);
+        };
+        let identity = [Galois::IDENTITY];
+        self.switch(operation, ct, Source::Component(2), 2, &[key], &identity, to)
+            .map(Some)
+    }
+
+    /// sigma_g of every item: one element and key for all items, or one an item; `digits` are those of the second component, if
+    /// they are at hand.
     pub(crate) fn automorphism(
         &self,
         operation: &'static str,
         ct: &Ciphertext<B>,
-        digits: &Digits<B>,
+        digits: Option<&Digits<B>>,
         keys: &[&SwitchKey<B>],
         elements: &[Galois],
     ) -> Result<Ciphertext<B>> {
-        let span = Span::dense(ct.items(), 2, &self.level(operation, ct.level())?.rows);
-        let mut switched = self.backend().alloc(self.log_n(), span.count())?;
-        self.key_switch(operation, digits, keys, Mut::new(&mut switched, span))?;
-        let first = Mut::new(&mut switched, span.slice_polys(0, 1));
-        self.backend()
-            .add(self.tables(), first, ct.view().map(|s| s.slice_polys(0, 1)))?;
-        Ciphertext::build(self, operation, ct.level(), ct.items(), 2, |dst| {
-            Ok(self
-                .backend()
-                .permute(self.tables(), dst, Ref::new(&switched, span), elements)?)
-        })
+        let step = &self.level(operation, ct.level())?.mod_down;
+        let source = digits.map_or(Source::Component(1), Source::Digits);
+        self.switch(operation, ct, source, 1, keys, elements, (step, ct.level()))
     }
+}
+
+/// Demands that the ciphertext has the component.
+fn check_component<B: Backend>(ct: &Ciphertext<B>, component: usize) -> Result<()> {
+    if component >= ct.components() {
+        let (held, remedy) = (ct.components(), "components count from 0");
+        let wanted = format!("component {component}");
+        return Err(RlweError::mismatch("mod_up", "components", held, wanted, remedy));
+    }
+    Ok(())
+}
+
+/// Demands digits as of the ciphertext's level and items.
+fn check_digits<B: Backend>(ct: &Ciphertext<B>, digits: &Digits<B>) -> Result<()> {
+    if (digits.level, digits.items) != (ct.level(), ct.items()) {
+        let shape = |level: Level, items: usize| format!("{items} items at {level}");
+        let (left, right) = (shape(ct.level(), ct.items()), shape(digits.level, digits.items));
+        let remedy = "extend the digits of this ciphertext";
+        return Err(RlweError::mismatch("key switch", "digits", left, right, remedy));
+    }
+    Ok(())
 }

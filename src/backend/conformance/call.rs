@@ -3,7 +3,7 @@
 use super::operand::Operand;
 use crate::{
     arith::{Complex, Double, Embedding},
-    backend::{Backend, BasisStep, DigitStep, Integers, Matrix, Mut, Ref, derived},
+    backend::{Backend, BasisStep, DigitStep, Integers, KeySwitch, Matrix, Mut, Ref, compact, derived},
     ring::{Conversion, Galois, Step},
     sample::PublicSeed,
 };
@@ -12,6 +12,18 @@ use crate::{
 pub(super) struct Digit {
     pub(super) digit: u32,
     pub(super) conversion: Conversion,
+}
+
+/// A key switch, before its conversions and keys are prepared.
+pub(super) struct Switch<'a> {
+    pub(super) digits: &'a [Digit],
+    pub(super) extended: &'a [u32],
+    pub(super) keys: &'a [Operand],
+    pub(super) factor: &'a [u32],
+    pub(super) elements: &'a [Galois],
+    pub(super) step: &'a Step,
+    /// Whether the source is the extended digits.
+    pub(super) extended_already: bool,
 }
 
 /// An operation and its arguments other than rows of the destination and the sources.
@@ -39,6 +51,7 @@ pub(super) enum Call<'a> {
     PermuteAdd(&'a [Galois]),
     ModUp(&'a [Digit]),
     Step(&'a Step),
+    KeySwitch(Switch<'a>),
     Embed(&'a Embedding, &'a [Complex], Double),
 }
 
@@ -68,6 +81,8 @@ impl Call<'_> {
             Self::PermuteAdd(_) => "permute_add",
             Self::ModUp(_) => "mod_up",
             Self::Step(_) => "step",
+            Self::KeySwitch(s) if s.extended_already => "switch_digits",
+            Self::KeySwitch(_) => "key_switch",
             Self::Embed(..) => "embed",
         }
     }
@@ -93,7 +108,12 @@ impl Call<'_> {
     pub(super) fn is_derived(&self) -> bool {
         matches!(
             self,
-            Self::Tensor(_) | Self::PermuteAdd(_) | Self::ModUp(_) | Self::Step(_) | Self::Embed(..)
+            Self::Tensor(_)
+                | Self::PermuteAdd(_)
+                | Self::ModUp(_)
+                | Self::Step(_)
+                | Self::KeySwitch(_)
+                | Self::Embed(..)
         )
     }
 
@@ -129,11 +149,9 @@ impl Call<'_> {
                 b.convert(t, dst, first()?, &prepared)
             }
             Self::Expand(seeds, label) => b.expand(t, dst, seeds, *label),
+            Self::KeySwitch(switch) => return switch.apply(b, t, by_body, dst, first()?, second()?),
             Self::KeyInnerProduct(digits, keys) => {
-                let prepared = keys
-                    .iter()
-                    .map(|key| prepare(b, t, key))
-                    .collect::<Result<Vec<_>, _>>()?;
+                let prepared = prepare_all(b, t, keys)?;
                 let keys: Vec<&B::Key> = prepared.iter().collect();
                 b.key_inner_product(t, dst, first()?, digits, &keys)
             }
@@ -142,22 +160,15 @@ impl Call<'_> {
             Self::Tensor(terms) => b.tensor(t, dst, first()?, second()?, *terms),
             Self::PermuteAdd(g) if by_body => derived::permute_add(b, t, dst, first()?, g),
             Self::PermuteAdd(g) => b.permute_add(t, dst, first()?, g),
-            Self::ModUp(digits) => {
-                let digits = digits
-                    .iter()
-                    .map(|d| digit(b, t, d))
-                    .collect::<Result<Vec<_>, _>>()?;
+            Self::ModUp(list) => {
+                let digits = digits(b, t, list)?;
                 match by_body {
                     true => derived::mod_up(b, t, dst, first()?, &digits),
                     false => b.mod_up(t, dst, first()?, &digits),
                 }
             }
             Self::Step(step) => {
-                let conversion = b.conversion(t, &step.conversion).map_err(|e| e.to_string())?;
-                let step = BasisStep {
-                    step: (*step).clone(),
-                    conversion,
-                };
+                let step = basis_step(b, t, step)?;
                 match by_body {
                     true => derived::step(b, t, dst, first()?, &step),
                     false => b.step(t, dst, first()?, &step),
@@ -185,10 +196,56 @@ pub(super) fn load<B: Backend>(b: &B, t: &B::Tables, operand: &Operand) -> Resul
     Ok(buffer)
 }
 
+impl Switch<'_> {
+    fn apply<B: Backend>(
+        &self,
+        b: &B,
+        t: &B::Tables,
+        by_body: bool,
+        dst: Mut<B>,
+        src: Ref<B>,
+        addend: Ref<B>,
+    ) -> Result<(), String> {
+        let (digits, step) = (digits(b, t, self.digits)?, basis_step(b, t, self.step)?);
+        let (extended, prepared) = (compact(self.extended), prepare_all(b, t, self.keys)?);
+        let keys: Vec<&B::Key> = prepared.iter().collect();
+        let k = KeySwitch {
+            digits: &digits,
+            extended: &extended,
+            keys: &keys,
+            factor: self.factor,
+            elements: self.elements,
+            step: &step,
+        };
+        let done = match (self.extended_already, by_body) {
+            (false, false) => b.key_switch(t, dst, src, addend, &k),
+            (false, true) => derived::key_switch(b, t, dst, src, addend, &k),
+            (true, false) => b.switch_digits(t, dst, src, addend, &k),
+            (true, true) => derived::switch_digits(b, t, dst, src, addend, &k),
+        };
+        done.map_err(|e| e.to_string())
+    }
+}
+
 fn prepare<B: Backend>(b: &B, t: &B::Tables, key: &Operand) -> Result<B::Key, String> {
     let buffer = load(b, t, key)?;
     b.prepare(t, Ref::new(&buffer, key.span()))
         .map_err(|e| e.to_string())
+}
+
+fn prepare_all<B: Backend>(b: &B, t: &B::Tables, keys: &[Operand]) -> Result<Vec<B::Key>, String> {
+    keys.iter().map(|key| prepare(b, t, key)).collect()
+}
+
+fn basis_step<B: Backend>(b: &B, t: &B::Tables, step: &Step) -> Result<BasisStep<B>, String> {
+    Ok(BasisStep {
+        step: step.clone(),
+        conversion: b.conversion(t, &step.conversion).map_err(|e| e.to_string())?,
+    })
+}
+
+fn digits<B: Backend>(b: &B, t: &B::Tables, digits: &[Digit]) -> Result<Vec<DigitStep<B>>, String> {
+    digits.iter().map(|d| digit(b, t, d)).collect()
 }
 
 fn digit<B: Backend>(b: &B, t: &B::Tables, digit: &Digit) -> Result<DigitStep<B>, String> {

@@ -1,11 +1,14 @@
-//! Inner products of digits and keys.
+//! Inner products of digits and keys, and key switches from their beginning to their end.
 
 use super::{
-    call::Call,
+    call::{Call, Digit, Switch},
     operand::{Fill, Operand, Shape},
     runner::Runner,
 };
-use crate::backend::Backend;
+use crate::{
+    backend::Backend,
+    ring::{Conversion, Galois, Step},
+};
 
 /// Digits in use; those of the key run up to the largest and one further.
 const DIGITS: [&[u32]; 6] = [
@@ -41,6 +44,64 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
             [Shape::Dense, Shape::SharedPolys],
             1,
         );
+    }
+    let counts: &[usize] = if runner.large() { &[3] } else { &[1, 2, 3, 6] };
+    for count in counts {
+        for (fill, kept, moved) in [
+            (Fill::Max, 2, 0),
+            (Fill::Random, 1, 1),
+            (Fill::Random, 2, runner.items),
+        ] {
+            switch(runner, *count, fill, kept, moved);
+        }
+    }
+}
+
+/// A level of 6 primes in `count` digits and 2 special primes, divided by these and one more; an addend of `kept` polynomials
+/// on the level's primes but one; `moved` automorphisms, none for 0.
+fn switch<B: Backend>(runner: &mut Runner<B>, count: usize, fill: Fill, kept: usize, moved: usize) {
+    let (level, special) = ([0, 1, 3, 8, 20, 23], [11, 12]);
+    let extended: Vec<u32> = level.iter().chain(&special).copied().collect();
+    let mut digits = Vec::new();
+    for (digit, sources) in level.chunks(level.len().div_ceil(count)).enumerate() {
+        let targets: Vec<u32> = (extended.iter().copied())
+            .filter(|i| !sources.contains(i))
+            .collect();
+        let conversion = Conversion::new(&runner.basis, sources, &targets);
+        let digit = digit as u32;
+        digits.push(Digit { digit, conversion });
+    }
+    let keys: Vec<Operand> = (0..moved.max(1))
+        .map(|_| runner.operand_of(digits.len() + 1, Shape::Gaps, 2, &extended, fill))
+        .collect();
+    let odd = |runner: &mut Runner<B>| {
+        let g = 2 * runner.random.below(runner.degree()) as u32 + 1;
+        Galois::new(g, runner.log_n()).unwrap_or(Galois::IDENTITY)
+    };
+    let elements = match moved {
+        0 => vec![Galois::IDENTITY],
+        _ => (0..moved).map(|_| odd(runner)).collect(),
+    };
+    let to = &level[..level.len() - 1];
+    let step = Step::new(&runner.basis, &extended, to);
+    let factor: Vec<u32> = to.iter().map(|i| runner.prime(*i).value() - 1).collect();
+    for (extended_already, polys, primes) in [
+        (false, 1, level.as_slice()),
+        (true, digits.len(), extended.as_slice()),
+    ] {
+        let src = runner.operand(Shape::Gaps, polys, primes, fill);
+        let addend = runner.operand(Shape::Swapped, kept, to, fill);
+        let dst = runner.operand(Shape::Gaps, 2, to, Fill::Zero);
+        let call = Call::KeySwitch(Switch {
+            digits: &digits,
+            extended: &extended,
+            keys: &keys,
+            factor: &factor,
+            elements: &elements,
+            step: &step,
+            extended_already,
+        });
+        runner.check(&call, &dst, &[src, addend]);
     }
 }
 

@@ -6,17 +6,28 @@
 use rayon::prelude::*;
 
 use super::{
-    elementwise::{BLOCK, add_product},
+    dispatch::widest,
     memory::{Reader, Writer},
     ntt::Tables,
 };
 use crate::backend::Matrix;
 
+/// Coefficients that fit the first-level cache together with their sums.
+const BLOCK: usize = 512;
 /// Outputs that share one pass over the operand.
 const TILE: usize = 4;
 const SHIFT: u32 = 15;
 /// Terms of one sum: 2^17 (2^16 2^30) = 2^63.
 const TERMS: usize = 1 << 17;
+
+widest! {
+    /// sums += x w.
+    fn add_product(sums: &mut [u64], x: &[u32], w: u32) {
+        for (s, x) in sums.iter_mut().zip(x) {
+            *s += u64::from(*x) * u64::from(w);
+        }
+    }
+}
 
 pub(super) fn gemm(t: &Tables, dst: Writer, src: Reader, weights: Matrix) {
     let shifted: Vec<u32> = (0..weights.outputs * weights.inputs)

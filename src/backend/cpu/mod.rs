@@ -2,6 +2,7 @@
 //!
 //! It defines no number of its own: `backend/contract.md` does. The thread count is the caller's (rayon's pool).
 
+mod automorphism;
 mod basis;
 mod dispatch;
 mod elementwise;
@@ -12,9 +13,14 @@ mod matmul;
 mod memory;
 mod ntt;
 mod pages;
+mod scratch;
+mod switch;
+mod tensor;
+mod threads;
 
 use std::sync::Arc;
 
+pub use basis::Conversion;
 pub use keyswitch::Key;
 pub use lanes::Instructions;
 pub use memory::Buffer;
@@ -23,8 +29,8 @@ pub use ntt::Tables;
 use memory::{Pool, Reader, Writer};
 
 use crate::{
-    backend::{Backend, Capabilities, Integers, Matrix, Mut, Ref, Result},
-    ring::{Basis, Conversion, Galois},
+    backend::{Backend, BasisStep, Capabilities, DigitStep, Integers, KeySwitch, Matrix, Mut, Ref, Result},
+    ring::{self, Basis, Galois},
     sample::PublicSeed,
 };
 
@@ -133,8 +139,8 @@ impl Backend for Cpu {
         t.log_n
     }
 
-    fn conversion(&self, _: &Tables, constants: &Conversion) -> Result<Conversion> {
-        Ok(constants.clone())
+    fn conversion(&self, t: &Tables, constants: &ring::Conversion) -> Result<Conversion> {
+        Ok(Conversion::new(t, constants))
     }
 
     fn wait(&self) -> Result<()> {
@@ -187,14 +193,12 @@ impl Backend for Cpu {
     }
 
     fn permute(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
-        ntt::permute(t, Writer::new(dst), Reader::new(src), g, |_, _, value| value);
+        automorphism::permute(t, Writer::new(dst), Reader::new(src), g);
         Ok(())
     }
 
     fn permute_add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
-        ntt::permute(t, Writer::new(dst), Reader::new(src), g, |m, old, value| {
-            m.add(old, value)
-        });
+        automorphism::permute_add(t, Writer::new(dst), Reader::new(src), g);
         Ok(())
     }
 
@@ -214,7 +218,7 @@ impl Backend for Cpu {
     }
 
     fn convert(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, c: &Conversion) -> Result<()> {
-        basis::convert(t, Writer::new(dst), Reader::new(src), c);
+        switch::convert(t, &self.pool, Writer::new(dst), Reader::new(src), c);
         Ok(())
     }
 
@@ -223,8 +227,8 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn prepare(&self, _: &Tables, key: Ref<Self>) -> Result<Key> {
-        Ok(Key::new(Reader::new(key)))
+    fn prepare(&self, t: &Tables, key: Ref<Self>) -> Result<Key> {
+        Ok(Key::new(t, Reader::new(key)))
     }
 
     fn key_inner_product(
@@ -235,7 +239,7 @@ impl Backend for Cpu {
         digits: &[u32],
         keys: &[&Key],
     ) -> Result<()> {
-        keyswitch::inner_product(t, Writer::new(dst), Reader::new(src), digits, keys);
+        keyswitch::key_inner_product(t, Writer::new(dst), Reader::new(src), digits, keys);
         Ok(())
     }
 
@@ -245,7 +249,43 @@ impl Backend for Cpu {
     }
 
     fn tensor(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>, terms: usize) -> Result<()> {
-        elementwise::tensor(t, Writer::new(dst), Reader::new(a), Reader::new(b), terms);
+        tensor::tensor(t, Writer::new(dst), Reader::new(a), Reader::new(b), terms);
+        Ok(())
+    }
+
+    fn mod_up(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, digits: &[DigitStep<Self>]) -> Result<()> {
+        switch::mod_up(t, &self.pool, Writer::new(dst), Reader::new(src), digits);
+        Ok(())
+    }
+
+    fn step(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, s: &BasisStep<Self>) -> Result<()> {
+        switch::step(t, &self.pool, Writer::new(dst), Reader::new(src), s);
+        Ok(())
+    }
+
+    fn key_switch(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        src: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        let (src, addend) = (Reader::new(src), Reader::new(addend));
+        switch::key_switch(t, &self.pool, Writer::new(dst), src, addend, k);
+        Ok(())
+    }
+
+    fn switch_digits(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        digits: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        let (digits, addend) = (Reader::new(digits), Reader::new(addend));
+        switch::switch_digits(t, &self.pool, Writer::new(dst), digits, addend, k);
         Ok(())
     }
 }

@@ -37,6 +37,8 @@ pub enum Operation {
     PermuteAdd,
     ModUp,
     Step,
+    KeySwitch,
+    SwitchDigits,
     Embed,
 }
 
@@ -71,6 +73,8 @@ impl Operation {
             Self::PermuteAdd => "permute_add",
             Self::ModUp => "mod_up",
             Self::Step => "step",
+            Self::KeySwitch => "key_switch",
+            Self::SwitchDigits => "switch_digits",
             Self::Embed => "embed",
         }
     }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use counts::{Counts, Operation, Tally};
 
 use super::{
-    Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, Matrix, Mut, Ref, Result, derived,
+    Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Mut, Ref, Result,
+    derived,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -322,6 +323,30 @@ impl Backend for Null {
     fn step(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, s: &BasisStep<Self>) -> Result<()> {
         self.count_whole(Operation::Step, &dst);
         derived::step(self, t, dst, src, s)
+    }
+
+    fn key_switch(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        src: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        self.count_whole(Operation::KeySwitch, &dst);
+        derived::key_switch(self, t, dst, src, addend, k)
+    }
+
+    fn switch_digits(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        digits: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        self.count_whole(Operation::SwitchDigits, &dst);
+        derived::switch_digits(self, t, dst, digits, addend, k)
     }
 
     /// Values are not looked at: an encoding that would fail elsewhere is counted all the same.

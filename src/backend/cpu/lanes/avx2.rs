@@ -23,9 +23,14 @@ const ODD_TO_EVEN: i32 = 0xf5;
 /// The odd lanes of a register.
 const ODD: i32 = 0xaa;
 
-#[inline(always)]
-fn both(x: Pair, y: Pair, f: impl Fn(__m256i, __m256i) -> __m256i) -> Pair {
-    [f(x[0], y[0]), f(x[1], y[1])]
+/// f of both registers. Not a function of a closure, which would be compiled without the instructions.
+macro_rules! both {
+    (|$x:ident $(, $y:ident)*| $f:expr) => {
+        [
+            { let ($x, $($y),*) = ($x[0], $($y[0]),*); $f },
+            { let ($x, $($y),*) = ($x[1], $($y[1]),*); $f },
+        ]
+    };
 }
 
 // SAFETY of every block below: `self` exists, so the processor has the instructions; memory is reached through references to
@@ -36,6 +41,7 @@ impl Lanes for Avx2 {
     type Split = [Pair; 2];
     /// Even lanes, odd lanes.
     type Wide = [Pair; 2];
+    const SUMS: usize = 2;
 
     #[inline(always)]
     fn splat(self, x: u32) -> Pair {
@@ -61,28 +67,28 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn add(self, x: Pair, y: Pair) -> Pair {
-        both(x, y, |x, y| unsafe { _mm256_add_epi32(x, y) })
+        both!(|x, y| unsafe { _mm256_add_epi32(x, y) })
     }
     #[inline(always)]
     fn sub(self, x: Pair, y: Pair) -> Pair {
-        both(x, y, |x, y| unsafe { _mm256_sub_epi32(x, y) })
+        both!(|x, y| unsafe { _mm256_sub_epi32(x, y) })
     }
     #[inline(always)]
     fn min(self, x: Pair, y: Pair) -> Pair {
-        both(x, y, |x, y| unsafe { _mm256_min_epu32(x, y) })
+        both!(|x, y| unsafe { _mm256_min_epu32(x, y) })
     }
     #[inline(always)]
     fn mul_low(self, x: Pair, y: Pair) -> Pair {
-        both(x, y, |x, y| unsafe { _mm256_mullo_epi32(x, y) })
+        both!(|x, y| unsafe { _mm256_mullo_epi32(x, y) })
     }
     #[inline(always)]
     unsafe fn gather(self, table: &[u32], at: Pair) -> Pair {
-        at.map(|at| unsafe { _mm256_i32gather_epi32::<4>(table.as_ptr().cast(), at) })
+        both!(|at| unsafe { _mm256_i32gather_epi32::<4>(table.as_ptr().cast(), at) })
     }
 
     #[inline(always)]
     fn split(self, x: Pair) -> [Pair; 2] {
-        [x, x.map(|x| unsafe { _mm256_shuffle_epi32::<ODD_TO_EVEN>(x) })]
+        [x, both!(|x| unsafe { _mm256_shuffle_epi32::<ODD_TO_EVEN>(x) })]
     }
     #[inline(always)]
     fn split_splat(self, x: u32) -> [Pair; 2] {
@@ -90,8 +96,7 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn mul_wide(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
-        let product = |x, y| both(x, y, |x, y| unsafe { _mm256_mul_epu32(x, y) });
-        [product(x[0], y[0]), product(x[1], y[1])]
+        both!(|x, y| both!(|x, y| unsafe { _mm256_mul_epu32(x, y) }))
     }
     #[inline(always)]
     fn wide_splat(self, x: u64) -> [Pair; 2] {
@@ -102,45 +107,66 @@ impl Lanes for Avx2 {
         unsafe {
             let zero = _mm256_setzero_si256();
             [
-                x.map(|x| _mm256_blend_epi32::<ODD>(x, zero)),
-                x.map(|x| _mm256_srli_epi64::<32>(x)),
+                both!(|x| _mm256_blend_epi32::<ODD>(x, zero)),
+                both!(|x| _mm256_srli_epi64::<32>(x)),
             ]
         }
     }
     #[inline(always)]
     fn wide_add(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
-        let sum = |x, y| both(x, y, |x, y| unsafe { _mm256_add_epi64(x, y) });
-        [sum(x[0], y[0]), sum(x[1], y[1])]
+        both!(|x, y| both!(|x, y| unsafe { _mm256_add_epi64(x, y) }))
     }
     #[inline(always)]
     fn high(self, [even, odd]: [Pair; 2]) -> Pair {
-        both(even, odd, |even, odd| unsafe {
+        both!(|even, odd| unsafe {
             _mm256_blend_epi32::<ODD>(_mm256_shuffle_epi32::<ODD_TO_EVEN>(even), odd)
         })
     }
     #[inline(always)]
     fn low(self, [even, odd]: [Pair; 2]) -> Pair {
-        both(even, odd, |even, odd| unsafe {
-            _mm256_blend_epi32::<ODD>(even, _mm256_slli_epi64::<32>(odd))
-        })
+        both!(|even, odd| unsafe { _mm256_blend_epi32::<ODD>(even, _mm256_slli_epi64::<32>(odd)) })
     }
     #[inline(always)]
     fn shift_right<const BITS: u32>(self, x: [Pair; 2]) -> [Pair; 2] {
-        x.map(|x| x.map(|x| unsafe { _mm256_srl_epi64(x, _mm_cvtsi32_si128(BITS as i32)) }))
+        both!(|x| both!(|x| unsafe { _mm256_srl_epi64(x, _mm_cvtsi32_si128(BITS as i32)) }))
+    }
+    #[inline(always)]
+    fn shift_right_by(self, x: [Pair; 2], bits: u32) -> [Pair; 2] {
+        both!(|x| both!(|x| unsafe { _mm256_srlv_epi64(x, _mm256_set1_epi64x(i64::from(bits))) }))
+    }
+    #[inline(always)]
+    fn wide_sub(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
+        both!(|x, y| both!(|x, y| unsafe { _mm256_sub_epi64(x, y) }))
+    }
+    #[inline(always)]
+    fn wide_mul(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
+        self.mul_wide(x, y)
+    }
+    #[inline(always)]
+    fn wide_reduce_once(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
+        [self.reduce_once(x[0], y[0]), self.reduce_once(x[1], y[1])]
     }
     #[inline(always)]
     fn is_less(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
         // Signed comparison of words with the top bit flipped; true is -1.
-        let less = |x, y| {
-            both(x, y, |x, y| unsafe {
-                let top = _mm256_set1_epi64x(i64::MIN);
-                let less = _mm256_cmpgt_epi64(_mm256_xor_si256(y, top), _mm256_xor_si256(x, top));
-                _mm256_srli_epi64::<63>(less)
-            })
-        };
-        [less(x[0], y[0]), less(x[1], y[1])]
+        both!(|x, y| both!(|x, y| unsafe {
+            let top = _mm256_set1_epi64x(i64::MIN);
+            let less = _mm256_cmpgt_epi64(_mm256_xor_si256(y, top), _mm256_xor_si256(x, top));
+            _mm256_srli_epi64::<63>(less)
+        }))
     }
 
+    #[inline(always)]
+    fn rearrange(self, x: Pair, lanes: Pair) -> Pair {
+        // The shuffle takes three bits of an index; the fourth, moved to the sign, chooses the register.
+        both!(|lanes| unsafe {
+            let low = _mm256_permutevar8x32_epi32(x[0], lanes);
+            let high = _mm256_permutevar8x32_epi32(x[1], lanes);
+            let second = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(lanes));
+            let (low, high) = (_mm256_castsi256_ps(low), _mm256_castsi256_ps(high));
+            _mm256_castps_si256(_mm256_blendv_ps(low, high, second))
+        })
+    }
     #[inline(always)]
     fn zip(self, x: Pair, y: Pair) -> (Pair, Pair) {
         let within = |x: __m256i, y: __m256i| unsafe {

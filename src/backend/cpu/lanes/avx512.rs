@@ -77,12 +77,33 @@ fn merge_high(even: __m512i, odd: __m512i) -> __m512i {
     merged
 }
 
+/// Products of the lower words.
+///
+/// In assembly, since the compiler multiplies all 64 bits in three times the time where only the lower half of the product is used.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn mul_low_words(x: __m512i, y: __m512i) -> __m512i {
+    let product;
+    // SAFETY: one instruction on registers.
+    unsafe {
+        asm!(
+            "vpmuludq {product}, {x}, {y}",
+            product = lateout(zmm_reg) product,
+            x = in(zmm_reg) x,
+            y = in(zmm_reg) y,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    product
+}
+
 // SAFETY of every block below: `self` exists, so the processor has the instructions; memory is reached through references to
 // whole arrays of sixteen words, unaligned.
 impl Lanes for Avx512 {
     type V = __m512i;
     type Split = [__m512i; 2];
     type Wide = [__m512i; 2];
+    const SUMS: usize = 4;
 
     #[inline(always)]
     fn splat(self, x: u32) -> __m512i {
@@ -153,8 +174,27 @@ impl Lanes for Avx512 {
         unsafe { _mm512_mask_shuffle_epi32::<EVEN_TO_ODD>(even, ODD, odd) }
     }
     #[inline(always)]
-    fn shift_right<const BITS: u32>(self, x: [__m512i; 2]) -> [__m512i; 2] {
-        x.map(|x| unsafe { _mm512_srli_epi64::<BITS>(x) })
+    fn shift_right<const BITS: u32>(self, [x0, x1]: [__m512i; 2]) -> [__m512i; 2] {
+        unsafe { [_mm512_srli_epi64::<BITS>(x0), _mm512_srli_epi64::<BITS>(x1)] }
+    }
+    #[inline(always)]
+    fn shift_right_by(self, [x0, x1]: [__m512i; 2], bits: u32) -> [__m512i; 2] {
+        unsafe {
+            let bits = _mm512_set1_epi64(i64::from(bits));
+            [_mm512_srlv_epi64(x0, bits), _mm512_srlv_epi64(x1, bits)]
+        }
+    }
+    #[inline(always)]
+    fn wide_sub(self, [x0, x1]: [__m512i; 2], [y0, y1]: [__m512i; 2]) -> [__m512i; 2] {
+        unsafe { [_mm512_sub_epi64(x0, y0), _mm512_sub_epi64(x1, y1)] }
+    }
+    #[inline(always)]
+    fn wide_mul(self, [x0, x1]: [__m512i; 2], [y0, y1]: [__m512i; 2]) -> [__m512i; 2] {
+        unsafe { [mul_low_words(x0, y0), mul_low_words(x1, y1)] }
+    }
+    #[inline(always)]
+    fn wide_reduce_once(self, [x0, x1]: [__m512i; 2], [y0, y1]: [__m512i; 2]) -> [__m512i; 2] {
+        [self.reduce_once(x0, y0), self.reduce_once(x1, y1)]
     }
     #[inline(always)]
     fn is_less(self, [x0, x1]: [__m512i; 2], [y0, y1]: [__m512i; 2]) -> [__m512i; 2] {
@@ -167,6 +207,10 @@ impl Lanes for Avx512 {
         }
     }
 
+    #[inline(always)]
+    fn rearrange(self, x: __m512i, lanes: __m512i) -> __m512i {
+        unsafe { _mm512_permutexvar_epi32(lanes, x) }
+    }
     #[inline(always)]
     fn zip(self, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
         (self.pick(x, &ZIP[0], y), self.pick(x, &ZIP[1], y))

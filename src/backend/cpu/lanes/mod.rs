@@ -4,6 +4,9 @@
 //! Wherever the processor has fewer or narrower registers, an implementation uses several: the kernels always see sixteen lanes. Integer
 //! operations have one meaning, so that all versions give equal bits; the tests below hold each against the portable one.
 //!
+//! Kernels keep vectors out of closures and of `map`: those are functions of their own, compiled without the instructions, and
+//! what is not inlined calls every intrinsic.
+//!
 //! Values of an implementation exist only on processors that have its instructions ([`Instructions::available`]), which is what
 //! makes its methods safe.
 
@@ -87,6 +90,9 @@ pub(super) trait Lanes: Copy {
     /// Sixteen words of 64 bits.
     type Wide: Copy;
 
+    /// Sums of sixteen 64-bit words that fit the registers beside what they are made of.
+    const SUMS: usize;
+
     /// The same word in all lanes.
     fn splat(self, x: u32) -> Self::V;
     /// From memory.
@@ -127,6 +133,14 @@ pub(super) trait Lanes: Copy {
     fn low(self, x: Self::Wide) -> Self::V;
     /// x >> BITS in 64 bits.
     fn shift_right<const BITS: u32>(self, x: Self::Wide) -> Self::Wide;
+    /// x >> bits in 64 bits, for a shift that only the modulus tells.
+    fn shift_right_by(self, x: Self::Wide, bits: u32) -> Self::Wide;
+    /// x - y in 64 bits.
+    fn wide_sub(self, x: Self::Wide, y: Self::Wide) -> Self::Wide;
+    /// The lower words of x, times y, in 64 bits.
+    fn wide_mul(self, x: Self::Wide, y: Self::Split) -> Self::Wide;
+    /// min(x, x - y) for each of the two words of every lane.
+    fn wide_reduce_once(self, x: Self::Wide, y: Self::Wide) -> Self::Wide;
     /// 1 where x < y, unsigned 64 bits, 0 elsewhere.
     fn is_less(self, x: Self::Wide, y: Self::Wide) -> Self::Wide;
 
@@ -138,6 +152,61 @@ pub(super) trait Lanes: Copy {
     fn repeat<const COUNT: usize>(self, x: &[u32; COUNT]) -> Self::V;
     /// The same as a factor, from a slice longer than COUNT: odd lanes come from memory, one word on.
     fn split_repeat<const COUNT: usize>(self, x: &[u32]) -> Self::Split;
+
+    /// Lane i = lane `lanes[i]` of x, below sixteen.
+    fn rearrange(self, x: Self::V, lanes: Self::V) -> Self::V;
+
+    /// Sixteen words of a row from `at` on; zeros where the row ends before.
+    #[inline(always)]
+    fn take(self, row: &[u32], at: usize) -> Self::V {
+        if let Some(rest) = row.get(at..)
+            && let Some(words) = rest.first_chunk()
+        {
+            return self.load(words);
+        }
+        self.load(&padded(row, at))
+    }
+
+    /// Sixteen words of a row from `at` on: known to be there (`FULL`), or as [`Lanes::take`].
+    ///
+    /// # Safety
+    /// The row has them, if `FULL`.
+    #[inline(always)]
+    unsafe fn take_if<const FULL: bool>(self, row: &[u32], at: usize) -> Self::V {
+        if FULL {
+            debug_assert!(at + LANES <= row.len());
+            // SAFETY: the caller's promise.
+            return self.load(unsafe { &*row.as_ptr().add(at).cast::<Words>() });
+        }
+        self.take(row, at)
+    }
+
+    /// To sixteen words of a row from `at` on: known to be there (`FULL`), or as [`Lanes::put`].
+    ///
+    /// # Safety
+    /// The row has them, if `FULL`.
+    #[inline(always)]
+    unsafe fn put_if<const FULL: bool>(self, x: Self::V, row: &mut [u32], at: usize) {
+        if FULL {
+            debug_assert!(at + LANES <= row.len());
+            // SAFETY: the caller's promise.
+            return self.store(x, unsafe { &mut *row.as_mut_ptr().add(at).cast::<Words>() });
+        }
+        self.put(x, row, at);
+    }
+
+    /// To the sixteen words of a row from `at` on; to those that there are, where the row ends before.
+    #[inline(always)]
+    fn put(self, x: Self::V, row: &mut [u32], at: usize) {
+        if let Some(rest) = row.get_mut(at..)
+            && let Some(words) = rest.first_chunk_mut()
+        {
+            return self.store(x, words);
+        }
+        let mut words = [0; LANES];
+        self.store(x, &mut words);
+        put_few(&words, row, at);
+    }
 
     /// The upper word of x y.
     #[inline(always)]
@@ -156,6 +225,25 @@ pub(super) trait Lanes: Copy {
     fn reduce_once(self, x: Self::V, y: Self::V) -> Self::V {
         self.min(x, self.sub(x, y))
     }
+}
+
+/// The end of a row that is shorter than the lanes.
+#[cold]
+#[inline(never)]
+fn padded(row: &[u32], at: usize) -> Words {
+    let mut words = [0; LANES];
+    words
+        .iter_mut()
+        .zip(row.iter().skip(at))
+        .for_each(|(w, x)| *w = *x);
+    words
+}
+
+/// Words for the end of a row that is shorter than the lanes.
+#[cold]
+#[inline(never)]
+fn put_few(words: &Words, row: &mut [u32], at: usize) {
+    row.iter_mut().skip(at).zip(words).for_each(|(x, w)| *x = *w);
 }
 
 /// A fixed factor w modulo p and Shoup's companion floor(w 2^32 / p).
@@ -193,7 +281,9 @@ pub(super) struct Prime<L: Lanes> {
     /// p as a factor.
     split: L::Split,
     /// p^-1 mod 2^32 as a factor.
-    inverse: L::V,
+    inverse: L::Split,
+    /// 2 p 2^32.
+    two_p_high: L::Wide,
 }
 
 impl<L: Lanes> Prime<L> {
@@ -205,7 +295,8 @@ impl<L: Lanes> Prime<L> {
             p: l.splat(p),
             two_p: l.splat(2 * p),
             split: l.split_splat(p),
-            inverse: l.splat(inverse_of_odd(p)),
+            inverse: l.split_splat(inverse_of_odd(p)),
+            two_p_high: l.wide_splat(u64::from(2 * p) << 32),
         }
     }
 
@@ -233,14 +324,20 @@ impl<L: Lanes> Prime<L> {
     /// x - p (x p^-1 mod 2^32) is divisible by 2^32 (Montgomery, 1985).
     #[inline(always)]
     pub(super) fn montgomery_lazy(&self, l: L, x: L::Wide) -> L::V {
-        let q = l.mul_low(l.low(x), self.inverse);
-        l.add(l.sub(l.high(x), l.mul_high(q, self.split)), self.p)
+        let q = l.wide_mul(x, self.inverse);
+        l.add(l.high(l.wide_sub(x, l.wide_mul(q, self.split))), self.p)
     }
 
     /// x 2^-32 mod p, canonical, for x < 3 p 2^32: twelve products of a residue below 2^30 and one below p.
     #[inline(always)]
     pub(super) fn montgomery(&self, l: L, x: L::Wide) -> L::V {
         self.canonical(l, self.montgomery_lazy(l, x))
+    }
+
+    /// x < 4 p 2^32, sixteen such products, to a number below 2 p 2^32 with the same residue, which eight more products fit onto.
+    #[inline(always)]
+    pub(super) fn fold(&self, l: L, x: L::Wide) -> L::Wide {
+        l.wide_reduce_once(x, self.two_p_high)
     }
 }
 
@@ -353,6 +450,10 @@ mod tests {
                 l.wide_splat((u64::from(a[0]) << 32) | u64::from(b[0])),
                 l.shift_right::<32>(product),
                 l.shift_right::<29>(product),
+                l.shift_right_by(product, b[7] % 64),
+                l.wide_sub(by_one, product),
+                l.wide_mul(product, l.split(x)),
+                l.wide_reduce_once(product, by_one),
                 l.is_less(product, by_one),
                 l.is_less(by_one, product),
                 l.is_less(product, product),
@@ -361,6 +462,11 @@ mod tests {
                 put(l.high(sum));
                 put(l.low(sum));
             }
+            put(l.rearrange(x, l.load(&b.map(|b| b % 16))));
+            put(l.take(&a[..5], 2));
+            let mut few = [0; LANES];
+            l.put(x, &mut few[..7], 3);
+            put(l.take(&few, 0));
             put(l.mul_high(x, l.split(y)));
             for (v, w) in [
                 l.zip(x, y),
@@ -397,12 +503,15 @@ mod tests {
 
     kernel! {
         /// (x y 2^-32 mod p, x w mod p).
-        fn reductions(l, m: Modulus, x: &Words, y: &Words, w: u32) -> [Words; 2] {
-            let (prime, mut out) = (Prime::new(l, m), [[0; LANES]; 2]);
+        fn reductions(l, m: Modulus, x: &Words, y: &Words, w: u32) -> [Words; 3] {
+            let (prime, mut out) = (Prime::new(l, m), [[0; LANES]; 3]);
             let (x, y) = (l.load(x), l.load(y));
             let product = l.mul_wide(l.split(x), l.split(y));
             l.store(prime.montgomery(l, product), &mut out[0]);
             l.store(prime.mul(l, x, &Factor::splat(l, w, m.shoup(w))), &mut out[1]);
+            // One more p 2^32 than is allowed without the fold.
+            let more = l.wide_add(product, l.wide_splat(u64::from(m.value()) << 32));
+            l.store(prime.montgomery(l, prime.fold(l, more)), &mut out[2]);
             out
         }
     }
@@ -420,7 +529,7 @@ mod tests {
                 let shoup = x.map(|x| m.mul(m.reduce(u64::from(x)), p - 1));
                 for instructions in Instructions::available() {
                     let have = reductions(*instructions, m, &x, &y, p - 1);
-                    assert_eq!(have, [montgomery, shoup], "{instructions:?}, p = {p}");
+                    assert_eq!(have, [montgomery, shoup, montgomery], "{instructions:?}, p = {p}");
                 }
             }
         }

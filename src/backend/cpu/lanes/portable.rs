@@ -12,6 +12,7 @@ impl Lanes for Portable {
     type V = Words;
     type Split = Words;
     type Wide = [u64; LANES];
+    const SUMS: usize = 1;
 
     #[inline(always)]
     fn splat(self, x: u32) -> Words {
@@ -83,10 +84,31 @@ impl Lanes for Portable {
         x.map(|x| x >> BITS)
     }
     #[inline(always)]
+    fn shift_right_by(self, x: [u64; LANES], bits: u32) -> [u64; LANES] {
+        x.map(|x| x >> bits)
+    }
+    #[inline(always)]
+    fn wide_sub(self, x: [u64; LANES], y: [u64; LANES]) -> [u64; LANES] {
+        from_fn(|i| x[i].wrapping_sub(y[i]))
+    }
+    #[inline(always)]
+    fn wide_mul(self, x: [u64; LANES], y: Words) -> [u64; LANES] {
+        from_fn(|i| u64::from(x[i] as u32) * u64::from(y[i]))
+    }
+    #[inline(always)]
+    fn wide_reduce_once(self, x: [u64; LANES], y: [u64; LANES]) -> [u64; LANES] {
+        let once = |x: u32, y: u32| u64::from(x.min(x.wrapping_sub(y)));
+        from_fn(|i| (once((x[i] >> 32) as u32, (y[i] >> 32) as u32) << 32) | once(x[i] as u32, y[i] as u32))
+    }
+    #[inline(always)]
     fn is_less(self, x: [u64; LANES], y: [u64; LANES]) -> [u64; LANES] {
         from_fn(|i| u64::from(x[i] < y[i]))
     }
 
+    #[inline(always)]
+    fn rearrange(self, x: Words, lanes: Words) -> Words {
+        from_fn(|i| x[lanes[i] as usize])
+    }
     #[inline(always)]
     fn zip(self, x: Words, y: Words) -> (Words, Words) {
         let pick = |i: usize| if i.is_multiple_of(2) { x[i / 2] } else { y[i / 2] };

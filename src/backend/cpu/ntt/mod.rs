@@ -1,4 +1,4 @@
-//! Transforms and automorphisms of rows.
+//! Transforms of rows.
 
 mod forward;
 mod inverse;
@@ -13,10 +13,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{
-    lanes::Instructions,
-    memory::{Reader, Writer},
-};
+use super::{automorphism::Automorphism, lanes::Instructions, memory::Writer};
 use crate::{
     arith::Modulus,
     backend::{BackendError, Result, Span},
@@ -25,12 +22,12 @@ use crate::{
 
 pub(super) use transform::Transform;
 
-/// Twiddles of every prime, and the permutations used so far.
+/// Twiddles of every prime, and the automorphisms used so far.
 pub struct Tables {
     pub(super) instructions: Instructions,
     pub(super) log_n: u32,
     primes: Vec<Transform>,
-    permutations: RwLock<HashMap<Galois, Arc<Vec<u32>>>>,
+    automorphisms: RwLock<HashMap<Galois, Arc<Automorphism>>>,
 }
 
 impl Tables {
@@ -46,7 +43,7 @@ impl Tables {
             instructions,
             log_n: basis.log_n(),
             primes,
-            permutations: RwLock::default(),
+            automorphisms: RwLock::default(),
         })
     }
 
@@ -60,17 +57,24 @@ impl Tables {
         self.table(span, row).modulus()
     }
 
-    fn permutation(&self, g: Galois) -> Arc<Vec<u32>> {
+    /// The prime with index `i`.
+    #[inline(always)]
+    pub(super) fn prime(&self, i: u32) -> &Transform {
+        &self.primes[i as usize]
+    }
+
+    /// An automorphism, kept from its first use on.
+    pub(super) fn automorphism(&self, g: Galois) -> Arc<Automorphism> {
         let known = self
-            .permutations
+            .automorphisms
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&g)
             .cloned();
         known.unwrap_or_else(|| {
-            let table = Arc::new(g.evaluation_table(self.log_n));
-            let mut tables = self.permutations.write().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(tables.entry(g).or_insert(table))
+            let new = Arc::new(Automorphism::new(g, self.log_n));
+            let mut all = self.automorphisms.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(g).or_insert(new))
         })
     }
 }
@@ -81,27 +85,4 @@ pub(super) fn forward(t: &Tables, dst: Writer) {
 
 pub(super) fn inverse(t: &Tables, dst: Writer) {
     dst.for_each(|_, _, row, out| t.table(&dst.span, row).inverse(t.instructions, out));
-}
-
-/// dst[j] = store(modulus, dst[j], src[table[j]]).
-pub(super) fn permute(
-    t: &Tables,
-    dst: Writer,
-    src: Reader,
-    g: &[Galois],
-    store: impl Fn(Modulus, u32, u32) -> u32 + Sync,
-) {
-    let tables: Vec<_> = g.iter().map(|g| t.permutation(*g)).collect();
-    dst.for_each(|item, poly, row, out| {
-        let m = t.modulus(&dst.span, row);
-        let table = if tables.len() == 1 {
-            &tables[0]
-        } else {
-            &tables[item]
-        };
-        let src = src.row(item, poly, row);
-        for (x, j) in out.iter_mut().zip(table.iter()) {
-            *x = store(m, *x, src[*j as usize]);
-        }
-    });
 }

@@ -1,0 +1,43 @@
+//! Rows that live inside of one operation.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use super::memory::{Buffer, Pool};
+
+/// Some rows of N words from the pool, shared out to threads.
+pub(super) struct Scratch {
+    base: *mut u32,
+    rows: usize,
+    n: usize,
+    /// The memory; never touched but through `base`.
+    _buffer: Buffer,
+    _words: PhantomData<*mut u32>,
+}
+
+// SAFETY: rows are reached only through `rows`, whose callers promise that no two of them conflict.
+unsafe impl Sync for Scratch {}
+
+impl Scratch {
+    /// Memory holding anything.
+    pub(super) fn new(pool: &Arc<Pool>, rows: usize, n: usize) -> Self {
+        let mut buffer = pool.take(rows * n, n);
+        Self {
+            base: buffer.words.as_mut_ptr(),
+            rows,
+            n,
+            _buffer: buffer,
+            _words: PhantomData,
+        }
+    }
+
+    /// Neighbouring rows.
+    ///
+    /// # Safety
+    /// While the result lives, no other reference to any of them is used, unless both are only read.
+    #[expect(clippy::mut_from_ref, reason = "rows are shared out to threads, each to one")]
+    pub(super) unsafe fn rows(&self, first: usize, count: usize) -> &mut [u32] {
+        assert!(first + count <= self.rows, "rows beyond the scratch memory");
+        // SAFETY: within the buffer by the assertion; exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.base.add(first * self.n), count * self.n) }
+    }
+}

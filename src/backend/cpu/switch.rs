@@ -1,0 +1,426 @@
+//! Base conversions with their transforms: digits (ModUp), divisions (ModDown, rescaling), whole key switches.
+//!
+//! Rows go from one kernel to the next while they are in the second-level cache: a group of targets is formed, transformed and
+//! used before the next one.
+
+use std::sync::Arc;
+
+use super::{
+    Cpu,
+    automorphism::Automorphism,
+    basis::{self, Conversion, GROUP},
+    keyswitch::{self, Key, Start},
+    memory::{Pool, Reader, Writer},
+    ntt::Tables,
+    scratch::Scratch,
+    threads::Share,
+};
+use crate::{
+    arith::Modulus,
+    backend::{BasisStep, DigitStep, KeySwitch, Row},
+    ring::Galois,
+};
+
+/// Rows of the extended basis that a key switch completes at a time.
+const ROWS: usize = 4;
+
+/// The tables, the memory and the threads of one operation.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) t: &'a Tables,
+    pub(super) pool: &'a Arc<Pool>,
+    pub(super) share: Share,
+}
+
+/// Position of a prime in a list of rows.
+fn place(rows: &[Row], prime: u32) -> usize {
+    let found = rows.iter().position(|r| r.prime == prime);
+    assert!(found.is_some(), "no row of prime {prime}");
+    found.unwrap_or_default()
+}
+
+/// Part `i` of `parts` of equal size, up to one.
+fn part(count: usize, parts: usize, i: usize) -> std::ops::Range<usize> {
+    i * count / parts..(i + 1) * count / parts
+}
+
+impl<'a> Work<'a> {
+    fn n(&self) -> usize {
+        1 << self.t.log_n
+    }
+
+    fn scratch(&self, rows: usize) -> Scratch {
+        Scratch::new(self.pool, rows, self.n())
+    }
+
+    fn modulus(&self, prime: u32) -> Modulus {
+        self.t.prime(prime).modulus()
+    }
+
+    /// row = NTT(row).
+    fn forward(&self, prime: u32, row: &mut [u32]) {
+        self.t.prime(prime).forward(self.t.instructions, row);
+    }
+
+    /// row = factor INTT(from).
+    fn inverse(&self, prime: u32, from: &[u32], row: &mut [u32], factor: u32) {
+        let transform = self.t.prime(prime);
+        transform.inverse_scaled(self.t.instructions, from, row, factor);
+    }
+
+    /// Scaled sources and v of several conversions, one after the other: `[conversion][source, v][n]`.
+    ///
+    /// `write(prime, factor, row)` gives a source in coefficients, times its factor.
+    fn sources<'c>(
+        &self,
+        conversions: impl Iterator<Item = &'c Conversion> + Clone + Sync,
+        write: impl Fn(u32, u32, &mut [u32]) + Sync,
+    ) -> Scratch {
+        let total = conversions.clone().map(Conversion::rows).sum();
+        let (y, count) = (self.scratch(total), conversions.clone().count());
+        self.share.each(total - count, |mut i| {
+            let mut first = 0;
+            for c in conversions.clone() {
+                if let Some(prime) = c.sources.get(i) {
+                    // SAFETY: every source of every conversion has its own row.
+                    write(*prime, c.factor(i), unsafe { y.rows(first + i, 1) });
+                    break;
+                }
+                i -= c.sources.len();
+                first += c.rows();
+            }
+        });
+        self.share.each(count, |i| {
+            let first = conversions.clone().take(i).map(Conversion::rows).sum();
+            for c in conversions.clone().skip(i).take(1) {
+                // SAFETY: every conversion has its own rows.
+                c.add_quotient(self.t.instructions, unsafe { y.rows(first, c.rows()) }, self.n());
+            }
+        });
+        y
+    }
+
+    /// The targets from `first` on, one for each row of `out`, from sources y and v.
+    fn targets(&self, c: &Conversion, y: &[u32], first: usize, out: &mut [&mut [u32]]) {
+        let mut moduli = [self.modulus(c.targets[first]); GROUP];
+        for (m, prime) in moduli.iter_mut().zip(&c.targets[first..]) {
+            *m = self.modulus(*prime);
+        }
+        basis::convert(self.t.instructions, c, &moduli, y, self.n(), first, out);
+    }
+
+    /// All targets in groups: each is written to `row(target)`, and then goes through `finish(target, row)`.
+    fn groups<'r>(
+        &self,
+        c: &Conversion,
+        y: &[u32],
+        row: impl Fn(usize) -> &'r mut [u32] + Sync,
+        finish: impl Fn(usize, &mut [u32]) + Sync,
+    ) {
+        let count = c.targets.len();
+        let groups = count.div_ceil(GROUP);
+        self.share.each(groups, |g| {
+            let range = part(count, groups, g);
+            let mut rows = range.clone().map(&row);
+            let mut out: [&mut [u32]; GROUP] = std::array::from_fn(|_| rows.next().unwrap_or_default());
+            let out = &mut out[..range.len()];
+            self.targets(c, y, range.start, out);
+            for (target, out) in range.zip(out) {
+                finish(target, out);
+            }
+        });
+    }
+}
+
+/// See [`Backend::convert`](crate::backend::Backend::convert).
+pub(super) fn convert(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, c: &Conversion) {
+    let polys = dst.span.polys;
+    let (outer, share) = Share::new().split(dst.span.items * polys);
+    outer.each(dst.span.items * polys, |at| {
+        let (item, poly, work) = (at / polys, at % polys, Work { t, pool, share });
+        let y = work.sources([c].into_iter(), |prime, factor, out| {
+            let row = src.row(item, poly, place(src.span.rows, prime));
+            super::elementwise::scale_row(t.instructions, work.modulus(prime), out, row, factor);
+        });
+        // SAFETY: nothing writes to y any more; every row of every polynomial occurs once.
+        let (y, row) = unsafe { (&*y.rows(0, c.rows()), |target| dst.row(item, poly, target)) };
+        work.groups(c, y, row, |_, _| ());
+    });
+}
+
+/// See [`derived::mod_up`](crate::backend::derived::mod_up).
+pub(super) fn mod_up(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, digits: &[DigitStep<Cpu>]) {
+    let (outer, share) = Share::new().split(dst.span.items);
+    outer.each(dst.span.items, |item| {
+        let work = Work { t, pool, share };
+        let from = |prime| src.row(item, 0, place(src.span.rows, prime));
+        let conversions = digits.iter().map(|d| &d.conversion);
+        let y = work.sources(conversions, |prime, factor, out| {
+            work.inverse(prime, from(prime), out, factor);
+        });
+        let mut first = 0;
+        for (j, digit) in digits.iter().enumerate() {
+            // SAFETY: nothing writes to y any more; each row of each polynomial is written once, here or below.
+            let words = unsafe { &*y.rows(first, digit.conversion.rows()) };
+            let to = |prime| unsafe { dst.row(item, j, place(dst.span.rows, prime)) };
+            let row = |target: usize| to(digit.targets[target]);
+            work.groups(&digit.conversion, words, row, |target, out| {
+                work.forward(digit.targets[target], out);
+            });
+            for prime in &digit.sources {
+                to(*prime).copy_from_slice(from(*prime));
+            }
+            first += digit.conversion.rows();
+        }
+    });
+}
+
+/// See [`derived::step`](crate::backend::derived::step).
+pub(super) fn step(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, s: &BasisStep<Cpu>) {
+    let polys = dst.span.polys;
+    let (outer, share) = Share::new().split(dst.span.items * polys);
+    outer.each(dst.span.items * polys, |at| {
+        let (item, poly) = (at / polys, at % polys);
+        let from = |prime| src.row(item, poly, place(src.span.rows, prime));
+        divide(Work { t, pool, share }, &dst, (item, poly), from, s);
+    });
+}
+
+/// One polynomial of a step; `from` gives its rows by prime.
+fn divide<'a>(
+    work: Work,
+    dst: &Writer,
+    (item, poly): (usize, usize),
+    from: impl Fn(u32) -> &'a [u32] + Sync,
+    s: &BasisStep<Cpu>,
+) {
+    let c = &s.conversion;
+    let y = work.sources([c].into_iter(), |prime, factor, out| {
+        work.inverse(prime, from(prime), out, factor);
+    });
+    // SAFETY: nothing writes to y any more; every row of the polynomial occurs once.
+    let (y, row) = unsafe { (&*y.rows(0, c.rows()), |target| dst.row(item, poly, target)) };
+    work.groups(c, y, row, |target, out| {
+        let prime = c.targets[target];
+        let kept = s.step.kept.iter().position(|p| *p == prime);
+        match kept.map(|i| s.step.kept_factor[i]) {
+            Some(factor) => {
+                let transform = work.t.prime(prime);
+                transform.forward_mul_add(work.t.instructions, out, from(prime), factor);
+            }
+            None => work.forward(prime, out),
+        }
+    });
+}
+
+/// What a key switch adds, and where: the rows of the addend by prime.
+struct Addend<'a> {
+    rows: Reader<'a>,
+    factor: &'a [u32],
+}
+
+impl Addend<'_> {
+    /// What the sums of one row start from.
+    fn start(&self, m: Modulus, item: usize, prime: u32) -> Start<'_> {
+        let none = Start {
+            factor: 0,
+            rows: [None; 2],
+        };
+        let span = &self.rows.span;
+        let Some(row) = span.rows.iter().position(|r| r.prime == prime) else {
+            return none;
+        };
+        let of = |poly| (poly < span.polys).then(|| self.rows.row(item, poly, row));
+        Start {
+            factor: m.mul(self.factor[row], m.reduce(1 << 32)),
+            rows: [of(0), of(1)],
+        }
+    }
+}
+
+/// The sums of one item, `[b, a][extended rows]` (E), already moved by the automorphism.
+struct Sums<'a> {
+    words: Scratch,
+    rows: &'a [Row],
+}
+
+impl Sums<'_> {
+    /// One row of one polynomial, once all are written.
+    fn row(&self, poly: usize, prime: u32) -> &[u32] {
+        let at = poly * self.rows.len() + place(self.rows, prime);
+        // SAFETY: nothing writes to the sums any more.
+        unsafe { self.words.rows(at, 1) }
+    }
+
+    /// Both polynomials of one row.
+    ///
+    /// # Safety
+    /// As [`Scratch::rows`].
+    unsafe fn both(&self, row: usize) -> [&mut [u32]; 2] {
+        // SAFETY: different rows; the caller's promise.
+        unsafe { [self.words.rows(row, 1), self.words.rows(self.rows.len() + row, 1)] }
+    }
+}
+
+/// One item of a key switch.
+struct Item<'a> {
+    work: Work<'a>,
+    k: &'a KeySwitch<'a, Cpu>,
+    key: &'a Key,
+    sigma: Option<&'a Automorphism>,
+    addend: Addend<'a>,
+    item: usize,
+}
+
+impl Item<'_> {
+    /// Row `row` of both sums from the digits of that row.
+    fn sum<'d>(&self, sums: &Sums, row: usize, digit: impl Fn(usize) -> &'d [u32]) {
+        let prime = self.k.extended[row].prime;
+        let (m, key) = (self.work.modulus(prime), self.key.row(prime));
+        let start = self.addend.start(m, self.item, prime);
+        let which = self.k.digits.iter().map(|d| d.digit);
+        // SAFETY: every row of the sums is written by one task.
+        let out = unsafe { sums.both(row) };
+        keyswitch::with_terms(which, digit, key, |terms| {
+            keyswitch::inner_product(self.work.t.instructions, m, out, start, terms, self.sigma);
+        });
+    }
+
+    /// The digits of a polynomial, whose rows `from` gives by prime, extended and summed up a few rows at a time.
+    fn extend_and_sum<'s>(&self, sums: &Sums, from: impl Fn(u32) -> &'s [u32] + Sync) {
+        let (work, digits, extended) = (self.work, self.k.digits, self.k.extended);
+        let y = work.sources(digits.iter().map(|d| &d.conversion), |prime, factor, out| {
+            work.inverse(prime, from(prime), out, factor);
+        });
+        let groups = extended.len().div_ceil(ROWS);
+        work.share.each(groups, |g| {
+            let rows = &extended[part(extended.len(), groups, g)];
+            let up = work.scratch(digits.len() * rows.len());
+            let mut first = 0;
+            for (j, digit) in digits.iter().enumerate() {
+                // SAFETY: nothing writes to y any more; the rows of this task are its own.
+                let (y, out) = unsafe {
+                    let y = &*y.rows(first, digit.conversion.rows());
+                    (y, up.rows(j * rows.len(), rows.len()))
+                };
+                self.extend(digit, y, rows, out);
+                first += digit.conversion.rows();
+            }
+            let start = part(extended.len(), groups, g).start;
+            for (i, row) in rows.iter().enumerate() {
+                self.sum(sums, start + i, |j| {
+                    if digits[j].sources.contains(&row.prime) {
+                        from(row.prime)
+                    } else {
+                        // SAFETY: nothing writes to the rows of this task any more.
+                        unsafe { up.rows(j * rows.len() + i, 1) }
+                    }
+                });
+            }
+        });
+    }
+
+    /// Those of `rows` that are not the digit's own, in the evaluation domain.
+    fn extend(&self, digit: &DigitStep<Cpu>, y: &[u32], rows: &[Row], out: &mut [u32]) {
+        let target = |row: &Row| digit.targets.iter().position(|p| *p == row.prime);
+        let mut wanted = (rows.iter().zip(out.chunks_exact_mut(self.work.n())))
+            .filter_map(|(row, out)| Some((target(row)?, out)))
+            .peekable();
+        while let Some((first, row)) = wanted.next() {
+            // Neighbouring targets are formed together.
+            let mut tile: [&mut [u32]; ROWS] = std::array::from_fn(|_| Default::default());
+            tile[0] = row;
+            let mut count = 1;
+            while let Some((_, row)) = wanted.next_if(|(target, _)| *target == first + count && count < ROWS)
+            {
+                tile[count] = row;
+                count += 1;
+            }
+            let tile = &mut tile[..count];
+            self.work.targets(&digit.conversion, y, first, tile);
+            for (target, out) in (first..).zip(tile) {
+                self.work.forward(digit.targets[target], out);
+            }
+        }
+    }
+
+    fn divide(&self, dst: &Writer, sums: &Sums) {
+        let (outer, share) = self.work.share.split(2);
+        outer.each(2, |poly| {
+            let work = Work { share, ..self.work };
+            divide(
+                work,
+                dst,
+                (self.item, poly),
+                |prime| sums.row(poly, prime),
+                self.k.step,
+            );
+        });
+    }
+}
+
+/// Runs `f` on every item of a key switch, with memory for its sums, and divides them.
+fn switch(
+    t: &Tables,
+    pool: &Arc<Pool>,
+    dst: Writer,
+    addend: Reader,
+    k: &KeySwitch<Cpu>,
+    sum: impl Fn(&Item, &Sums) + Sync,
+) {
+    let items = dst.span.items;
+    let one = |count: usize, item: usize| if count == 1 { 0 } else { item };
+    let (outer, share) = Share::new().split(items);
+    outer.each(items, |item| {
+        let g = k.elements[one(k.elements.len(), item)];
+        let sigma = (g != Galois::IDENTITY).then(|| t.automorphism(g));
+        let this = Item {
+            work: Work { t, pool, share },
+            k,
+            key: k.keys[one(k.keys.len(), item)],
+            sigma: sigma.as_deref(),
+            addend: Addend {
+                rows: addend,
+                factor: k.factor,
+            },
+            item,
+        };
+        let sums = Sums {
+            words: this.work.scratch(2 * k.extended.len()),
+            rows: k.extended,
+        };
+        sum(&this, &sums);
+        this.divide(&dst, &sums);
+    });
+}
+
+/// See [`derived::key_switch`](crate::backend::derived::key_switch).
+pub(super) fn key_switch(
+    t: &Tables,
+    pool: &Arc<Pool>,
+    dst: Writer,
+    src: Reader,
+    addend: Reader,
+    k: &KeySwitch<Cpu>,
+) {
+    switch(t, pool, dst, addend, k, |this, sums| {
+        this.extend_and_sum(sums, |prime| src.row(this.item, 0, place(src.span.rows, prime)));
+    });
+}
+
+/// See [`derived::switch_digits`](crate::backend::derived::switch_digits).
+pub(super) fn switch_digits(
+    t: &Tables,
+    pool: &Arc<Pool>,
+    dst: Writer,
+    digits: Reader,
+    addend: Reader,
+    k: &KeySwitch<Cpu>,
+) {
+    switch(t, pool, dst, addend, k, |this, sums| {
+        this.work.share.each(k.extended.len(), |row| {
+            let at = place(digits.span.rows, k.extended[row].prime);
+            this.sum(sums, row, |j| digits.row(this.item, j, at));
+        });
+    });
+}

@@ -1,0 +1,39 @@
+//! Who computes what: loops over tasks, on the threads of the caller's rayon pool.
+
+use rayon::prelude::*;
+
+/// Whether a loop is shared out to threads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Every task on whichever thread is free.
+    Threads,
+    /// One task after the other, on this thread.
+    Alone,
+}
+
+impl Share {
+    /// For one loop. A pool of one thread is never entered: handing it a job costs more than many a job.
+    pub(super) fn new() -> Self {
+        if rayon::current_num_threads() == 1 {
+            Self::Alone
+        } else {
+            Self::Threads
+        }
+    }
+
+    /// For a loop over `count` tasks, and for the loops inside of each: whichever keeps all threads busy, never both.
+    pub(super) fn split(self, count: usize) -> (Self, Self) {
+        match self {
+            Self::Threads if count >= rayon::current_num_threads() => (Self::Threads, Self::Alone),
+            share => (Self::Alone, share),
+        }
+    }
+
+    /// Runs `f` for every task below `count`.
+    pub(super) fn each(self, count: usize, f: impl Fn(usize) + Sync) {
+        match self {
+            Self::Threads if count > 1 => (0..count).into_par_iter().for_each(|i| f(i)),
+            _ => (0..count).for_each(f),
+        }
+    }
+}
