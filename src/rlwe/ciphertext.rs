@@ -45,7 +45,7 @@ impl<B: Backend> Ciphertext<B> {
         components: usize,
         write: impl FnOnce(Mut<B>) -> Result<()>,
     ) -> Result<Self> {
-        let rows: Arc<[Row]> = ctx.level(operation, level)?.rows.as_slice().into();
+        let rows = Arc::clone(&ctx.level(operation, level)?.rows);
         let poly_stride = rows.len();
         let mut buffer = ctx
             .backend()

@@ -22,7 +22,7 @@ struct Shared<B: Backend> {
 /// Constants of one level on a backend.
 pub struct LevelContext<B: Backend> {
     /// The rows of the level's primes.
-    pub rows: Vec<Row>,
+    pub rows: Arc<[Row]>,
     /// The rows of the level's primes, then of the special primes.
     pub extended: Vec<Row>,
     /// The digits that have primes at this level.
@@ -142,7 +142,7 @@ impl<B: Backend> LevelContext<B> {
             }
         }
         Ok(Self {
-            rows: compact(primes),
+            rows: compact(primes).into(),
             digits,
             mod_down: prepare(&extended, primes)?,
             rescale: below.map(|b| prepare(primes, b)).transpose()?,

@@ -4,6 +4,7 @@
 
 use super::{
     lanes::{Instructions, LANES, Lanes, Prime, TERMS, kernel},
+    memory::stride,
     ntt::Tables,
 };
 use crate::{arith::Modulus, ring};
@@ -63,14 +64,14 @@ impl Conversion {
 }
 
 kernel! {
-    /// v = (sum y_i floor(2^64 / q_i) + 2^63) >> 64 from rows y of n words.
+    /// v = (sum y_i floor(2^64 / q_i) + 2^63) >> 64 from rows y, [`stride`] words apart.
     ///
     /// With floor(2^64 / q) = 2^32 f1 + f0: y f1 < 2^32 since f1 <= 2^32 / q; y f0 < 2^62, and four of them are summed before
     /// their words are. v = (sum y f1 + floor(sum y f0 / 2^32) + 2^31) >> 32 is the same number.
     pub(super) fn quotient(l, c: &Conversion, y: &[u32], n: usize, v: &mut [u32]) {
         for at in (0..n).step_by(LANES) {
             let (mut upper, mut lower) = (l.wide_splat(1 << 31), l.wide_splat(0));
-            let mut rows = y.chunks_exact(n);
+            let mut rows = y.chunks_exact(stride(n));
             for few in c.fractions.chunks(4) {
                 let mut sum = l.wide_splat(0);
                 for ([f1, f0], y) in few.iter().zip(&mut rows) {
@@ -87,7 +88,8 @@ kernel! {
 }
 
 kernel! {
-    /// The targets from `first` on, one for each row of `out`, from rows y of n words, v the last.
+    /// The targets from `first` on, one for each row of `out`, from rows y, v the last, [`stride`] words
+    /// apart.
     pub(super) fn convert(
         l,
         c: &Conversion,
@@ -122,7 +124,7 @@ fn tile<L: Lanes, const T: usize, const FULL: bool>(
     first: usize,
     out: &mut [&mut [u32]],
 ) -> usize {
-    let (rows, out) = (c.rows(), &mut out[..T]);
+    let (rows, apart, out) = (c.rows(), stride(n), &mut out[..T]);
     let mut primes = [Prime::new(l, moduli[0]); T];
     let mut weights = [c.weights(first); T];
     for t in 0..T {
@@ -140,7 +142,8 @@ fn tile<L: Lanes, const T: usize, const FULL: bool>(
                 fold(l, &primes, &mut sums);
             }
             // SAFETY: rows of y are within it by the assertion, of n words each, a multiple of the lanes if FULL.
-            let x = l.split(unsafe { l.take_if::<FULL>(y.get_unchecked(i * n..(i + 1) * n), at) });
+            let x = unsafe { l.take_if::<FULL>(y.get_unchecked(i * apart..i * apart + n), at) };
+            let x = l.split(x);
             for t in 0..T {
                 // SAFETY: every target has `rows` weights ([`Conversion::weights`]).
                 let weight = unsafe { *weights[t].get_unchecked(i) };
@@ -168,7 +171,7 @@ fn fold<L: Lanes, const T: usize>(l: L, primes: &[Prime<L>; T], sums: &mut [L::W
 impl Conversion {
     /// v into the last of the rows y; the sources are in the others.
     pub(super) fn add_quotient(&self, instructions: Instructions, y: &mut [u32], n: usize) {
-        let (y, v) = y.split_at_mut(self.sources.len() * n);
-        quotient(instructions, self, y, n, v);
+        let (y, v) = y.split_at_mut(self.sources.len() * stride(n));
+        quotient(instructions, self, y, n, &mut v[..n]);
     }
 }

@@ -3,15 +3,17 @@
 use super::{
     automorphism::Automorphism,
     lanes::{Factor, LANES, Lanes, Prime, TERMS, kernel},
-    memory::{Reader, Writer},
+    memory::{Reader, Writer, stride},
     ntt::Tables,
+    pages::Pages,
     threads::Share,
 };
 use crate::arith::Modulus;
 
-/// A key times 2^32, `[row][digit][b, a][n]`: whoever computes one row of the product reads one stretch of it.
+/// A key times 2^32, `[row][digit][b, a][n]`, [`stride`] words apart: whoever computes one row of the product reads one stretch of
+/// it.
 pub struct Key {
-    words: Vec<u32>,
+    words: Pages,
     n: usize,
     digits: usize,
     primes: Vec<u32>,
@@ -31,15 +33,12 @@ kernel! {
 impl Key {
     pub(super) fn new(t: &Tables, key: Reader) -> Self {
         let (n, digits, rows) = (1 << t.log_n, key.span.items, key.span.rows.len());
-        let mut words = vec![0; rows * digits * 2 * n];
-        for (i, out) in words.chunks_exact_mut(n).enumerate() {
+        let mut words = Pages::new(rows * digits * 2 * stride(n));
+        let each = words.chunks_exact_mut(stride(n)).take(rows * digits * 2);
+        for (i, out) in each.enumerate() {
             let (row, digit, poly) = (i / (2 * digits), i / 2 % digits, i % 2);
-            to_montgomery(
-                t.instructions,
-                t.modulus(&key.span, row),
-                out,
-                key.row(digit, poly, row),
-            );
+            let (m, from) = (t.modulus(&key.span, row), key.row(digit, poly, row));
+            to_montgomery(t.instructions, m, &mut out[..n], from);
         }
         Self {
             words,
@@ -53,7 +52,7 @@ impl Key {
     pub(super) fn row(&self, prime: u32) -> KeyRow<'_> {
         let held = self.primes.iter().position(|p| *p == prime);
         assert!(held.is_some(), "the key has no row of prime {prime}");
-        let each = self.digits * 2 * self.n;
+        let each = self.digits * 2 * stride(self.n);
         KeyRow {
             words: &self.words[held.unwrap_or_default() * each..][..each],
             n: self.n,

@@ -7,11 +7,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rayon::prelude::*;
-
 use super::{
     Cpu,
     pages::{LINE, Pages},
+    threads::Share,
 };
 use crate::backend::{Mut, Ref, Span};
 
@@ -178,7 +177,7 @@ impl<'a> Writer<'a> {
     /// Runs `f(item, poly, row, words)` once for every row, in parallel.
     pub(super) fn for_each(&self, f: impl Fn(usize, usize, usize, &mut [u32]) + Sync) {
         let (polys, rows) = (self.span.polys, self.span.rows.len());
-        (0..self.span.items * polys * rows).into_par_iter().for_each(|i| {
+        Share::new().each(self.span.items * polys * rows, |i| {
             let (item, poly, row) = (i / (polys * rows), i / rows % polys, i % rows);
             // SAFETY: every index triple occurs once.
             f(item, poly, row, unsafe { self.row(item, poly, row) });

@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::memory::{Buffer, Pool};
+use super::memory::{Buffer, Pool, stride};
 
 /// Some rows of N words from the pool, shared out to threads.
 pub(super) struct Scratch {
@@ -20,9 +20,9 @@ unsafe impl Sync for Scratch {}
 impl Scratch {
     /// Memory holding anything.
     pub(super) fn new(pool: &Arc<Pool>, rows: usize, n: usize) -> Self {
-        let mut buffer = pool.take(rows * n, n);
+        let mut buffer = pool.take(rows, n);
         Self {
-            base: buffer.words.as_mut_ptr(),
+            base: buffer.words_mut().as_mut_ptr(),
             rows,
             n,
             _buffer: buffer,
@@ -30,7 +30,17 @@ impl Scratch {
         }
     }
 
-    /// Neighbouring rows.
+    /// One row.
+    ///
+    /// # Safety
+    /// As `rows`.
+    #[expect(clippy::mut_from_ref, reason = "rows are shared out to threads, each to one")]
+    pub(super) unsafe fn row(&self, i: usize) -> &mut [u32] {
+        // SAFETY: the caller's promise.
+        unsafe { &mut self.rows(i, 1)[..self.n] }
+    }
+
+    /// Neighbouring rows, [`stride`] words apart.
     ///
     /// # Safety
     /// While the result lives, no other reference to any of them is used, unless both are only read.
@@ -38,6 +48,8 @@ impl Scratch {
     pub(super) unsafe fn rows(&self, first: usize, count: usize) -> &mut [u32] {
         assert!(first + count <= self.rows, "rows beyond the scratch memory");
         // SAFETY: within the buffer by the assertion; exclusive by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.base.add(first * self.n), count * self.n) }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.base.add(first * stride(self.n)), count * stride(self.n))
+        }
     }
 }

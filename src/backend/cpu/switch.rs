@@ -83,7 +83,7 @@ impl<'a> Work<'a> {
             for c in conversions.clone() {
                 if let Some(prime) = c.sources.get(i) {
                     // SAFETY: every source of every conversion has its own row.
-                    write(*prime, c.factor(i), unsafe { y.rows(first + i, 1) });
+                    write(*prime, c.factor(i), unsafe { y.row(first + i) });
                     break;
                 }
                 i -= c.sources.len();
@@ -249,7 +249,7 @@ impl Sums<'_> {
     fn row(&self, poly: usize, prime: u32) -> &[u32] {
         let at = poly * self.rows.len() + place(self.rows, prime);
         // SAFETY: nothing writes to the sums any more.
-        unsafe { self.words.rows(at, 1) }
+        unsafe { self.words.row(at) }
     }
 
     /// Both polynomials of one row.
@@ -258,7 +258,7 @@ impl Sums<'_> {
     /// As [`Scratch::rows`].
     unsafe fn both(&self, row: usize) -> [&mut [u32]; 2] {
         // SAFETY: different rows; the caller's promise.
-        unsafe { [self.words.rows(row, 1), self.words.rows(self.rows.len() + row, 1)] }
+        unsafe { [self.words.row(row), self.words.row(self.rows.len() + row)] }
     }
 }
 
@@ -298,10 +298,10 @@ impl Item<'_> {
             let up = work.scratch(digits.len() * rows.len());
             let mut first = 0;
             for (j, digit) in digits.iter().enumerate() {
-                // SAFETY: nothing writes to y any more; the rows of this task are its own.
+                // SAFETY: nothing writes to y any more; the rows of this task are its own, and each is asked for once.
                 let (y, out) = unsafe {
                     let y = &*y.rows(first, digit.conversion.rows());
-                    (y, up.rows(j * rows.len(), rows.len()))
+                    (y, |i| up.row(j * rows.len() + i))
                 };
                 self.extend(digit, y, rows, out);
                 first += digit.conversion.rows();
@@ -313,7 +313,7 @@ impl Item<'_> {
                         from(row.prime)
                     } else {
                         // SAFETY: nothing writes to the rows of this task any more.
-                        unsafe { up.rows(j * rows.len() + i, 1) }
+                        unsafe { up.row(j * rows.len() + i) }
                     }
                 });
             }
@@ -321,10 +321,16 @@ impl Item<'_> {
     }
 
     /// Those of `rows` that are not the digit's own, in the evaluation domain.
-    fn extend(&self, digit: &DigitStep<Cpu>, y: &[u32], rows: &[Row], out: &mut [u32]) {
+    fn extend<'o>(
+        &self,
+        digit: &DigitStep<Cpu>,
+        y: &[u32],
+        rows: &[Row],
+        out: impl Fn(usize) -> &'o mut [u32],
+    ) {
         let target = |row: &Row| digit.targets.iter().position(|p| *p == row.prime);
-        let mut wanted = (rows.iter().zip(out.chunks_exact_mut(self.work.n())))
-            .filter_map(|(row, out)| Some((target(row)?, out)))
+        let mut wanted = (rows.iter().enumerate())
+            .filter_map(|(i, row)| Some((target(row)?, out(i))))
             .peekable();
         while let Some((first, row)) = wanted.next() {
             // Neighbouring targets are formed together.
