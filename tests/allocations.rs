@@ -51,9 +51,9 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// What describes a result beside its rows: its scale, the owner of its memory. In bytes.
-const SMALL: usize = 2048;
+const SMALL: usize = 1024;
 
-/// Runs the operation until memory is warm, then demands that it takes next to none, and no piece as large as a kibibyte.
+/// Runs the operation until memory is warm, then demands that it takes next to none, and no piece above half a kibibyte.
 fn assert_warm<T>(name: &str, operation: impl Fn() -> T) {
     for _ in 0..3 {
         drop(operation());
@@ -65,7 +65,7 @@ fn assert_warm<T>(name: &str, operation: impl Fn() -> T) {
     drop(result);
     println!("{name}: {bytes} bytes, the largest piece {largest}");
     assert!(
-        bytes <= SMALL && largest <= 1024,
+        bytes <= SMALL && largest <= 512,
         "{name}: {bytes} bytes, the largest piece {largest}"
     );
 }

@@ -23,8 +23,8 @@ pub(super) struct ProductLevel<B: Backend> {
     extend: DigitStep<B>,
     /// x -> round(t x / Q) from Q u R to R.
     divide: BasisStep<B>,
-    /// R to Q.
-    back: B::Conversion,
+    /// R to Q: a step that keeps nothing.
+    back: BasisStep<B>,
 }
 
 impl<B: Backend> ProductLevel<B> {
@@ -43,6 +43,13 @@ impl<B: Backend> ProductLevel<B> {
                 .collect(),
             conversion: Conversion::scaled(basis, &q, &r, of_t, |p| p.neg(inverse(p))),
         };
+        let back = Step {
+            removed: r.clone(),
+            kept: Vec::new(),
+            result: q.clone(),
+            kept_factor: Vec::new(),
+            conversion: Conversion::new(basis, &r, &q),
+        };
         let all: Vec<u32> = q.iter().chain(&r).copied().collect();
         Ok(Self {
             rows: compact(&all),
@@ -51,7 +58,10 @@ impl<B: Backend> ProductLevel<B> {
                 conversion: backend.conversion(wide, &step.conversion)?,
                 step,
             },
-            back: backend.conversion(wide, &Conversion::new(basis, &r, &q))?,
+            back: BasisStep {
+                conversion: backend.conversion(wide, &back.conversion)?,
+                step: back,
+            },
             extend: DigitStep {
                 digit: 0,
                 conversion: backend.conversion(wide, &Conversion::new(basis, &q, &r))?,
@@ -132,10 +142,8 @@ impl<B: Backend> Evaluator<'_, B> {
             Ref::new(&tensor, three),
             &level.divide,
         )?;
-        backend.intt(wide, Mut::new(&mut quotient, narrow))?;
-        let inner = rlwe::Ciphertext::build(ctx, operation, a.level(), items, 3, |mut dst| {
-            backend.convert(wide, dst.again(), Ref::new(&quotient, narrow), &level.back)?;
-            Ok(backend.ntt(ctx.tables(), dst)?)
+        let inner = rlwe::Ciphertext::build(ctx, operation, a.level(), items, 3, |dst| {
+            Ok(backend.step(wide, dst, Ref::new(&quotient, narrow), &level.back)?)
         })?;
         Ok(a.with(inner))
     }

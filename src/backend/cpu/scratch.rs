@@ -1,6 +1,6 @@
 //! Rows that live inside of one operation.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
 use super::memory::{Buffer, Pool, stride};
 
@@ -11,7 +11,6 @@ pub(super) struct Scratch {
     n: usize,
     /// The memory; never touched but through `base`.
     _buffer: Buffer,
-    _words: PhantomData<*mut u32>,
 }
 
 // SAFETY: rows are reached only through `rows`, whose callers promise that no two of them conflict.
@@ -26,7 +25,6 @@ impl Scratch {
             rows,
             n,
             _buffer: buffer,
-            _words: PhantomData,
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     memory::{Pool, Reader, Writer},
     ntt::Tables,
     scratch::Scratch,
-    threads::Share,
+    threads::{Share, enter},
 };
 use crate::{
     arith::Modulus,
@@ -136,7 +136,7 @@ impl<'a> Work<'a> {
 pub(super) fn convert(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, c: &Conversion) {
     let polys = dst.span.polys;
     let (outer, share) = Share::new().split(dst.span.items * polys);
-    outer.each(dst.span.items * polys, |at| {
+    let one = |at| {
         let (item, poly, work) = (at / polys, at % polys, Work { t, pool, share });
         let y = work.sources([c].into_iter(), |prime, factor, out| {
             let row = src.row(item, poly, place(src.span.rows, prime));
@@ -145,13 +145,14 @@ pub(super) fn convert(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, c:
         // SAFETY: nothing writes to y any more; every row of every polynomial occurs once.
         let (y, row) = unsafe { (&*y.rows(0, c.rows()), |target| dst.row(item, poly, target)) };
         work.groups(c, y, row, |_, _| ());
-    });
+    };
+    enter(|| outer.each(dst.span.items * polys, one));
 }
 
 /// See [`derived::mod_up`](crate::backend::derived::mod_up).
 pub(super) fn mod_up(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, digits: &[DigitStep<Cpu>]) {
     let (outer, share) = Share::new().split(dst.span.items);
-    outer.each(dst.span.items, |item| {
+    let one = |item| {
         let work = Work { t, pool, share };
         let from = |prime| src.row(item, 0, place(src.span.rows, prime));
         let conversions = digits.iter().map(|d| &d.conversion);
@@ -172,18 +173,20 @@ pub(super) fn mod_up(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, dig
             }
             first += digit.conversion.rows();
         }
-    });
+    };
+    enter(|| outer.each(dst.span.items, one));
 }
 
 /// See [`derived::step`](crate::backend::derived::step).
 pub(super) fn step(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, s: &BasisStep<Cpu>) {
     let polys = dst.span.polys;
     let (outer, share) = Share::new().split(dst.span.items * polys);
-    outer.each(dst.span.items * polys, |at| {
+    let one = |at| {
         let (item, poly) = (at / polys, at % polys);
         let from = |prime| src.row(item, poly, place(src.span.rows, prime));
         divide(Work { t, pool, share }, &dst, (item, poly), from, s);
-    });
+    };
+    enter(|| outer.each(dst.span.items * polys, one));
 }
 
 /// One polynomial of a step; `from` gives its rows by prime.
@@ -375,15 +378,15 @@ fn switch(
     sum: impl Fn(&Item, &Sums) + Sync,
 ) {
     let items = dst.span.items;
-    let one = |count: usize, item: usize| if count == 1 { 0 } else { item };
+    let of = |count: usize, item: usize| if count == 1 { 0 } else { item };
     let (outer, share) = Share::new().split(items);
-    outer.each(items, |item| {
-        let g = k.elements[one(k.elements.len(), item)];
+    let one = |item| {
+        let g = k.elements[of(k.elements.len(), item)];
         let sigma = (g != Galois::IDENTITY).then(|| t.automorphism(g));
         let this = Item {
             work: Work { t, pool, share },
             k,
-            key: k.keys[one(k.keys.len(), item)],
+            key: k.keys[of(k.keys.len(), item)],
             sigma: sigma.as_deref(),
             addend: Addend {
                 rows: addend,
@@ -397,7 +400,8 @@ fn switch(
         };
         sum(&this, &sums);
         this.divide(&dst, &sums);
-    });
+    };
+    enter(|| outer.each(items, one));
 }
 
 /// See [`derived::key_switch`](crate::backend::derived::key_switch).

@@ -2,6 +2,14 @@
 
 use rayon::prelude::*;
 
+/// Runs `f` on a thread of the pool, from which its loops begin without waking threads anew; here, if the pool has one thread.
+pub(super) fn enter(f: impl FnOnce() + Send) {
+    match Share::new() {
+        Share::Threads => rayon::scope(|_| f()),
+        Share::Alone => f(),
+    }
+}
+
 /// Whether a loop is shared out to threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {

@@ -81,10 +81,6 @@ impl Lanes for Avx2 {
     fn mul_low(self, x: Pair, y: Pair) -> Pair {
         both!(|x, y| unsafe { _mm256_mullo_epi32(x, y) })
     }
-    #[inline(always)]
-    unsafe fn gather(self, table: &[u32], at: Pair) -> Pair {
-        both!(|at| unsafe { _mm256_i32gather_epi32::<4>(table.as_ptr().cast(), at) })
-    }
 
     #[inline(always)]
     fn split(self, x: Pair) -> [Pair; 2] {
@@ -145,15 +141,6 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn wide_reduce_once(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
         [self.reduce_once(x[0], y[0]), self.reduce_once(x[1], y[1])]
-    }
-    #[inline(always)]
-    fn is_less(self, x: [Pair; 2], y: [Pair; 2]) -> [Pair; 2] {
-        // Signed comparison of words with the top bit flipped; true is -1.
-        both!(|x, y| both!(|x, y| unsafe {
-            let top = _mm256_set1_epi64x(i64::MIN);
-            let less = _mm256_cmpgt_epi64(_mm256_xor_si256(y, top), _mm256_xor_si256(x, top));
-            _mm256_srli_epi64::<63>(less)
-        }))
     }
 
     #[inline(always)]

@@ -133,10 +133,6 @@ impl Lanes for Avx512 {
     fn mul_low(self, x: __m512i, y: __m512i) -> __m512i {
         unsafe { _mm512_mullo_epi32(x, y) }
     }
-    #[inline(always)]
-    unsafe fn gather(self, table: &[u32], at: __m512i) -> __m512i {
-        unsafe { _mm512_i32gather_epi32::<4>(at, table.as_ptr().cast()) }
-    }
 
     #[inline(always)]
     fn split(self, x: __m512i) -> [__m512i; 2] {
@@ -195,16 +191,6 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn wide_reduce_once(self, [x0, x1]: [__m512i; 2], [y0, y1]: [__m512i; 2]) -> [__m512i; 2] {
         [self.reduce_once(x0, y0), self.reduce_once(x1, y1)]
-    }
-    #[inline(always)]
-    fn is_less(self, [x0, x1]: [__m512i; 2], [y0, y1]: [__m512i; 2]) -> [__m512i; 2] {
-        unsafe {
-            let one = _mm512_set1_epi64(1);
-            [
-                _mm512_maskz_mov_epi64(_mm512_cmplt_epu64_mask(x0, y0), one),
-                _mm512_maskz_mov_epi64(_mm512_cmplt_epu64_mask(x1, y1), one),
-            ]
-        }
     }
 
     #[inline(always)]

@@ -109,11 +109,6 @@ pub(super) trait Lanes: Copy {
     fn min(self, x: Self::V, y: Self::V) -> Self::V;
     /// The lower word of x y.
     fn mul_low(self, x: Self::V, y: Self::V) -> Self::V;
-    /// Lane i = `table[at[i]]`; `at` below the length of the table.
-    ///
-    /// # Safety
-    /// Every index is within the table.
-    unsafe fn gather(self, table: &[u32], at: Self::V) -> Self::V;
 
     /// A factor.
     fn split(self, x: Self::V) -> Self::Split;
@@ -141,8 +136,6 @@ pub(super) trait Lanes: Copy {
     fn wide_mul(self, x: Self::Wide, y: Self::Split) -> Self::Wide;
     /// min(x, x - y) for each of the two words of every lane.
     fn wide_reduce_once(self, x: Self::Wide, y: Self::Wide) -> Self::Wide;
-    /// 1 where x < y, unsigned 64 bits, 0 elsewhere.
-    fn is_less(self, x: Self::Wide, y: Self::Wide) -> Self::Wide;
 
     /// x0 y0 x1 y1 ...: the first sixteen and the second.
     fn zip(self, x: Self::V, y: Self::V) -> (Self::V, Self::V);
@@ -260,13 +253,6 @@ impl<L: Lanes> Factor<L> {
     #[inline(always)]
     pub(super) fn splat(l: L, w: u32, companion: u32) -> Self {
         let (w, companion) = (l.splat(w), l.split_splat(companion));
-        Self { w, companion }
-    }
-
-    /// One factor a lane.
-    #[inline(always)]
-    pub(super) fn new(l: L, w: L::V, companion: L::V) -> Self {
-        let companion = l.split(companion);
         Self { w, companion }
     }
 }
@@ -435,10 +421,6 @@ mod tests {
             put(l.sub(x, y));
             put(l.min(x, y));
             put(l.mul_low(x, y));
-            let table: Vec<u32> = (0..64).map(|i| a[i % 16].rotate_left(i as u32)).collect();
-            let at: Words = std::array::from_fn(|i| b[i] % 64);
-            // SAFETY: the indices are below 64, the length of the table.
-            put(unsafe { l.gather(&table, l.load(&at)) });
             let product = l.mul_wide(l.split(x), l.split(y));
             let by_one = l.mul_wide(l.split(x), l.split_splat(b[5]));
             let sums = [
@@ -454,9 +436,6 @@ mod tests {
                 l.wide_sub(by_one, product),
                 l.wide_mul(product, l.split(x)),
                 l.wide_reduce_once(product, by_one),
-                l.is_less(product, by_one),
-                l.is_less(by_one, product),
-                l.is_less(product, product),
             ];
             for sum in sums {
                 put(l.high(sum));

@@ -42,10 +42,6 @@ impl Lanes for Portable {
     fn mul_low(self, x: Words, y: Words) -> Words {
         from_fn(|i| x[i].wrapping_mul(y[i]))
     }
-    #[inline(always)]
-    unsafe fn gather(self, table: &[u32], at: Words) -> Words {
-        from_fn(|i| table[at[i] as usize])
-    }
 
     #[inline(always)]
     fn split(self, x: Words) -> Words {
@@ -99,10 +95,6 @@ impl Lanes for Portable {
     fn wide_reduce_once(self, x: [u64; LANES], y: [u64; LANES]) -> [u64; LANES] {
         let once = |x: u32, y: u32| u64::from(x.min(x.wrapping_sub(y)));
         from_fn(|i| (once((x[i] >> 32) as u32, (y[i] >> 32) as u32) << 32) | once(x[i] as u32, y[i] as u32))
-    }
-    #[inline(always)]
-    fn is_less(self, x: [u64; LANES], y: [u64; LANES]) -> [u64; LANES] {
-        from_fn(|i| u64::from(x[i] < y[i]))
     }
 
     #[inline(always)]
