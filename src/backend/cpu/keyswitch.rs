@@ -70,11 +70,9 @@ pub(super) struct KeyRow<'k> {
 impl<'k> KeyRow<'k> {
     /// (b, a) of a digit.
     fn digit(self, digit: u32) -> [&'k [u32]; 2] {
-        let at = digit as usize * 2 * self.n;
-        [
-            &self.words[at..at + self.n],
-            &self.words[at + self.n..at + 2 * self.n],
-        ]
+        let apart = stride(self.n);
+        let (b, a) = self.words[digit as usize * 2 * apart..][..2 * apart].split_at(apart);
+        [&b[..self.n], &a[..self.n]]
     }
 }
 
