@@ -259,6 +259,7 @@ impl Sums<'_> {
     ///
     /// # Safety
     /// As [`Scratch::rows`].
+    #[expect(clippy::mut_from_ref, reason = "rows are shared out to threads, each to one")]
     unsafe fn both(&self, row: usize) -> [&mut [u32]; 2] {
         // SAFETY: different rows; the caller's promise.
         unsafe { [self.words.row(row), self.words.row(self.rows.len() + row)] }

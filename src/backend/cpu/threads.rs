@@ -40,7 +40,7 @@ impl Share {
     /// Runs `f` for every task below `count`.
     pub(super) fn each(self, count: usize, f: impl Fn(usize) + Sync) {
         match self {
-            Self::Threads if count > 1 => (0..count).into_par_iter().for_each(|i| f(i)),
+            Self::Threads if count > 1 => (0..count).into_par_iter().for_each(&f),
             _ => (0..count).for_each(f),
         }
     }
