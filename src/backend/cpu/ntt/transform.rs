@@ -209,7 +209,7 @@ mod tests {
             rows.push(arrange(0, top));
             rows.push(arrange(top, 0));
         }
-        let extreme = |x: &u32| if x % 2 == 0 { 0 } else { top };
+        let extreme = |x: &u32| if x.is_multiple_of(2) { 0 } else { top };
         rows.push(pseudo_random(n, bound, 8).iter().map(extreme).collect());
         rows
     }
