@@ -47,6 +47,28 @@ impl<B: Backend> Context<B> {
         })
     }
 
+    /// The inner product of digits and key, modulo the level's primes and the special ones: `[items][2][extended]` (E).
+    ///
+    /// One key for all items, or one an item. Errors when a key is truncated below the level.
+    pub fn key_inner_product(
+        &self,
+        operation: &str,
+        digits: &Digits<B>,
+        keys: &[&SwitchKey<B>],
+    ) -> Result<B::Buffer> {
+        let level = self.level("key_inner_product", digits.level)?;
+        self.check_keys(operation, digits.items, digits.level, keys)?;
+        let keys: Vec<&B::Key> = keys.iter().map(|k| k.prepared()).collect();
+        let which: Vec<u32> = level.digits.iter().map(|d| d.digit).collect();
+        let span = Span::dense(digits.items, 2, &level.extended);
+        let mut sums = self.backend().alloc(self.log_n(), span.count())?;
+        let from = Span::dense(digits.items, which.len(), &level.extended);
+        let (dst, src) = (Mut::new(&mut sums, span), Ref::new(&digits.buffer, from));
+        self.backend()
+            .key_inner_product(self.tables(), dst, src, &which, &keys)?;
+        Ok(sums)
+    }
+
     /// sigma of the first `kept` components plus the key switch of `source`, divided by `step`, at level `to`.
     ///
     /// One key and element for all items, or one an item. Errors when a key is truncated below the level.
@@ -63,7 +85,7 @@ impl<B: Backend> Context<B> {
     ) -> Result<Ciphertext<B>> {
         ct.check_context(operation, self)?;
         let level = self.level(operation, ct.level())?;
-        self.check_keys(operation, ct, keys)?;
+        self.check_keys(operation, ct.items(), ct.level(), keys)?;
         let one;
         let many: Vec<&B::Key>;
         let keys = match keys {
@@ -103,19 +125,25 @@ impl<B: Backend> Context<B> {
         })
     }
 
-    fn check_keys(&self, operation: &str, ct: &Ciphertext<B>, keys: &[&SwitchKey<B>]) -> Result<()> {
-        if keys.len() != 1 && keys.len() != ct.items() {
+    fn check_keys(&self, operation: &str, items: usize, level: Level, keys: &[&SwitchKey<B>]) -> Result<()> {
+        if keys.len() != 1 && keys.len() != items {
             let remedy = "pass one key, or one for each ciphertext";
-            let (items, held) = (format!("{} items", ct.items()), format!("{} keys", keys.len()));
-            return Err(RlweError::mismatch("key switch", "counts", items, held, remedy));
+            let (items, held) = (format!("{items} items"), format!("{} keys", keys.len()));
+            return Err(RlweError::mismatch(
+                "key_inner_product",
+                "counts",
+                items,
+                held,
+                remedy,
+            ));
         }
         for key in keys {
             self.params().check(operation, "the key", key.params())?;
-            if key.level() < ct.level() {
+            if key.level() < level {
                 return Err(RlweError::KeyLevel {
                     operation: operation.to_owned(),
                     key: key.purpose(),
-                    wanted: ct.level(),
+                    wanted: level,
                     held: key.level(),
                 });
             }
