@@ -20,6 +20,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
+#[doc(hidden)]
+pub use request::Request;
+
 /// Encrypted transformer inference.
 #[derive(Parser)]
 #[command(name = "cipherformer", version, about, long_about = None)]

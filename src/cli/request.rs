@@ -33,7 +33,7 @@ pub(super) struct Text {
 /// All texts of a file of ciphertexts.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Request {
+pub struct Request {
     pub(super) texts: Vec<Text>,
 }
 
@@ -42,8 +42,18 @@ fn path(client: &Path, name: Name) -> PathBuf {
 }
 
 impl Request {
+    /// The request of a file.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|e| format!("{e}; encrypt the texts again"))
+    }
+
+    /// The file of the request.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
     /// Windows of all texts.
-    pub(super) fn windows(&self) -> usize {
+    pub fn windows(&self) -> usize {
         self.texts.iter().fold(0, |sum, t| sum.saturating_add(t.windows))
     }
 
@@ -54,7 +64,7 @@ impl Request {
         wire::sweep(&requests);
         Ok(wire::write_private(
             &path(client, name),
-            &serde_json::to_vec(self)?,
+            &self.to_json()?,
         )?)
     }
 
@@ -69,8 +79,7 @@ impl Request {
             ),
             _ => format!("{}: {e}; make the file readable, or encrypt the texts again", path.display()),
         })?;
-        serde_json::from_slice(&bytes)
-            .map_err(|e| format!("{}: {e}; encrypt the texts again", path.display()).into())
+        Ok(Self::from_json(&bytes).map_err(|e| format!("{}: {e}", path.display()))?)
     }
 
     /// Forgets a request.
