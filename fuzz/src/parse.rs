@@ -1,18 +1,23 @@
 //! Any bytes, as a file: refused with a message, or read and written again byte for byte.
 
-use std::{cell::RefCell, fs, path::PathBuf};
-
-use cipherformer::{
-    backend::Backend,
-    ckks::{Ciphertext, SeededCiphertext},
-    rlwe::{Context, PublicKey, SecretKey, SeededEvaluationKeys, Spec},
-    wire::{self, Record, Stamp, Summary, VERSION},
+use std::{
+    fs,
+    path::{Path, PathBuf},
 };
 
-use crate::home;
+use cipherformer::{
+    backend::cpu::Cpu,
+    bfv,
+    ckks::{Ciphertext, SeededCiphertext},
+    model::Quantised,
+    rlwe::{Context, Level, PublicKey, SecretKey, SeededEvaluationKeys, Spec},
+    wire::{self, KeyFile, Record, Stamp, VERSION},
+};
 
-/// The highest number of a kind, and one more.
-const KINDS: std::ops::RangeInclusive<u8> = 1..=7;
+use crate::home::{self, BFV};
+
+/// The numbers of kinds, and one that there is not.
+const KINDS: std::ops::RangeInclusive<u8> = 1..=11;
 
 fn pass<C, T: Record<C>>(bytes: &[u8], home: &C) -> wire::Result<Vec<u8>> {
     let (value, stamp): (T, Stamp) = wire::from_bytes(bytes, home)?;
@@ -20,19 +25,24 @@ fn pass<C, T: Record<C>>(bytes: &[u8], home: &C) -> wire::Result<Vec<u8>> {
 }
 
 /// Reads a file as a kind and writes what it held; none for a kind that there is not.
-pub fn again<B: Backend>(kind: u8, bytes: &[u8], ctx: &Context<B>) -> Option<wire::Result<Vec<u8>>> {
+pub fn again(kind: u8, bytes: &[u8]) -> Option<wire::Result<Vec<u8>>> {
+    let (ctx, bfv) = (home::context(bytes), &BFV.scheme);
     Some(match kind {
         1 => pass::<(), Spec>(bytes, &()),
-        2 => pass::<_, SecretKey<B>>(bytes, ctx),
-        3 => pass::<_, PublicKey<B>>(bytes, ctx),
-        4 => pass::<_, SeededEvaluationKeys<B>>(bytes, ctx),
-        5 => pass::<_, SeededCiphertext<B>>(bytes, ctx),
-        6 => pass::<_, Ciphertext<B>>(bytes, ctx),
+        2 => pass::<_, SecretKey<Cpu>>(bytes, ctx),
+        3 => pass::<_, PublicKey<Cpu>>(bytes, ctx),
+        4 => pass::<_, SeededEvaluationKeys<Cpu>>(bytes, ctx),
+        5 => pass::<_, SeededCiphertext<Cpu>>(bytes, ctx),
+        6 => pass::<_, Ciphertext<Cpu>>(bytes, ctx),
+        7 => pass::<(), bfv::Spec>(bytes, &()),
+        8 => pass::<_, bfv::SeededCiphertext<Cpu>>(bytes, bfv),
+        9 => pass::<_, bfv::Ciphertext<Cpu>>(bytes, bfv),
+        10 => pass::<_, Quantised>(bytes, ctx),
         _ => return None,
     })
 }
 
-/// A file of this process that every input is written to, for readers that take a path.
+/// A file of this thread that every input is written to, for readers that take a path.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
@@ -42,38 +52,52 @@ impl Drop for Scratch {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = {
+    static SCRATCH: Scratch = {
         // In memory where the system offers that.
         let memory = PathBuf::from("/dev/shm");
         let dir = if memory.is_dir() { memory } else { std::env::temp_dir() };
-        let thread = format!("{:?}", std::thread::current().id()).replace(|c: char| !c.is_ascii_digit(), "");
-        RefCell::new(Scratch(dir.join(format!("cipherformer-fuzz-{}-{thread}", std::process::id()))))
+        let thread = format!("{:?}", std::thread::current().id());
+        let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
+        Scratch(dir.join(format!("cipherformer-fuzz-{}-{thread}", std::process::id())))
     };
 }
 
-fn inspect(bytes: &[u8]) -> wire::Result<Summary> {
-    SCRATCH.with_borrow(|scratch| {
-        fs::write(&scratch.0, bytes).unwrap();
-        wire::inspect(&scratch.0)
-    })
+/// Whether a file of keys opens and every key of it loads, at its own level and truncated.
+fn key_by_key(path: &Path, ctx: &Context<Cpu>) -> wire::Result<()> {
+    let file = KeyFile::open(path, ctx)?;
+    for key in file.index() {
+        for level in 0..=key.level.0 {
+            file.load_key(key.purpose, Level(level))?;
+        }
+        let beyond = Level(key.level.0 + 1);
+        assert!(file.load_key(key.purpose, beyond).is_err());
+    }
+    Ok(())
 }
 
 /// Whether the file was accepted as some kind.
 pub fn parse(bytes: &[u8]) -> bool {
-    let ctx = home::of(bytes).context();
-    let summary = inspect(bytes);
-    if let Err(error) = &summary {
-        assert!(!error.to_string().is_empty());
+    SCRATCH.with(|scratch| {
+        // A new file each time: one that is mapped is never changed in place.
+        let _ = fs::remove_file(&scratch.0);
+        fs::write(&scratch.0, bytes).unwrap();
+        parse_file(bytes, &scratch.0)
+    })
+}
+
+fn parse_file(bytes: &[u8], path: &Path) -> bool {
+    let summary = wire::inspect(path);
+    let keys = key_by_key(path, home::context(bytes));
+    for error in [summary.as_ref().err(), keys.as_ref().err()] {
+        assert!(error.is_none_or(|e| !e.to_string().is_empty()));
     }
-    let mut accepted = false;
+    let mut accepted = None;
     for kind in KINDS {
-        let Some(result) = again(kind, bytes, ctx) else {
-            continue;
-        };
-        match result {
-            Err(error) => assert!(!error.to_string().is_empty()),
-            Ok(written) => {
-                accepted = true;
+        match again(kind, bytes) {
+            None => {}
+            Some(Err(error)) => assert!(!error.to_string().is_empty()),
+            Some(Ok(written)) => {
+                accepted = Some(kind);
                 assert_eq!(bytes[10], kind, "read as another kind");
                 let summary = summary.as_ref().unwrap();
                 assert_eq!(summary.bytes, bytes.len() as u64);
@@ -81,11 +105,12 @@ pub fn parse(bytes: &[u8]) -> bool {
                     assert!(written == bytes, "written otherwise than it was read");
                 } else {
                     // An older version is written as the present one, and that is read back.
-                    let once_more = again(kind, &written, ctx).unwrap().unwrap();
+                    let once_more = again(kind, &written).unwrap().unwrap();
                     assert!(once_more == written, "the present version is read otherwise");
                 }
             }
         }
     }
-    accepted
+    assert_eq!(keys.is_ok(), accepted == Some(4), "keys one by one: {keys:?}");
+    accepted.is_some()
 }

@@ -5,7 +5,8 @@
 use std::{fs, path::PathBuf};
 
 use cipherformer_fuzz::{
-    check::check, compute::compute, frame::Frame, mutate::mutate, parse::parse, seeds, text::text,
+    check::check, compute::compute, frame::Frame, infer::infer, mutate::mutate, parse::parse, seeds,
+    text::text,
 };
 
 fn body(target: &str) -> fn(&[u8]) -> bool {
@@ -13,6 +14,7 @@ fn body(target: &str) -> fn(&[u8]) -> bool {
         "parse" => parse,
         "check" => check,
         "compute" => compute,
+        "infer" => infer,
         _ => text,
     }
 }
