@@ -13,7 +13,7 @@ static DONORS: LazyLock<Vec<Frame>> = LazyLock::new(|| {
 });
 
 fuzz_target!(
-    init: home::alone(),
+    init: home::prepare(),
     |data: &[u8]| {
         check::check(data);
     }

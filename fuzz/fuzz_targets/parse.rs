@@ -4,7 +4,7 @@ use cipherformer_fuzz::{home, parse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(
-    init: home::alone(),
+    init: home::prepare(),
     |data: &[u8]| {
         parse::parse(data);
     }

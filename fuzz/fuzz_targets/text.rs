@@ -4,7 +4,7 @@ use cipherformer_fuzz::{home, text};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(
-    init: home::alone(),
+    init: home::prepare(),
     |data: &[u8]| {
         text::text(data);
     }

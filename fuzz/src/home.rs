@@ -187,10 +187,15 @@ pub fn seal(open: &[u8]) -> Option<(u8, Vec<u8>)> {
     Some((frame.kind(), frame.seal()))
 }
 
-/// Leaves all work to the calling thread, which has to be the only one that ever uses the library: as in a fuzzer.
-pub fn alone() {
+/// Makes all homes before the first input, whose time is measured, and leaves all work to the calling thread: the only one that may
+/// use the library, as in a fuzzer.
+pub fn prepare() {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .use_current_thread();
     pool.build_global().unwrap();
+    context(&[]);
+    LazyLock::force(&CKKS_ORACLE);
+    LazyLock::force(&BFV_ORACLE);
+    LazyLock::force(&MODEL_FRAME);
 }
