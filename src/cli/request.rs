@@ -62,10 +62,7 @@ impl Request {
         let requests = client.join(REQUESTS);
         directory::create(&requests, true)?;
         wire::sweep(&requests);
-        Ok(wire::write_private(
-            &path(client, name),
-            &self.to_json()?,
-        )?)
+        Ok(wire::write_private(&path(client, name), &self.to_json()?)?)
     }
 
     /// The request that an answer repeats.
@@ -87,5 +84,24 @@ impl Request {
         let path = path(client, name);
         fs::remove_file(&path)
             .map_err(|e| format!("{}: cannot be removed: {e}; remove it by hand", path.display()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_of_a_hostile_request_are_counted_without_overflow() {
+        let request = |windows: &str| {
+            let json = format!(r#"{{"texts":[{{"windows":{windows}}},{{"line":2,"windows":1}}]}}"#);
+            Request::from_json(json.as_bytes())
+        };
+        assert_eq!(request("255").unwrap().windows(), 256);
+        assert_eq!(request("18446744073709551615").unwrap().windows(), usize::MAX);
+        for (windows, word) in [("-1", "invalid value"), ("\"1\"", "invalid type")] {
+            let message = request(windows).err().unwrap();
+            assert!(message.contains(word) && message.contains("again"), "{message}");
+        }
     }
 }
