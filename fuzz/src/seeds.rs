@@ -240,7 +240,10 @@ fn texts() -> Vec<Seed> {
 /// Every target, which is the name of its folder in the corpus, and its seeds.
 pub fn all() -> [(&'static str, Vec<Seed>); 5] {
     [
-        ("parse", files().into_iter().chain([batches(&ckks_files())]).collect()),
+        (
+            "parse",
+            files().into_iter().chain([batches(&ckks_files())]).collect(),
+        ),
         ("check", open()),
         ("compute", computed()),
         ("infer", inferred()),
