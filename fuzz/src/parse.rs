@@ -11,7 +11,7 @@ use cipherformer::{
     ckks::{Ciphertext, SeededCiphertext},
     model::Quantised,
     rlwe::{Context, Level, PublicKey, SecretKey, SeededEvaluationKeys, Spec},
-    wire::{self, KeyFile, Record, Stamp, VERSION},
+    wire::{self, KeyFile, Reader, Record, Stamp, VERSION},
 };
 
 use crate::home::{self, BFV};
@@ -75,6 +75,33 @@ fn key_by_key(path: &Path, ctx: &Context<Cpu>) -> wire::Result<()> {
     Ok(())
 }
 
+/// The frames of a file, each written again; as many as are read without a fault, and whether that was all.
+fn frames<C, T: Record<C>>(path: &Path, home: &C) -> (Vec<u8>, bool) {
+    let mut written = Vec::new();
+    let mut reader = Reader::open(path).unwrap();
+    loop {
+        match reader.next::<C, T>(home) {
+            Ok(Some((value, stamp))) => written.extend(wire::to_bytes(&value, home, stamp).unwrap()),
+            Ok(None) => return (written, true),
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                return (written, false);
+            }
+        }
+    }
+}
+
+/// The frames of a file of ciphertexts, one after the other.
+fn batches(bytes: &[u8], path: &Path) -> (Vec<u8>, bool) {
+    let (ctx, bfv) = (home::context(bytes), &BFV.scheme);
+    match bytes.get(10) {
+        Some(5) => frames::<_, SeededCiphertext<Cpu>>(path, ctx),
+        Some(6) => frames::<_, Ciphertext<Cpu>>(path, ctx),
+        Some(8) => frames::<_, bfv::SeededCiphertext<Cpu>>(path, bfv),
+        _ => frames::<_, bfv::Ciphertext<Cpu>>(path, bfv),
+    }
+}
+
 /// Whether the file was accepted as some kind.
 pub fn parse(bytes: &[u8]) -> bool {
     SCRATCH.with(|scratch| {
@@ -112,5 +139,12 @@ fn parse_file(bytes: &[u8], path: &Path) -> bool {
         }
     }
     assert_eq!(keys.is_ok(), accepted == Some(4), "keys one by one: {keys:?}");
-    accepted.is_some()
+    let (written, whole) = batches(bytes, path);
+    if bytes.get(8..10) == Some(&VERSION.to_le_bytes()) {
+        assert!(!whole || written.len() == bytes.len(), "not all bytes are frames");
+        let first = written.len().min(bytes.len());
+        assert!(written[..first] == bytes[..first], "frames are written otherwise");
+    }
+    assert!(!whole || summary.is_ok(), "frames that nobody can inspect");
+    accepted.is_some() || whole
 }

@@ -159,6 +159,12 @@ fn infer_files() -> Vec<Seed> {
     files.seeds
 }
 
+/// Two batches of one request.
+fn batches(seeds: &[Seed]) -> Seed {
+    let (_, file) = seeds.iter().find(|(name, _)| name == "ciphertexts").unwrap();
+    ("ciphertexts-batches".to_owned(), [file.as_slice(), file].concat())
+}
+
 /// Files, as they are or were written.
 pub fn files() -> Vec<Seed> {
     let old = VERSION_1.map(|(name, file)| (name.to_owned(), file.to_vec()));
@@ -204,6 +210,9 @@ fn texts() -> Vec<Seed> {
     keep("weights-short", b'w', b"\x08\0\0\0\0\0\0\0{}      ");
     let patch = [[1, 0, 0, 0], 1f32.to_le_bytes()].concat();
     keep("weights-patch", b'p', &patch);
+    let description: serde_json::Value = serde_json::from_slice(&text::weights_header()).unwrap();
+    let config = description["__metadata__"]["config"].as_str().unwrap();
+    keep("embeddings-description", b'd', config.as_bytes());
     keep("request-one", b'r', br#"{"texts":[{"windows":3}]}"#);
     keep(
         "request-lines",
@@ -231,7 +240,10 @@ fn texts() -> Vec<Seed> {
 /// Every target, which is the name of its folder in the corpus, and its seeds.
 pub fn all() -> [(&'static str, Vec<Seed>); 5] {
     [
-        ("parse", files()),
+        (
+            "parse",
+            files().into_iter().chain([batches(&ckks_files())]).collect(),
+        ),
         ("check", open()),
         ("compute", computed()),
         ("infer", inferred()),

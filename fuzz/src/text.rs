@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use cipherformer::{
     bfv,
     cli::Request,
-    model::{LanguageModel, Quantised, VOCABULARY, WINDOW, normalise, windows},
+    model::{Embedding, LanguageModel, Quantised, VOCABULARY, WIDTH, WINDOW, normalise, windows},
     ring::Scale,
     rlwe::Spec,
     wire::{self, Stamp},
@@ -17,6 +17,12 @@ static WEIGHTS: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
     let (length, rest) = file.split_first_chunk::<8>().unwrap();
     let (header, numbers) = rest.split_at(u64::from_le_bytes(*length) as usize);
     (header.to_vec(), numbers.to_vec())
+});
+
+/// The numbers of the table of embeddings.
+static EMBEDDINGS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let model = LanguageModel::builtin().unwrap();
+    model.embedding.iter().flat_map(|x| x.to_le_bytes()).collect()
 });
 
 /// The description of the weight file that ships with the crate.
@@ -59,6 +65,38 @@ fn patched(patches: &[u8]) -> Vec<u8> {
         numbers[at..at + 4].copy_from_slice(value);
     }
     weight_file(&WEIGHTS.0, &numbers)
+}
+
+/// The table of embeddings with another description, its checksum right.
+fn described(config: &[u8]) -> bool {
+    let Ok(config) = std::str::from_utf8(config) else {
+        return false;
+    };
+    let table = &EMBEDDINGS;
+    let digest = blake3::Hasher::new()
+        .update(config.as_bytes())
+        .update(table)
+        .finalize();
+    let header = serde_json::json!({
+        "__metadata__": { "config": config, "blake3": digest.to_hex().to_string() },
+        "embedding": { "dtype": "F32", "shape": [VOCABULARY, WIDTH], "data_offsets": [0, table.len()] },
+    });
+    embeddings(&weight_file(header.to_string().as_bytes(), table))
+}
+
+/// A table of embeddings that is accepted is written and read as the same.
+fn embeddings(file: &[u8]) -> bool {
+    match Embedding::from_safetensors(file) {
+        Ok(embedding) => {
+            let written = embedding.to_safetensors().unwrap();
+            assert_eq!(Embedding::from_safetensors(&written).unwrap(), embedding);
+            true
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            false
+        }
+    }
 }
 
 fn request(json: &[u8]) -> bool {
@@ -150,6 +188,8 @@ pub fn text(input: &[u8]) -> bool {
         b'w' => weights(rest),
         b'h' => weights(&weight_file(rest, &WEIGHTS.1)),
         b'p' => weights(&patched(rest)),
+        b'e' => embeddings(rest),
+        b'd' => described(rest),
         b'r' => request(rest),
         b's' => scale(rest),
         b'c' => chain(rest),

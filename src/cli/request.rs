@@ -86,3 +86,22 @@ impl Request {
             .map_err(|e| format!("{}: cannot be removed: {e}; remove it by hand", path.display()).into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_of_a_hostile_request_are_counted_without_overflow() {
+        let request = |windows: &str| {
+            let json = format!(r#"{{"texts":[{{"windows":{windows}}},{{"line":2,"windows":1}}]}}"#);
+            Request::from_json(json.as_bytes())
+        };
+        assert_eq!(request("255").unwrap().windows(), 256);
+        assert_eq!(request("18446744073709551615").unwrap().windows(), usize::MAX);
+        for (windows, word) in [("-1", "invalid value"), ("\"1\"", "invalid type")] {
+            let message = request(windows).err().unwrap();
+            assert!(message.contains(word) && message.contains("again"), "{message}");
+        }
+    }
+}
