@@ -2,7 +2,7 @@
 
 use cipherformer::{
     backend::cpu::Cpu,
-    ckks::{Ciphertext, Evaluator, SeededCiphertext},
+    ckks::{Ciphertext, Evaluator, Release, SeededCiphertext},
     matmul::Columns,
     model::{Quantised, WIDTH, WINDOW},
     transformer::{LanguageClassifier, Progress, Requests},
@@ -21,7 +21,8 @@ fn run(classifier: &LanguageClassifier, x: &Ciphertext<Cpu>) {
     let x = x.every(0, 0, WIDTH).unwrap();
     let result = classifier.infer(&ev, &x, &mut Progress::new(&mut show));
     if let Ok(logits) = &result
-        && let Ok(slots) = ckks.decrypt(&INFER.secret, logits)
+        && let Ok(found) = ckks.decrypt(&INFER.secret, logits)
+        && let Ok(slots) = found.release(Release::Owner)
     {
         let columns = Columns::new(WINDOW, WINDOWS).unwrap();
         let read = Requests::read(columns, WINDOWS, &slots);

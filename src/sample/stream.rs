@@ -10,6 +10,10 @@
 //! **Private stream.** ChaCha20 with key = BLAKE3 derive_key("cipherformer v1 " + domain, seed) and stream
 //! number = index, from block 0.
 
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng, SeedableRng},
+};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{
@@ -71,57 +75,29 @@ impl PrivateSeed {
         let key = Zeroizing::new(*digest.as_bytes());
         digest.zeroize();
         hasher.zeroize();
-        PrivateStream {
-            chacha: ChaCha::new(&key, index),
-            next: 0,
-            words: Zeroizing::new([[0; 16]; BLOCKS]),
-            used: BLOCKS * 16,
-        }
+        let mut rng = ChaCha20Rng::from_seed(*key);
+        rng.set_stream(index);
+        PrivateStream { rng }
     }
 }
 
 /// A stream of private random bytes. Its key and buffer are overwritten when it is dropped.
 pub struct PrivateStream {
-    chacha: ChaCha,
-    /// The next block to make.
-    next: u64,
-    /// The blocks that are being handed out, in the order of the stream.
-    words: Zeroizing<[[u32; 16]; BLOCKS]>,
-    /// Words handed out of them.
-    used: usize,
+    rng: ChaCha20Rng,
 }
 
 impl PrivateStream {
     /// The next `out.len()` bytes, rounded up to a whole number of 32-bit words of the stream.
-    pub fn fill_bytes(&mut self, mut out: &mut [u8]) {
-        while !out.is_empty() {
-            if self.used == BLOCKS * 16 {
-                self.refill();
-            }
-            let left = &self.words.as_flattened()[self.used..];
-            let (now, later) = out.split_at_mut(out.len().min(4 * left.len()));
-            let (whole, rest) = now.as_chunks_mut::<4>();
-            for (bytes, word) in whole.iter_mut().zip(left) {
-                *bytes = word.to_le_bytes();
-            }
-            if let Some(word) = left.get(whole.len()) {
-                rest.copy_from_slice(&word.to_le_bytes()[..rest.len()]);
-            }
-            self.used += now.len().div_ceil(4);
-            out = later;
-        }
+    pub fn fill_bytes(&mut self, out: &mut [u8]) {
+        self.rng.fill_bytes(out);
     }
+}
 
-    fn refill(&mut self) {
-        let mut made: Zeroizing<Words> = Zeroizing::new([[0; BLOCKS]; 16]);
-        self.chacha.blocks(self.next, &mut made);
-        for (block, words) in self.words.iter_mut().enumerate() {
-            for (word, of_all) in words.iter_mut().zip(made.iter()) {
-                *word = of_all[block];
-            }
-        }
-        self.next = self.next.wrapping_add(BLOCKS as u64);
-        self.used = 0;
+impl Drop for PrivateStream {
+    fn drop(&mut self) {
+        self.rng = ChaCha20Rng::from_seed([0; 32]);
+        // The generator has no wiping of its own; showing the new state to an opaque reader keeps the write.
+        std::hint::black_box(&self.rng);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use cipherformer::{
     backend::Backend,
-    bfv::{Ciphertext, Evaluator, Packing, Result, SeededCiphertext},
+    bfv::{Ciphertext, Evaluator, Packing, Release, Result, SeededCiphertext},
     rlwe::{EvaluationKeys, Level, SeededEvaluationKeys},
 };
 
@@ -11,7 +11,8 @@ use crate::home::{BfvHome, integers};
 
 fn decrypted<B: Backend>(home: &BfvHome<B>, ct: &Ciphertext<B>) -> std::result::Result<Vec<u8>, String> {
     let found = home.scheme.decrypt(&home.secret, Packing::Slots, ct);
-    let found = found.map_err(|e| message(&e))?.release();
+    let found = found.map_err(|e| message(&e))?;
+    let found = found.release(Release::Owner).map_err(|e| message(&e))?;
     let (n, t) = (home.scheme.params().degree(), home.scheme.plain().value());
     assert_eq!(found.len(), ct.items() * n);
     assert!(found.iter().all(|v| u128::from(*v) < t));

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::arith::Modulus;
 
-/// A key times 2^32, `[row][digit][b, a][n]`, [`stride`] words apart: whoever computes one row of the product reads one stretch of
+/// A key times 2^32, `[row][digit][b, a][n]`, rows a stride apart: whoever computes one row of the product reads one stretch of
 /// it.
 pub struct Key {
     words: Pages,
