@@ -94,11 +94,11 @@ fn a_need_for_parameters_is_read_with_suspicion() {
             "--depth",
             "43",
             "--precision",
-            "46",
+            "42",
             "--security",
             "256",
         ],
-        &["256-bit", "--depth ", "--precision "],
+        &["256-bit", "--depth ", "--precision ", "--security 128"],
     );
 }
 
