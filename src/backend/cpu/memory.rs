@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     marker::PhantomData,
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use super::{
@@ -27,6 +30,8 @@ pub struct Pool {
     pub(super) free: Mutex<BTreeMap<usize, Vec<Pages>>>,
     /// Fill fresh memory with this word, to show reads of what was never written.
     pub(super) poison: Option<u32>,
+    /// Bytes mapped from the system, past the global allocator.
+    pub(super) mapped: AtomicUsize,
 }
 
 impl Pool {
@@ -39,7 +44,11 @@ impl Pool {
             .range_mut(words..=2 * words + LINE)
             .find_map(|(_, buffers)| buffers.pop());
         drop(free);
-        let mut words = reused.unwrap_or_else(|| Pages::new(words));
+        let mut words = reused.unwrap_or_else(|| {
+            let fresh = Pages::new(words);
+            self.mapped.fetch_add(fresh.mapped_bytes(), Ordering::Relaxed);
+            fresh
+        });
         if let Some(poison) = self.poison {
             words.fill(poison);
         }

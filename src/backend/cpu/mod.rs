@@ -21,7 +21,7 @@ mod switch;
 mod tensor;
 mod threads;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 pub use basis::Conversion;
 pub use keyswitch::Key;
@@ -82,6 +82,11 @@ impl Cpu {
             ..Self::default()
         };
         instructions.is_available().then_some(backend)
+    }
+
+    /// Bytes of large buffers that were mapped from the system, which no global allocator sees. The pool keeps what it has.
+    pub fn mapped_bytes(&self) -> usize {
+        self.pool.mapped.load(Ordering::Relaxed)
     }
 
     /// The instructions that kernels use.

@@ -39,6 +39,16 @@ impl Pages {
     }
 }
 
+impl Pages {
+    /// Bytes mapped from the system, past the global allocator.
+    pub(super) fn mapped_bytes(&self) -> usize {
+        match &self.0 {
+            Storage::Lines(_) => 0,
+            Storage::Mapped(pages) => pages.len(),
+        }
+    }
+}
+
 /// Fresh pages; none where the system refuses, and then the allocator decides what happens.
 fn mapped(bytes: usize) -> Option<MmapMut> {
     let pages = MmapMut::map_anon(bytes).ok()?;
