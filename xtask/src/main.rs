@@ -40,7 +40,7 @@ const CHORES: &[Chore] = &[
     ),
     (
         "cuda-test",
-        "test the CUDA backend on the CPU: [plain|asan|tsan] [quick|full|large]",
+        "test the CUDA backend on the CPU: [plain|asan|tsan] [quick|full|large] [TEST]",
         cuda::emulation::run_tests,
     ),
     (

@@ -146,7 +146,7 @@ pub fn plant(_: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs the tests of the CUDA backend on an emulation: `cargo xtask cuda-test [plain|asan|tsan] [quick|full|large]`.
+/// Runs the tests of the CUDA backend on an emulation: `cargo xtask cuda-test [plain|asan|tsan] [quick|full|large] [TEST]`.
 pub fn run_tests(args: &[String]) -> Result<(), String> {
     let name = args.first().map_or("plain", String::as_str);
     let variant = variant(name)?;
@@ -155,6 +155,9 @@ pub fn run_tests(args: &[String]) -> Result<(), String> {
     let mut tests = test(variant, &folder);
     if let Some(scope) = args.get(1) {
         tests.env("CIPHERFORMER_SCOPE", scope);
+    }
+    if let Some(name) = args.get(2) {
+        tests.args(["--", "--exact", name]);
     }
     run_command(&mut tests)
 }
