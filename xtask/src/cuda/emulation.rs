@@ -58,8 +58,8 @@ struct Fault {
     /// The test and the variant that see it.
     test: &'static str,
     variant: &'static str,
-    /// Part of what is then said.
-    finding: &'static str,
+    /// Parts of what is then said.
+    findings: &'static [&'static str],
 }
 
 const FAULTS: [Fault; 3] = [
@@ -72,7 +72,7 @@ const FAULTS: [Fault; 3] = [
         ],
         test: "transforms",
         variant: "tsan",
-        finding: "data race",
+        findings: &["data race", "ntt.cuh"],
     },
     Fault {
         name: "an index off by one",
@@ -83,7 +83,7 @@ const FAULTS: [Fault; 3] = [
         ],
         test: "conformance",
         variant: "asan",
-        finding: "heap-buffer-overflow",
+        findings: &["heap-buffer-overflow", "basis.cu"],
     },
     Fault {
         name: "a wrong twiddle",
@@ -91,7 +91,7 @@ const FAULTS: [Fault; 3] = [
         change: ["__ldg(twiddles + node + g)", "__ldg(twiddles + node + (g ^ 1))"],
         test: "transforms",
         variant: "plain",
-        finding: "a transform of 2^12 differs",
+        findings: &["a transform of 2^12 differs"],
     },
 ];
 
@@ -135,13 +135,13 @@ pub fn plant(_: &[String]) -> Result<(), String> {
         let said = [output.stdout, output.stderr]
             .map(|b| String::from_utf8_lossy(&b).into_owned())
             .concat();
-        if output.status.success() || !said.contains(fault.finding) {
+        if output.status.success() || !fault.findings.iter().all(|f| said.contains(f)) {
             return Err(format!(
                 "{} was not found by {}:\n{said}",
                 fault.name, fault.variant
             ));
         }
-        println!("{} was found: {}", fault.name, fault.finding);
+        println!("{} was found: {}", fault.name, fault.findings.join(", "));
     }
     Ok(())
 }
@@ -177,7 +177,8 @@ fn test(variant: &Variant, folder: &Path) -> Command {
     cargo
         .env("ASAN_OPTIONS", "detect_leaks=0")
         .env("UBSAN_OPTIONS", "print_stacktrace=1");
-    cargo.env("TSAN_OPTIONS", "halt_on_error=1");
+    // Only the kernels are compiled for the sanitizer: what the host's threads hand to one another is not its business.
+    cargo.env("TSAN_OPTIONS", "halt_on_error=1 ignore_noninstrumented_modules=1");
     cargo
 }
 
