@@ -9,6 +9,8 @@ pub mod derived;
 mod memory;
 pub mod null;
 pub mod oracle;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
 pub use memory::{Mut, Ref, Row, Span, compact};
 
