@@ -19,9 +19,9 @@ fn words_of(group: vec3<u32>, thread: u32) -> Words {
 fn copy_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let cell = cell_of(group);
   let to = row_of(DST, cell);
-  let from = row_of(LEFT, cell);
+  let source = row_of(LEFT, cell);
   let words = words_of(group, thread);
-  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = left[from + x]; }
+  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = left[source + x]; }
 }
 
 // dst = 0
@@ -38,9 +38,9 @@ fn add_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
   let cell = cell_of(group);
   let p = prime_of(cell.row).p;
   let to = row_of(DST, cell);
-  let from = row_of(LEFT, cell);
+  let source = row_of(LEFT, cell);
   let words = words_of(group, thread);
-  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = add_mod(dst[to + x], left[from + x], p); }
+  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = add_mod(dst[to + x], left[source + x], p); }
 }
 
 // dst -= left
@@ -49,9 +49,9 @@ fn sub_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
   let cell = cell_of(group);
   let p = prime_of(cell.row).p;
   let to = row_of(DST, cell);
-  let from = row_of(LEFT, cell);
+  let source = row_of(LEFT, cell);
   let words = words_of(group, thread);
-  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = sub_mod(dst[to + x], left[from + x], p); }
+  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = sub_mod(dst[to + x], left[source + x], p); }
 }
 
 // dst = -dst
@@ -102,9 +102,9 @@ fn mul_const_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
   let m = prime_of(cell.row);
   let c = constant_of(cell);
   let to = row_of(DST, cell);
-  let from = row_of(LEFT, cell);
+  let source = row_of(LEFT, cell);
   let words = words_of(group, thread);
-  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = mul_fixed(left[from + x], c, m); }
+  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = mul_fixed(left[source + x], c, m); }
 }
 
 // dst += c left; constants in Montgomery's form.
@@ -114,10 +114,10 @@ fn mul_const_add_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
   let m = prime_of(cell.row);
   let c = constant_of(cell);
   let to = row_of(DST, cell);
-  let from = row_of(LEFT, cell);
+  let source = row_of(LEFT, cell);
   let words = words_of(group, thread);
   for (var x = words.begin; x < words.end; x += THREADS) {
-    dst[to + x] = add_mod(dst[to + x], mul_fixed(left[from + x], c, m), m.p);
+    dst[to + x] = add_mod(dst[to + x], mul_fixed(left[source + x], c, m), m.p);
   }
 }
 
@@ -163,9 +163,9 @@ fn permute_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
   let cell = cell_of(group);
   let g = element_of(cell);
   let to = row_of(DST, cell);
-  let from = row_of(LEFT, cell);
+  let source = row_of(LEFT, cell);
   let words = words_of(group, thread);
-  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = left[from + source_of(x, g)]; }
+  for (var x = words.begin; x < words.end; x += THREADS) { dst[to + x] = left[source + source_of(x, g)]; }
 }
 
 // dst += sigma_g(left)
@@ -175,10 +175,10 @@ fn permute_add_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
   let p = prime_of(cell.row).p;
   let g = element_of(cell);
   let to = row_of(DST, cell);
-  let from = row_of(LEFT, cell);
+  let source = row_of(LEFT, cell);
   let words = words_of(group, thread);
   for (var x = words.begin; x < words.end; x += THREADS) {
-    dst[to + x] = add_mod(dst[to + x], left[from + source_of(x, g)], p);
+    dst[to + x] = add_mod(dst[to + x], left[source + source_of(x, g)], p);
   }
 }
 

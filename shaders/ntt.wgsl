@@ -183,11 +183,11 @@ fn ntt_inner(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
   stages_down(pass_, thread, m);
   let factors = args[FIRST];
   if (factors != 0u && listed(LEFT, cell.row) != NO_ROW) {
-    let from = row_of(LEFT, cell);
+    let source = row_of(LEFT, cell);
     let factor = args[factors + cell.row];
     for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) {
       let at = position(pass_, i);
-      dst[row + at] = add_mod(canonical(tile[place(i)], m.p), mul_fixed(left[from + at], factor, m), m.p);
+      dst[row + at] = add_mod(canonical(tile[place(i)], m.p), mul_fixed(left[source + at], factor, m), m.p);
     }
   } else {
     for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) {
@@ -204,8 +204,8 @@ fn intt_inner(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
   let pass_ = inner(group.x, cell);
   let row = row_of(DST, cell);
   if (args[FIRST] == 1u) {
-    let from = row_of(LEFT, cell);
-    for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) { tile[place(i)] = left[from + position(pass_, i)]; }
+    let source = row_of(LEFT, cell);
+    for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) { tile[place(i)] = left[source + position(pass_, i)]; }
   } else {
     for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) { tile[place(i)] = dst[row + position(pass_, i)]; }
   }
