@@ -33,7 +33,10 @@ fn needs(module: &Module, info: &ModuleInfo) -> Vec<(String, u32, u32, usize)> {
     layouter.update(module.to_ctx()).unwrap();
     let of_entry = |(i, entry): (usize, &wgpu::naga::EntryPoint)| {
         let used = info.get_entry_point(i);
-        let variables = module.global_variables.iter().filter(|(h, _)| !used[*h].is_empty());
+        let variables = module
+            .global_variables
+            .iter()
+            .filter(|(h, _)| !used[*h].is_empty());
         let (mut bytes, mut buffers) = (0, 0);
         for (_, variable) in variables {
             match variable.space {
@@ -90,7 +93,11 @@ fn a_larger_tile_and_a_64_bit_word_are_seen() {
     let (_, source) = modules(false).pop().unwrap();
     let larger = source.replace("array<u32, 4096>", "array<u32, 4097>");
     let (module, info) = validate("ntt", &larger, Capabilities::empty());
-    assert!(needs(&module, &info).iter().all(|(_, bytes, ..)| *bytes > WORKGROUP_BYTES));
+    assert!(
+        needs(&module, &info)
+            .iter()
+            .all(|(_, bytes, ..)| *bytes > WORKGROUP_BYTES)
+    );
     let (_, source) = modules(true).pop().unwrap();
     let module = parse("ntt", &source);
     let core = Validator::new(ValidationFlags::all(), Capabilities::empty());

@@ -76,7 +76,14 @@ fn conformance_on_poisoned_memory() -> Result<(), Failed> {
 /// Operands beyond what a binding holds are taken in parts: 128 rows of the larger ring.
 fn conformance_in_parts() -> Result<(), Failed> {
     let binding_bytes = Some(128 << 10);
-    let device = Wgpu::with_options(0, Options { binding_bytes, ..CORE }).unwrap();
+    let device = Wgpu::with_options(
+        0,
+        Options {
+            binding_bytes,
+            ..CORE
+        },
+    )
+    .unwrap();
     let scope = Scope {
         log_n: vec![8],
         items: vec![3],
@@ -238,7 +245,10 @@ fn adapters_are_listed_and_found_by_name() -> Result<(), Failed> {
     let device = Wgpu::open_named(&name)?.capabilities().device;
     assert!(device.contains(&adapters[0].name), "{device}");
     let (ordinal, count) = (adapters.len(), adapters.len());
-    assert_eq!(Wgpu::open(ordinal).err(), Some(WgpuError::NoOrdinal { ordinal, count }));
+    assert_eq!(
+        Wgpu::open(ordinal).err(),
+        Some(WgpuError::NoOrdinal { ordinal, count })
+    );
     let error = Wgpu::open_named("no such adapter").err().unwrap().to_string();
     assert!(error.contains(&adapters[0].name), "{error}");
     Ok(())
@@ -293,33 +303,55 @@ fn clones_share_the_queue() -> Result<(), Failed> {
 const FAULTS: [(&str, [&str; 2]); 4] = [
     (
         "a missing barrier",
-        ["    two_down(pass_, stage, thread, m);\n    workgroupBarrier();", "    two_down(pass_, stage, thread, m);"],
+        [
+            "    two_down(pass_, stage, thread, m);\n    workgroupBarrier();",
+            "    two_down(pass_, stage, thread, m);",
+        ],
     ),
     (
         "an index off by one",
-        ["scaled[i * COEFFICIENTS + thread] = y", "scaled[i * COEFFICIENTS + thread + 1u] = y"],
+        [
+            "scaled[i * COEFFICIENTS + thread] = y",
+            "scaled[i * COEFFICIENTS + thread + 1u] = y",
+        ],
     ),
     (
         "a wrong twiddle",
-        ["twiddle(pass_, stage + 1u, i + (2u << log_half))", "twiddle(pass_, stage + 1u, i)"],
+        [
+            "twiddle(pass_, stage + 1u, i + (2u << log_half))",
+            "twiddle(pass_, stage + 1u, i)",
+        ],
     ),
     (
         "a carry that is lost",
-        ["s.high + mulhi4(x, y) + vec4<u32>(low < s.low)", "s.high + mulhi4(x, y)"],
+        [
+            "s.high + mulhi4(x, y) + vec4<u32>(low < s.low)",
+            "s.high + mulhi4(x, y)",
+        ],
     ),
 ];
 
 fn faults_are_found() -> Result<(), Failed> {
-    let text: String = cipherformer::backend::wgpu::modules(false).into_iter().map(|(_, s)| s).collect();
+    let text: String = cipherformer::backend::wgpu::modules(false)
+        .into_iter()
+        .map(|(_, s)| s)
+        .collect();
     for (name, fault) in FAULTS {
-        assert!(text.contains(fault[0]), "{name}: the shaders no longer have its place");
+        assert!(
+            text.contains(fault[0]),
+            "{name}: the shaders no longer have its place"
+        );
         let fault = Some(fault);
         let device = Wgpu::with_options(0, Options { fault, ..CORE })?;
         let found = match transforms_agree(&device, 12..=12) {
             Err(finding) => finding.message().unwrap_or_default().to_owned(),
             Ok(()) => {
                 let report = run(|| device.clone(), &Scope::quick());
-                report.failures.first().map(ToString::to_string).unwrap_or_default()
+                report
+                    .failures
+                    .first()
+                    .map(ToString::to_string)
+                    .unwrap_or_default()
             }
         };
         println!("{name}: {found}");
@@ -343,9 +375,8 @@ fn main() -> ExitCode {
         Err(why) => println!("wgpu tests are skipped: {why}"),
     }
     let large = scope() == "large";
-    let trial = |name: &str, f: fn() -> Result<(), Failed>| {
-        Trial::test(name, f).with_ignored_flag(device.is_err())
-    };
+    let trial =
+        |name: &str, f: fn() -> Result<(), Failed>| Trial::test(name, f).with_ignored_flag(device.is_err());
     let trials = vec![
         trial("transforms", || transforms(false)),
         trial("transforms_in_core_wgsl", || transforms(true)),
@@ -355,11 +386,20 @@ fn main() -> ExitCode {
         trial("conformance_in_parts", conformance_in_parts),
         trial("conformance_of_large_rings", conformance_of_large_rings)
             .with_ignored_flag(device.is_err() || !large),
-        trial("a_circuit_gives_the_bits_of_the_cpu", a_circuit_gives_the_bits_of_the_cpu),
+        trial(
+            "a_circuit_gives_the_bits_of_the_cpu",
+            a_circuit_gives_the_bits_of_the_cpu,
+        ),
         trial("a_budget_is_kept", a_budget_is_kept),
-        trial("a_circuit_without_memory_is_an_error", a_circuit_without_memory_is_an_error),
+        trial(
+            "a_circuit_without_memory_is_an_error",
+            a_circuit_without_memory_is_an_error,
+        ),
         trial("a_lost_device_says_so", a_lost_device_says_so),
-        trial("adapters_are_listed_and_found_by_name", adapters_are_listed_and_found_by_name),
+        trial(
+            "adapters_are_listed_and_found_by_name",
+            adapters_are_listed_and_found_by_name,
+        ),
         trial("many_layers", many_layers),
         trial("clones_share_the_queue", clones_share_the_queue),
         trial("faults_are_found", faults_are_found),

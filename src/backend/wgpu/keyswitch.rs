@@ -156,4 +156,3 @@ fn places(primes: &[u32], digits: usize) -> Vec<Row> {
     };
     primes.iter().enumerate().map(place).collect()
 }
-

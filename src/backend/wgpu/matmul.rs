@@ -30,9 +30,8 @@ impl Wgpu {
         // Outputs that one binding holds, then the inputs of each part.
         let outputs_fit = |part: &Part| to.part(part).fits(&self.device);
         Part::whole(&dst.span).each(&outputs_fit, &mut |outputs| {
-            let inputs_fit = |part: &Part| {
-                part.items.len() <= MOST_INPUTS && from.part(part).fits(&self.device)
-            };
+            let inputs_fit =
+                |part: &Part| part.items.len() <= MOST_INPUTS && from.part(part).fits(&self.device);
             let inputs = Part {
                 items: 0..weights.inputs,
                 ..outputs.clone()
@@ -42,9 +41,13 @@ impl Wgpu {
                     items: outputs.items.clone(),
                     ..inputs.clone()
                 };
-                self.product_of(t, to.part(&outputs), from.part(inputs), &weights, [
-                    &outputs, inputs,
-                ])
+                self.product_of(
+                    t,
+                    to.part(&outputs),
+                    from.part(inputs),
+                    &weights,
+                    [&outputs, inputs],
+                )
             })
         })
     }
@@ -64,7 +67,11 @@ impl Wgpu {
         for output in outputs.items.clone() {
             let at = |input| shifted(weights.entries.get(output * weights.inputs + input));
             for input in inputs.items.clone().step_by(2) {
-                let second = if input + 1 < inputs.items.end { at(input + 1) } else { 0 };
+                let second = if input + 1 < inputs.items.end {
+                    at(input + 1)
+                } else {
+                    0
+                };
                 words.push(at(input) | second << 16);
             }
         }

@@ -148,7 +148,9 @@ impl Pool {
             return Ok(None);
         }
         if self.poison {
-            let lost = |e: ::wgpu::MapRangeError| BackendError::Lost { reason: e.to_string() };
+            let lost = |e: ::wgpu::MapRangeError| BackendError::Lost {
+                reason: e.to_string(),
+            };
             raw.get_mapped_range_mut(..)
                 .map_err(lost)?
                 .copy_from_slice(&vec![POISON; bytes]);

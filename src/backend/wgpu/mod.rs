@@ -30,9 +30,7 @@ use device::{Device, Which};
 use elementwise::Constants;
 
 use crate::{
-    backend::{
-        Backend, BasisStep, Capabilities, DigitStep, Integers, Matrix, Mut, Ref, Result, Span,
-    },
+    backend::{Backend, BasisStep, Capabilities, DigitStep, Integers, Matrix, Mut, Ref, Result, Span},
     ring::{Basis, Conversion, Galois},
     sample::PublicSeed,
 };
@@ -259,13 +257,7 @@ impl Backend for Wgpu {
         self.tensor_product(t, dst, a, b, terms)
     }
 
-    fn mod_up(
-        &self,
-        t: &Tables,
-        dst: Mut<Self>,
-        src: Ref<Self>,
-        digits: &[DigitStep<Self>],
-    ) -> Result<()> {
+    fn mod_up(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, digits: &[DigitStep<Self>]) -> Result<()> {
         self.extend_digits(t, dst, src, digits)
     }
 

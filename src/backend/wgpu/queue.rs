@@ -11,7 +11,7 @@ use std::{
 use ::wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, Buffer as Raw, BufferBinding,
     BufferDescriptor, BufferSize, BufferUsages, CommandEncoder, CommandEncoderDescriptor, ComputePass,
-    ComputePassDescriptor, MapMode, PollType,
+    ComputePassDescriptor, ErrorFilter, MapMode, PollType,
 };
 
 use super::{
@@ -221,7 +221,9 @@ impl Device {
         state.written = 0;
         let waited = self.gpu.poll(PollType::wait_indefinitely());
         self.failure.check()?;
-        let lost = |e: ::wgpu::PollError| BackendError::Lost { reason: e.to_string() };
+        let lost = |e: ::wgpu::PollError| BackendError::Lost {
+            reason: e.to_string(),
+        };
         waited.map(|_| ()).map_err(lost)
     }
 
@@ -326,12 +328,22 @@ impl Device {
         Ok(())
     }
 
+    /// What `make` gives, unless the driver has no room for `wanted` bytes on the way to the device or from it.
+    fn roomy<T>(&self, wanted: usize, make: impl FnOnce() -> T) -> Result<T> {
+        let scope = self.gpu.push_error_scope(ErrorFilter::OutOfMemory);
+        let made = make();
+        match pollster::block_on(scope.pop()) {
+            Some(_) => Err(BackendError::OutOfMemory { wanted, free: 0 }),
+            None => Ok(made),
+        }
+    }
+
     /// Words to memory that nothing gathered uses.
     fn write_now(&self, state: &mut State, raw: &Raw, first: usize, words: &[u32]) -> Result<()> {
-        const STEP: usize = MOST_WRITTEN / 4;
+        const STEP: usize = MOST_WRITTEN / 16;
         for (i, words) in words.chunks(STEP).enumerate() {
-            let at = 4 * (first + i * STEP) as u64;
-            self.queue.write_buffer(raw, at, bytemuck::cast_slice(words));
+            let (at, bytes) = (4 * (first + i * STEP) as u64, bytemuck::cast_slice(words));
+            self.roomy(bytes.len(), || self.queue.write_buffer(raw, at, bytes))?;
             state.written += 4 * words.len();
             if state.written >= MOST_WRITTEN {
                 self.queue.submit([]);
@@ -374,12 +386,14 @@ impl Device {
         let mut state = self.state();
         let landing = match state.landing.take() {
             Some(landing) if landing.size() >= bytes => landing,
-            _ => self.gpu.create_buffer(&BufferDescriptor {
-                label: None,
-                size: bytes.next_power_of_two(),
-                usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }),
+            _ => self.roomy(bytes as usize, || {
+                self.gpu.create_buffer(&BufferDescriptor {
+                    label: None,
+                    size: bytes.next_power_of_two(),
+                    usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                })
+            })?,
         };
         let encoder = state.encoder(&self.gpu);
         let mut to = 0;
@@ -399,7 +413,9 @@ impl Device {
         let mapped = receiver.try_recv().map_err(|e| lost(e.to_string()))?;
         mapped.map_err(|e| lost(e.to_string()))?;
         {
-            let view = landing.get_mapped_range(0..bytes).map_err(|e| lost(e.to_string()))?;
+            let view = landing
+                .get_mapped_range(0..bytes)
+                .map_err(|e| lost(e.to_string()))?;
             bytemuck::cast_slice_mut::<u32, u8>(words).copy_from_slice(&view);
         }
         landing.unmap();
