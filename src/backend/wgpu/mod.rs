@@ -16,6 +16,7 @@ mod memory;
 mod ntt;
 mod operands;
 mod queue;
+mod transfer;
 
 use std::sync::Arc;
 
