@@ -267,6 +267,10 @@ impl Device {
         for (k, operand) in operands.iter().enumerate() {
             if let Some(operand) = operand {
                 let (window, row) = operand.window(self)?;
+                if window.words > self.binding_words {
+                    let need = "rows of one operand so far apart on wgpu";
+                    return Err(BackendError::Unsupported { need });
+                }
                 (bound[k + 1], first[k]) = (Some((&operand.buffer.memory()?.raw, window)), row);
             }
         }
