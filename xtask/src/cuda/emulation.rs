@@ -233,6 +233,7 @@ fn build(variant: &Variant, kernels: &Path, folder: &Path) -> Result<(), String>
             "-pthread",
             "-fvisibility=hidden",
             "-DCUDA_EMU",
+            "-ffp-contract=off",
         ]);
         cxx.args(["-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function"]);
         cxx.arg("-I").arg(&emulator).arg("-I").arg(kernels);
