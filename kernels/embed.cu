@@ -1,8 +1,8 @@
 // Slots to integers and residues to slots, in f64 and double-double numbers.
 //
 // Every butterfly has the operands and the roundings of the definition (src/arith/embed.rs, double.rs): nothing is fused but by name, so that
-// integers are those of the host bit for bit. Blocks of 2^10 numbers go through their stages in shared memory, longer ones two stages a
-// launch in registers. grid: (n / ..., 1, items).
+// integers are those of the host bit for bit. Blocks of 2^10 numbers go through their stages in shared memory, longer ones one or two
+// stages a launch in registers. grid: (n / ..., 1, items).
 #include "common.cuh"
 
 #define LOG_BLOCK 10
@@ -145,7 +145,6 @@ __device__ __forceinline__ void embed_outer(const double *from, double *to, cons
 EMBED_OUTER(embed_outer_single, Single, 1, false)
 EMBED_OUTER(embed_outer_single, Single, 2, false)
 EMBED_OUTER(embed_outer_twofold, Twofold, 1, false)
-EMBED_OUTER(embed_outer_twofold, Twofold, 2, false)
 EMBED_OUTER(unembed_outer, Single, 1, true)
 EMBED_OUTER(unembed_outer, Single, 2, true)
 

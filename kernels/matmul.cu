@@ -9,7 +9,7 @@
 #define SLICE 32
 #define PRODUCTS (1u << 17)
 
-KERNEL __launch_bounds__(COLUMNS, 8)
+KERNEL __launch_bounds__(COLUMNS)
 gemm_rows(const Shape shape, const Rows dst, const Rows src, const i16 *__restrict__ weights, const u32 outputs,
           const u32 inputs, const Prime *__restrict__ primes) {
   __shared__ i32 w[SLICE][OUTPUTS];

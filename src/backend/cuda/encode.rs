@@ -15,9 +15,8 @@ use crate::{
     ring::{Crt, Scale, mixed_radix},
 };
 
-/// log2 of the numbers of a block whose stages run in shared memory, and the most stages of a launch for longer ones.
+/// log2 of the numbers of a block whose stages run in shared memory.
 const LOG_BLOCK: u32 = 10;
-const STAGES: u32 = 2;
 /// Threads of a block of `decode_lift`, and rows whose digits then fit 48 KiB of shared memory.
 const DECODERS: u32 = 128;
 const MAX_ROWS: usize = 96;
@@ -64,23 +63,24 @@ impl Twiddles {
 
 /// The kernels of one kind of arithmetic.
 struct Kind {
-    outer: [&'static str; STAGES as usize],
+    /// Kernels of one stage of longer blocks, two stages, ...
+    outer: &'static [&'static str],
     inner: &'static str,
     /// Words of a number.
     words: usize,
 }
 
 const SINGLE: Kind = Kind {
-    outer: ["embed_outer_single_1", "embed_outer_single_2"],
+    outer: &["embed_outer_single_1", "embed_outer_single_2"],
     inner: "embed_inner_single",
     words: 4,
 };
 const TWOFOLD: Kind = Kind {
-    outer: ["embed_outer_twofold_1", "embed_outer_twofold_2"],
+    outer: &["embed_outer_twofold_1"],
     inner: "embed_inner_twofold",
     words: 8,
 };
-const UNEMBED_OUTER: [&str; STAGES as usize] = ["unembed_outer_1", "unembed_outer_2"];
+const UNEMBED_OUTER: &[&str] = &["unembed_outer_1", "unembed_outer_2"];
 
 /// Numbers of all items on the device, and how they are laid out.
 struct Numbers<'a> {
@@ -132,7 +132,7 @@ impl Cuda {
         };
         let (mut length, mut first) = (log_slots, true);
         while length > LOG_BLOCK {
-            let stages = STAGES.min(length - LOG_BLOCK);
+            let stages = (kind.outer.len() as u32).min(length - LOG_BLOCK);
             self.outer_stages(kind.outer, stages, length, &numbers, first)?;
             (length, first) = (length - stages, false);
         }
@@ -161,7 +161,7 @@ impl Cuda {
     /// `stages` stages, the longest of them of blocks of 2^length numbers.
     fn outer_stages(
         &self,
-        kernels: [&'static str; STAGES as usize],
+        kernels: &[&'static str],
         stages: u32,
         length: u32,
         n: &Numbers,
@@ -278,7 +278,7 @@ impl Cuda {
                 .launch("unembed_inner", &one_row(), grid, cost, &arguments)
         }?;
         while length < log_slots {
-            let stages = STAGES.min(log_slots - length);
+            let stages = (UNEMBED_OUTER.len() as u32).min(log_slots - length);
             length += stages;
             self.outer_stages(UNEMBED_OUTER, stages, length, &numbers, false)?;
         }
