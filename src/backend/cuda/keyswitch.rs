@@ -1,8 +1,8 @@
 //! Key switching: prepared keys, sums of digits and keys, whole switches.
 //!
-//! A switch is seven launches: the inverse transform of what is switched, scaled (two); base conversions of all digits with the outer pass
+//! A switch is eight launches: the inverse transform of what is switched, scaled (two); base conversions of all digits with the outer pass
 //! of their targets; the inner pass of all digits with the sums, to which the addend is added and sigma applied; and the division, whose
-//! inverse transform, conversion and forward transform are fused in the same way (four, for both polynomials and all items).
+//! inverse transform, conversion and forward transform are fused in the same way (four, for both polynomials).
 
 use super::{
     Cuda,

@@ -158,7 +158,9 @@ pub(super) fn lost(error: DriverError) -> BackendError {
 pub(super) struct Recording {
     by: ThreadId,
     arena: Arc<Home>,
-    pub(super) touched: Vec<Arc<Block>>,
+    /// Memory of constants, which is never used again: a replay finds in it what the host wrote.
+    constants: Arc<Home>,
+    touched: Vec<Arc<Block>>,
 }
 
 /// The pool of one device.
@@ -224,7 +226,9 @@ impl Pool {
     fn keep(&self, block: &Arc<Block>) {
         if self.recording()
             && let Some(recording) = &mut *lock(&self.recording)
-            && !Arc::ptr_eq(&recording.arena, &block.home)
+            && ![&recording.arena, &recording.constants]
+                .into_iter()
+                .any(|home| Arc::ptr_eq(home, &block.home))
         {
             recording.touched.push(Arc::clone(block));
         }
@@ -237,13 +241,17 @@ impl Pool {
             let need = "a recording within a recording";
             return Err(BackendError::Unsupported { need });
         }
-        *recording = Some(Recording {
-            by: thread::current().id(),
-            arena: Arc::new(Home {
+        let home = || {
+            Arc::new(Home {
                 shelf: Mutex::default(),
                 accounts: Arc::clone(&self.home.accounts),
                 recorded_on: Some(Arc::clone(stream)),
-            }),
+            })
+        };
+        *recording = Some(Recording {
+            by: thread::current().id(),
+            arena: home(),
+            constants: home(),
             touched: Vec::new(),
         });
         self.records.store(true, Ordering::Release);
@@ -253,7 +261,12 @@ impl Pool {
     /// Ends it and hands over what it owns.
     pub(super) fn end_recording(&self) -> Option<Recording> {
         self.records.store(false, Ordering::Release);
-        lock(&self.recording).take()
+        let mut recording = lock(&self.recording).take()?;
+        recording
+            .touched
+            .sort_unstable_by_key(|block| Arc::as_ptr(block) as usize);
+        recording.touched.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        Some(recording)
     }
 
     /// Memory for `count` rows of 2^log_n words holding anything: the smallest released one of at most twice the size, or new memory; what was
@@ -284,7 +297,8 @@ impl Pool {
     /// Memory with these words. Of a recording they are no part: they are there before its first replay, in memory that it uses for
     /// nothing else.
     pub(super) fn with_words(self: &Arc<Self>, log_n: u32, words: &[u32]) -> Result<Buffer> {
-        if !self.recording() {
+        let constants = lock(&self.recording).as_ref().map(|r| Arc::clone(&r.constants));
+        let Some(home) = constants else {
             let mut buffer = self.take(log_n, words.len().div_ceil(1 << log_n))?;
             if let Queue::Driver { stream, .. } = &self.queue {
                 buffer.fill(words, stream)?;
@@ -293,11 +307,11 @@ impl Pool {
                 log.upload(4 * words.len() as u64);
             }
             return Ok(buffer);
-        }
+        };
         self.check_thread()?;
         let block = Block {
             memory: Some(self.allocate(words.len().max(1), true)?),
-            home: Arc::clone(&self.home),
+            home,
         };
         let mut buffer = Buffer {
             block: Arc::new(block),
