@@ -13,6 +13,8 @@ mod field;
 pub mod floor;
 #[cfg(feature = "speed")]
 mod reference;
+#[cfg(feature = "cuda")]
+pub mod traffic;
 mod transformer;
 
 pub use ceilings::Ceilings;
