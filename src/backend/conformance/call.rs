@@ -48,6 +48,8 @@ pub(super) enum Call<'a> {
     KeyInnerProduct(&'a [u32], &'a [Operand]),
     Gemm(Matrix<'a>),
     Tensor(usize),
+    BlockProduct(usize),
+    Evaluate(Integers<'a>),
     PermuteAdd(&'a [Galois]),
     ModUp(&'a [Digit]),
     Step(&'a Step),
@@ -78,6 +80,8 @@ impl Call<'_> {
             Self::KeyInnerProduct(..) => "key_inner_product",
             Self::Gemm(_) => "gemm",
             Self::Tensor(_) => "tensor",
+            Self::BlockProduct(_) => "block_product",
+            Self::Evaluate(_) => "evaluate",
             Self::PermuteAdd(_) => "permute_add",
             Self::ModUp(_) => "mod_up",
             Self::Step(_) => "step",
@@ -109,6 +113,8 @@ impl Call<'_> {
         matches!(
             self,
             Self::Tensor(_)
+                | Self::BlockProduct(_)
+                | Self::Evaluate(_)
                 | Self::PermuteAdd(_)
                 | Self::ModUp(_)
                 | Self::Step(_)
@@ -158,6 +164,12 @@ impl Call<'_> {
             Self::Gemm(weights) => b.gemm(t, dst, first()?, *weights),
             Self::Tensor(terms) if by_body => derived::tensor(b, t, dst, first()?, second()?, *terms),
             Self::Tensor(terms) => b.tensor(t, dst, first()?, second()?, *terms),
+            Self::BlockProduct(terms) if by_body => {
+                derived::block_product(b, t, dst, first()?, second()?, *terms)
+            }
+            Self::BlockProduct(terms) => b.block_product(t, dst, first()?, second()?, *terms),
+            Self::Evaluate(values) if by_body => derived::evaluate(b, t, dst, *values),
+            Self::Evaluate(values) => b.evaluate(t, dst, *values),
             Self::PermuteAdd(g) if by_body => derived::permute_add(b, t, dst, first()?, g),
             Self::PermuteAdd(g) => b.permute_add(t, dst, first()?, g),
             Self::ModUp(list) => {
