@@ -49,11 +49,7 @@ fn lift<B: Backend>(runner: &mut Runner<B>, dst: &Operand, count: usize) {
     {
         (long[i], short[i]) = (l, s);
     }
-    for values in [
-        Integers::I128(&wide),
-        Integers::I64(&long),
-        Integers::I32(&short),
-    ] {
+    for values in [Integers::I128(&wide), Integers::I64(&long), Integers::I32(&short)] {
         runner.check(&Call::Lift(values), dst, &[]);
         runner.check(&Call::Evaluate(values), dst, &[]);
     }

@@ -35,7 +35,14 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
     let tiles: &[[usize; 3]] = if runner.large() {
         &[[2, 3, 2]]
     } else {
-        &[[1, 1, 1], [1, 16, 2], [2, 17, 3], [3, 9, 1], [4, 26, 2], [5, 2, 3]]
+        &[
+            [1, 1, 1],
+            [1, 16, 2],
+            [2, 17, 3],
+            [3, 9, 1],
+            [4, 26, 2],
+            [5, 2, 3],
+        ]
     };
     for tile in tiles {
         for fill in [Fill::Random, Fill::Max] {

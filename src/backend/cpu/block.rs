@@ -40,10 +40,8 @@ fn tile<L: Lanes, const T: usize, const G: usize>(
     let per_vector = b.len() * stride;
     for (eight, b) in b.chunks(8).enumerate() {
         if eight >= 2 {
-            for g in 0..G {
-                for t in 0..T {
-                    sums[g][t] = prime.fold(l, sums[g][t]);
-                }
+            for sum in sums.as_flattened_mut() {
+                *sum = prime.fold(l, *sum);
             }
         }
         for (term, b) in b.iter().enumerate() {

@@ -345,10 +345,7 @@ impl Backend for Null {
         let columns = b.span.items / terms.max(1);
         let reads = (a.span.count() + b.span.count() * dst.span.items / columns.max(1)) as u64;
         let bytes = reads * dst.buffer.row_bytes;
-        self.count(
-            Operation::BlockProduct,
-            Traffic::write(&dst).reads_bytes(bytes),
-        )
+        self.count(Operation::BlockProduct, Traffic::write(&dst).reads_bytes(bytes))
     }
 
     fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
