@@ -5,7 +5,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Mut, Ref, Result, Row, Span, compact,
+    Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Moved, Mut, Onto, Product, Ref, Result,
+    Row, Span, compact,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -67,16 +68,12 @@ pub fn block_product<B: Backend>(
     let polys = dst.span.polys;
     for item in 0..dst.span.items {
         let (row, column) = (item / columns, item % columns);
-        let mut dst = dst.part(|s| s.slice_items(item, 1));
-        for term in 0..terms {
-            let x = x.map(|s| s.slice_items(row * terms + term, 1));
-            let y = y.map(|s| s.slice_items(column * terms + term, 1).repeat_polys(polys));
-            if term == 0 {
-                b.mul(t, dst.again(), x, y)?;
-            } else {
-                b.mul_add(t, dst.again(), x, y)?;
-            }
-        }
+        let term = |j| Product {
+            a: x.map(|s| s.slice_items(row * terms + j, 1)),
+            b: y.map(|s| s.slice_items(column * terms + j, 1).repeat_polys(polys)),
+        };
+        let terms: Vec<Product<B>> = (0..terms).map(term).collect();
+        b.mul_accumulate(t, dst.part(|s| s.slice_items(item, 1)), Onto::Zero, &terms)?;
     }
     Ok(())
 }
@@ -112,6 +109,50 @@ pub fn permute_add<B: Backend>(b: &B, t: &B::Tables, dst: Mut<B>, src: Ref<B>, g
     let span = Span::dense(src.span.items, src.span.polys, &rows);
     b.permute(t, Mut::new(&mut moved, span), src, g)?;
     b.add(t, dst, Ref::new(&moved, span))
+}
+
+/// See [`Backend::mul_accumulate`].
+pub fn mul_accumulate<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    mut dst: Mut<B>,
+    onto: Onto,
+    terms: &[Product<B>],
+) -> Result<()> {
+    let mut onto = onto;
+    for term in terms {
+        match onto {
+            Onto::Zero => b.mul(t, dst.again(), term.a, term.b)?,
+            Onto::Destination => b.mul_add(t, dst.again(), term.a, term.b)?,
+        }
+        onto = Onto::Destination;
+    }
+    match onto {
+        Onto::Zero => b.zero(dst),
+        Onto::Destination => Ok(()),
+    }
+}
+
+/// See [`Backend::permute_accumulate`].
+pub fn permute_accumulate<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    mut dst: Mut<B>,
+    onto: Onto,
+    terms: &[Moved<B>],
+) -> Result<()> {
+    let mut onto = onto;
+    for term in terms {
+        match onto {
+            Onto::Zero => b.permute(t, dst.again(), term.src, &[term.element])?,
+            Onto::Destination => b.permute_add(t, dst.again(), term.src, &[term.element])?,
+        }
+        onto = Onto::Destination;
+    }
+    match onto {
+        Onto::Zero => b.zero(dst),
+        Onto::Destination => Ok(()),
+    }
 }
 
 /// See [`Backend::mod_up`].
