@@ -15,13 +15,14 @@ use crate::backend::{BackendError, Result};
 const WIDE32: &str = include_str!("../../../shaders/wide32.wgsl");
 const WIDE64: &str = include_str!("../../../shaders/wide64.wgsl");
 const COMMON: &str = include_str!("../../../shaders/common.wgsl");
-const STEMS: [(&str, &str); 6] = [
+const STEMS: [(&str, &str); 7] = [
     ("basis", include_str!("../../../shaders/basis.wgsl")),
     ("elementwise", include_str!("../../../shaders/elementwise.wgsl")),
     ("encode", include_str!("../../../shaders/encode.wgsl")),
     ("keyswitch", include_str!("../../../shaders/keyswitch.wgsl")),
     ("matmul", include_str!("../../../shaders/matmul.wgsl")),
     ("ntt", include_str!("../../../shaders/ntt.wgsl")),
+    ("sums", include_str!("../../../shaders/sums.wgsl")),
 ];
 
 /// Bindings of every kernel: arguments, primes, destination, left, right, table.

@@ -18,6 +18,8 @@ const BLOCK: u32 = 256;
 /// Digits, and items, of one launch.
 const MOST_DIGITS: usize = 1024;
 const MOST_ITEMS: usize = 4096;
+/// Words that the digits and sums of the items of one pass may take, or one binding if that is less.
+const SCRATCH_WORDS: usize = 1 << 28;
 /// Flags of the kernel: the destination has the sum of other digits; items have an element each.
 const ONTO: u32 = 1;
 const EACH: u32 = 2;
@@ -87,7 +89,41 @@ impl Wgpu {
         self.sums(t, dst, src, &terms, keys)
     }
 
-    /// See [`derived::switch_digits`](crate::backend::derived::switch_digits): the addend and sigma are part of the sums.
+    /// See [`derived::key_switch`]: so many items at a time that digits and sums take a bounded scratch.
+    pub(super) fn switch(
+        &self,
+        t: &Tables,
+        mut dst: Mut<Self>,
+        src: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        fn of_items<T>(all: &[T], first: usize, items: usize) -> &[T] {
+            match all.len() {
+                1 => all,
+                _ => &all[first..first + items],
+            }
+        }
+        let words = ((k.digits.len() + 2) * k.extended.len()) << t.log_n;
+        let most = (self.device.binding_words.min(SCRATCH_WORDS) / words.max(1)).max(1);
+        for first in (0..dst.span.items).step_by(most) {
+            let items = most.min(dst.span.items - first);
+            let part = KeySwitch {
+                keys: of_items(k.keys, first, items),
+                elements: of_items(k.elements, first, items),
+                ..*k
+            };
+            let (src, addend) = (
+                src.map(|s| s.slice_items(first, items)),
+                addend.map(|s| s.slice_items(first, items)),
+            );
+            let dst = dst.part(|s| s.slice_items(first, items));
+            derived::key_switch(self, t, dst, src, addend, &part)?;
+        }
+        Ok(())
+    }
+
+    /// See [`derived::switch_digits`]: the addend and sigma are part of the sums.
     pub(super) fn switch_ready(
         &self,
         t: &Tables,

@@ -16,6 +16,7 @@ mod memory;
 mod ntt;
 mod operands;
 mod queue;
+mod sums;
 mod transfer;
 
 use std::sync::Arc;
@@ -32,7 +33,8 @@ use elementwise::Constants;
 
 use crate::{
     backend::{
-        Backend, BasisStep, Capabilities, DigitStep, Integers, KeySwitch, Matrix, Mut, Ref, Result, Span,
+        Backend, BasisStep, Capabilities, DigitStep, Integers, KeySwitch, Matrix, Moved, Mut, Onto, Product,
+        Ref, Result, Span,
     },
     ring::{Basis, Conversion, Galois},
     sample::PublicSeed,
@@ -268,12 +270,37 @@ impl Backend for Wgpu {
         self.tensor_product(t, dst, a, b, terms)
     }
 
+    fn mul_accumulate(&self, t: &Tables, dst: Mut<Self>, onto: Onto, terms: &[Product<Self>]) -> Result<()> {
+        self.sum_products(t, dst, onto, terms)
+    }
+
+    fn permute_accumulate(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Moved<Self>],
+    ) -> Result<()> {
+        self.sum_moved(t, dst, onto, terms)
+    }
+
     fn mod_up(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, digits: &[DigitStep<Self>]) -> Result<()> {
         self.extend_digits(t, dst, src, digits)
     }
 
     fn step(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, s: &BasisStep<Self>) -> Result<()> {
         self.divide(t, dst, src, s)
+    }
+
+    fn key_switch(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        src: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        self.switch(t, dst, src, addend, k)
     }
 
     fn switch_digits(

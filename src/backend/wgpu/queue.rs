@@ -280,7 +280,7 @@ impl Device {
                 (bound[k + 1], first[k]) = (Some((&operand.buffer.memory()?.raw, window)), row);
             }
         }
-        let words = HEADER_WORDS + 5 * launch.rows.len() + launch.list.map_or(0, |(_, list)| list.len());
+        let words = HEADER_WORDS + launch.rows.len() + launch.list.map_or(0, |(_, list)| list.len());
         let others: usize = operands.iter().flatten().map(|o| o.span.rows.len()).sum();
         if words + others > FRAME_WORDS {
             let need = "launches with so many rows and constants on wgpu";
