@@ -9,8 +9,10 @@ pub mod derived;
 mod memory;
 pub mod null;
 pub mod oracle;
+mod shared;
 
 pub use memory::{Mut, Ref, Row, Span, compact};
+pub use shared::{Owners, Shared};
 
 use crate::{
     arith::{Complex, Double, EmbedError, Embedding},

@@ -1,5 +1,7 @@
 //! Sums and products of ciphertexts, plaintexts and constants; relinearisation and rescaling.
 
+use smallvec::SmallVec;
+
 use super::{
     Ciphertext, Ckks, CkksError, Plaintext, Result,
     ciphertext::{check_scales, check_slots},
@@ -202,7 +204,11 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     }
 
     /// The residues of integers modulo the primes of a level, one row of them an integer.
-    fn residues(&self, level: Level, integers: impl IntoIterator<Item = i128>) -> Result<Vec<u32>> {
+    fn residues(
+        &self,
+        level: Level,
+        integers: impl IntoIterator<Item = i128>,
+    ) -> Result<SmallVec<[u32; 64]>> {
         let params = self.ctx().params();
         let primes = &params.level("constant", level)?.primes;
         let of = |c: i128| {
@@ -255,11 +261,12 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// a + c in every slot, c complex, at the scale of a.
     pub fn add_const(&self, a: &Ciphertext<B>, re: f64, im: f64) -> Result<Ciphertext<B>> {
-        let mut sum = self.add_const_each(a, &vec![re; a.items()])?;
+        let constants = |c| SmallVec::<[f64; 16]>::from_elem(c, a.items());
+        let mut sum = self.add_const_each(a, &constants(re))?;
         if im != 0.0 {
             // a + i im = i (-i a + im)
             let turned = self.neg(&self.mul_i(&sum)?)?;
-            sum = self.mul_i(&self.add_const_each(&turned, &vec![im; a.items()])?)?;
+            sum = self.mul_i(&self.add_const_each(&turned, &constants(im))?)?;
         }
         Ok(sum)
     }
@@ -280,7 +287,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             });
         }
         let integer = |c: &f64| self.integer("add_const", a.level(), *c, &a.scale);
-        let integers = c.iter().map(integer).collect::<Result<Vec<_>>>()?;
+        let integers = c.iter().map(integer).collect::<Result<SmallVec<[i128; 16]>>>()?;
         let residues = self.residues(a.level(), integers)?;
         self.updated("add_const", a, |ctx, mut dst| {
             Ok(ctx
@@ -461,21 +468,12 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     pub(super) fn below(&self, operation: &'static str, a: &Ciphertext<B>) -> Result<(Level, Scale)> {
         a.inner.check_context(operation, self.ctx())?;
         let below = a.level().below().ok_or_else(|| self.exhausted(operation, a))?;
-        Ok((below, a.scale.mul(&self.step_ratio(operation, below)?)?))
+        Ok((below, a.scale.mul(self.step_ratio(operation, below)?)?))
     }
 
     /// prod(A) / prod(R) of the step down to `below`.
-    pub(super) fn step_ratio(&self, operation: &'static str, below: Level) -> Result<Scale> {
-        let params = self.ctx().params();
-        let (to, from) = (
-            params.level(operation, below)?,
-            params.level(operation, Level(below.0 + 1))?,
-        );
-        let apart = |a: &[u32], b: &[u32]| -> Vec<u32> {
-            let only = a.iter().filter(|i| !b.contains(i));
-            only.map(|i| params.basis().prime(*i).value()).collect()
-        };
-        Ok(Scale::pow2(0).rescaled(&apart(&to.primes, &from.primes), &apart(&from.primes, &to.primes))?)
+    pub(super) fn step_ratio(&self, operation: &'static str, below: Level) -> Result<&Scale> {
+        Ok(&self.ctx().params().level(operation, below)?.step_ratio)
     }
 
     pub(super) fn exhausted(&self, operation: &'static str, a: &Ciphertext<B>) -> CkksError {

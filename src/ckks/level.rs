@@ -51,7 +51,7 @@ impl<B: Backend> Evaluator<'_, B> {
             Err(_) => self.adjust(a, above, &self.ckks.scale(above)?.clone())?,
         };
         self.ckks.check_room("adjust", level, scale)?;
-        let ratio = scale.div(&a.scale.mul(&self.step_ratio("adjust", level)?)?)?;
+        let ratio = scale.div(&a.scale.mul(self.step_ratio("adjust", level)?)?)?;
         let bits = ratio.log2();
         if !(RATIO_BITS..=120.0).contains(&bits) {
             let (value, scale_log2, limit) = (1.0, a.scale.log2(), format!("{RATIO_BITS} to 120"));

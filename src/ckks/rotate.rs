@@ -33,10 +33,11 @@ impl<B: Backend> Evaluator<'_, B> {
             return Ok(steps.iter().map(|_| a.clone()).collect());
         }
         let digits = self.ctx().mod_up(&a.inner, 1)?;
-        steps
-            .iter()
-            .map(|k| self.switched("rotate_hoisted", a, Some(&digits), &[self.rotation(*k)]))
-            .collect()
+        let mut rotated = Vec::with_capacity(steps.len());
+        for k in steps {
+            rotated.push(self.switched("rotate_hoisted", a, Some(&digits), &[self.rotation(*k)])?);
+        }
+        Ok(rotated)
     }
 
     /// Item i rotated left by `steps[i]`: one launch for a batch whose items need different rotations. An item that stays
