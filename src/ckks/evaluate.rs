@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::{
     Ciphertext, Ckks, CkksError, Plaintext, Result,
     ciphertext::{check_scales, check_slots},
+    level::step_ratio,
 };
 use crate::{
     backend::{Backend, Entries, Matrix, Mut, Ref},
@@ -25,6 +26,11 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             ckks: ckks.clone(),
             keys,
         }
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &'k EvaluationKeys<B> {
+        self.keys
     }
 
     /// The CKKS context.
@@ -204,7 +210,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     }
 
     /// The residues of integers modulo the primes of a level, one row of them an integer.
-    fn residues(
+    pub(super) fn residues(
         &self,
         level: Level,
         integers: impl IntoIterator<Item = i128>,
@@ -220,7 +226,13 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     }
 
     /// round(value scale); errors beyond 2^120 and from half the level's modulus, where it would wrap around.
-    fn integer(&self, operation: &'static str, level: Level, value: f64, scale: &Scale) -> Result<i128> {
+    pub(super) fn integer(
+        &self,
+        operation: &'static str,
+        level: Level,
+        value: f64,
+        scale: &Scale,
+    ) -> Result<i128> {
         let (hi, lo) = scale.to_parts();
         let (a, b) = (value * hi, value * lo);
         self.check_integer(operation, level, (value, scale.log2()), a.abs())?;
@@ -473,7 +485,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// prod(A) / prod(R) of the step down to `below`.
     pub(super) fn step_ratio(&self, operation: &'static str, below: Level) -> Result<&Scale> {
-        Ok(&self.ctx().params().level(operation, below)?.step_ratio)
+        step_ratio(self.ctx().params(), operation, below)
     }
 
     pub(super) fn exhausted(&self, operation: &'static str, a: &Ciphertext<B>) -> CkksError {

@@ -4,11 +4,16 @@ use super::{Ciphertext, CkksError, Evaluator, Result};
 use crate::{
     backend::Backend,
     ring::Scale,
-    rlwe::{Level, RlweError},
+    rlwe::{Level, Params, RlweError},
 };
 
 /// The integer that stands for a ratio of scales must have this many bits, so that it is right to 2^-(bits + 1).
 const RATIO_BITS: f64 = 20.0;
+
+/// prod(A) / prod(R) of the step down to `below`: what a rescale multiplies the scale by.
+pub(crate) fn step_ratio<'p>(params: &'p Params, operation: &'static str, below: Level) -> Result<&'p Scale> {
+    Ok(&params.level(operation, below)?.step_ratio)
+}
 
 impl<B: Backend> Evaluator<'_, B> {
     /// At a lower level with the same scale: a selection of rows, without work or noise.
