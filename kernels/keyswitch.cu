@@ -36,7 +36,7 @@ __device__ __forceinline__ const u32 *key_row(const Keys &keys, u32 item, u32 j,
 // grid: (N / 1024, rows, items), or one layer for all items if they SHARE their digits and addend, which are then read once: words of
 // a thread stay in its own places of shared memory, digits + addends of them by PER_THREAD.
 template <bool SHARE>
-__device__ __forceinline__ void key_sums(const Shape &shape, const Rows &dst, const Rows &src, const Keys &keys,
+__device__ __forceinline__ void sums_of_digits(const Shape &shape, const Rows &dst, const Rows &src, const Keys &keys,
                                          const Addend &addend, const u32 items, const Prime *primes) {
   const int per_thread = 4;
   u32 *own = dynamic_shared() + threadIdx.x;
@@ -53,7 +53,7 @@ __device__ __forceinline__ void key_sums(const Shape &shape, const Rows &dst, co
   for (u32 item = SHARE ? 0 : blockIdx.z + shape.first; item < items; item++) {
     u64 sums[2][per_thread] = {};
 #pragma unroll
-    for (int poly = 0; poly < 2; poly++) {
+    for (u32 poly = 0; poly < 2; poly++) {
       if (poly >= addends) continue;
       const u32 *from = row_of(addend.rows, shape, item, poly, row);
 #pragma unroll
@@ -98,13 +98,13 @@ __device__ __forceinline__ void key_sums(const Shape &shape, const Rows &dst, co
 KERNEL __launch_bounds__(THREADS, 4)
 key_sums(const Shape shape, const Rows dst, const Rows src, const Keys keys, const Addend addend, const u32 items,
          const Prime *__restrict__ primes) {
-  key_sums<false>(shape, dst, src, keys, addend, items, primes);
+  sums_of_digits<false>(shape, dst, src, keys, addend, items, primes);
 }
 
 KERNEL __launch_bounds__(THREADS, 4)
 key_sums_shared(const Shape shape, const Rows dst, const Rows src, const Keys keys, const Addend addend, const u32 items,
                 const Prime *__restrict__ primes) {
-  key_sums<true>(shape, dst, src, keys, addend, items, primes);
+  sums_of_digits<true>(shape, dst, src, keys, addend, items, primes);
 }
 
 // Digits as the outer pass left them and the rows of each digit's own primes as they are.

@@ -157,6 +157,10 @@ fn bfv() {
     assert_none("bfv mul", || ev.mul(&x, &x).unwrap());
     assert_none("bfv relinearise", || ev.relinearise(&product).unwrap());
     assert_none("bfv rotate", || ev.rotate_columns(&x, 1).unwrap());
+    let list = 2 * size_of::<bfv::Ciphertext<Cpu>>();
+    assert_bytes("bfv rotate_columns_many", list, || {
+        ev.rotate_columns_many(&x, &[1, 1]).unwrap()
+    });
     assert_none("bfv mul_plain", || ev.mul_plain(&x, &factor).unwrap());
     assert_none("bfv inner_product_plain", || {
         ev.inner_product_plain(&[(&x, &factor); 20]).unwrap()

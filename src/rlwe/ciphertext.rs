@@ -204,6 +204,11 @@ impl<B: Backend> Ciphertext<B> {
         })
     }
 
+    /// Whether the items are one, repeated.
+    pub(super) fn repeats(&self) -> bool {
+        self.items > 1 && self.item_stride == 0
+    }
+
     /// A copy with its own memory.
     pub(crate) fn duplicate(&self, ctx: &Context<B>) -> Result<Self> {
         Self::build(ctx, "copy", self.level, self.items, self.components, |dst| {
@@ -217,8 +222,7 @@ impl<B: Backend> Ciphertext<B> {
         ctx: &Context<B>,
         write: impl FnOnce(Mut<B>) -> Result<()>,
     ) -> Result<()> {
-        let repeated = self.items > 1 && self.item_stride == 0;
-        if repeated || self.buffer.get_mut().is_none() {
+        if self.repeats() || self.buffer.get_mut().is_none() {
             *self = self.duplicate(ctx)?;
         }
         let span = Span {
