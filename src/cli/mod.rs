@@ -195,6 +195,9 @@ struct OpsArgs {
     /// Threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Instructions: portable, avx2 or avx512; the best of this processor unless said otherwise
+    #[arg(long, value_name = "NAME")]
+    instructions: Option<String>,
     /// Seconds for each operation; five runs are the least
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
