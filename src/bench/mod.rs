@@ -9,14 +9,18 @@ mod bfv;
 mod ceilings;
 mod ckks;
 mod clock;
+mod coefficient;
 mod field;
 pub mod floor;
 #[cfg(feature = "speed")]
 mod reference;
+#[cfg(feature = "cuda")]
+pub mod traffic;
 mod transformer;
 
 pub use ceilings::Ceilings;
 pub use clock::{Times, time};
+pub use coefficient::{Ask, Measured, measure as measure_coefficient};
 pub use floor::Work;
 
 use crate::{
@@ -24,8 +28,10 @@ use crate::{
     backend::{Backend, BackendError},
     bfv::BfvError,
     ckks::CkksError,
+    matmul::coefficient::CoefficientError,
     model::ModelError,
     rlwe::RlweError,
+    wire::WireError,
 };
 
 /// What a set-up or an operation can fail with.
@@ -47,6 +53,12 @@ pub enum BenchError {
     /// BFV.
     #[error(transparent)]
     Bfv(#[from] BfvError),
+    /// Products in coefficient packing.
+    #[error(transparent)]
+    Coefficient(#[from] CoefficientError),
+    /// Sizes of files.
+    #[error(transparent)]
+    Wire(Box<WireError>),
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -5,6 +5,7 @@ mod chart;
 mod cuda;
 mod layers;
 mod results;
+mod traffic;
 mod train;
 
 use std::process::ExitCode;
@@ -57,6 +58,11 @@ const CHORES: &[Chore] = &[
         "ptx",
         "make the image of the CUDA kernels (--check: compare only)",
         cuda::image::run,
+    ),
+    (
+        "traffic",
+        "count the bytes that the CUDA backend's operations move (--json; --write, --check: the tables of docs/gpu.md)",
+        traffic::run,
     ),
     (
         "train",
