@@ -5,7 +5,7 @@
 
 use super::{
     Stage,
-    function::{run_stages, stages_on},
+    stages::{run_stages, stages_on},
 };
 use crate::{
     arith::Complex,

@@ -2,7 +2,7 @@
 
 use super::{
     Stage,
-    function::{best_for_relu, run_stages, stages_on},
+    stages::{best_for_relu, run_stages, stages_on},
 };
 use crate::{
     circuit::{

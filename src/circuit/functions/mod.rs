@@ -4,6 +4,7 @@
 
 mod argmax;
 mod catalogue;
+mod constructors;
 mod division;
 mod function;
 mod inverse_root;
@@ -11,6 +12,7 @@ mod maximum;
 mod power_softmax;
 mod reciprocal;
 mod smooth;
+mod stages;
 #[cfg(all(test, feature = "fallback"))]
 mod tests;
 
