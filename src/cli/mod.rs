@@ -10,6 +10,7 @@ mod directory;
 mod doctor;
 mod encrypt;
 mod explain;
+mod functions;
 mod infer;
 mod keygen;
 mod params;
@@ -47,6 +48,8 @@ enum Command {
     Explain(ExplainArgs),
     /// Choose parameters, or list the shipped ones
     Params(ParamsArgs),
+    /// List the functions that are ready to be evaluated on ciphertexts: interval, degree, depth, error
+    Functions(FunctionsArgs),
     /// Show what this machine offers, and test it
     Doctor(DoctorArgs),
     /// Measure
@@ -173,6 +176,16 @@ struct ParamsArgs {
 }
 
 #[derive(Args)]
+struct FunctionsArgs {
+    /// Write the curves of their errors to this file, as SVG
+    #[arg(long, value_name = "PATH")]
+    plot: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
@@ -238,6 +251,7 @@ pub fn run() -> ExitCode {
         Command::Decrypt(args) => decrypt::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Params(args) => params::run(&args),
+        Command::Functions(args) => functions::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
