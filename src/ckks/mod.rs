@@ -8,6 +8,7 @@
 //! for others.
 
 mod ciphertext;
+mod coefficients;
 mod encode;
 mod error;
 mod evaluate;

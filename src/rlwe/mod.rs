@@ -6,6 +6,7 @@
 mod ciphertext;
 mod context;
 mod error;
+mod extended;
 mod keys;
 mod params;
 mod poly;
@@ -15,6 +16,7 @@ mod switch;
 pub use crate::ring::security;
 pub use ciphertext::{Ciphertext, SeededCiphertext};
 pub use context::{Context, LevelContext};
+pub use extended::Extended;
 pub use error::{MissingKey, RlweError};
 pub use keys::{EvaluationKeys, KeyNeeds, PublicKey, SeededEvaluationKeys, SeededSwitchKey, SwitchKey};
 pub use params::{Level, LevelParams, Params, Spec};
