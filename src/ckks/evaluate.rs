@@ -178,7 +178,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         })
     }
 
-    fn plain_view<'p>(
+    pub(super) fn plain_view<'p>(
         &self,
         operation: &'static str,
         a: &Ciphertext<B>,

@@ -7,6 +7,7 @@
 //! A decryption is a [`Decrypted`], which prints nothing; [`Decrypted::release`] decodes it for its owner, or under noise or rounding
 //! for others.
 
+mod accumulate;
 mod ciphertext;
 mod coefficients;
 mod encode;
