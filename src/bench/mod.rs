@@ -11,6 +11,7 @@ mod ckks;
 mod clock;
 mod field;
 pub mod floor;
+mod matmul;
 #[cfg(feature = "speed")]
 mod reference;
 mod transformer;
@@ -18,12 +19,14 @@ mod transformer;
 pub use ceilings::Ceilings;
 pub use clock::{Times, time};
 pub use floor::Work;
+pub use matmul::{PlainGemm, ResidueGemm};
 
 use crate::{
     arith::ArithError,
     backend::{Backend, BackendError},
     bfv::BfvError,
     ckks::CkksError,
+    matmul::MatmulError,
     model::ModelError,
     rlwe::RlweError,
 };
@@ -47,6 +50,9 @@ pub enum BenchError {
     /// BFV.
     #[error(transparent)]
     Bfv(#[from] BfvError),
+    /// Products of matrices.
+    #[error(transparent)]
+    Matmul(#[from] MatmulError),
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -104,6 +110,8 @@ enum Setup {
     Ckks(&'static str),
     /// The parameters of `bfv::Spec` for this degree.
     Bfv,
+    /// An encrypted matrix times a plain one.
+    Matmul,
     /// The language classifier and its chain.
     Transformer,
 }
@@ -124,12 +132,13 @@ impl Group {
     }
 
     /// Those of the group's operations that `wanted` names, ready to run; keys that none of them needs are not made.
-    pub fn load<B: Backend>(&self, backend: B, wanted: &[&str]) -> Result<Vec<Case>> {
+    pub fn load<B: Backend + Clone>(&self, backend: B, wanted: &[&str]) -> Result<Vec<Case>> {
         match self.setup {
             Setup::Ntt => field::transforms(backend, self.log_n, wanted),
             Setup::Gemm => field::gemm(backend, self.log_n),
             Setup::Ckks(chain) => ckks::cases(backend, chain, wanted),
             Setup::Bfv => bfv::cases(backend, self.log_n, wanted),
+            Setup::Matmul => matmul::cases(backend, wanted),
             Setup::Transformer => transformer::cases(backend, wanted),
         }
     }
@@ -148,6 +157,7 @@ pub const GROUPS: &[Group] = &[
     Group::new(16, ckks::OPS, Setup::Ckks("n16_pair55_l21_d3")),
     Group::new(13, bfv::OPS, Setup::Bfv),
     Group::new(14, bfv::OPS, Setup::Bfv),
+    Group::new(12, matmul::OPS, Setup::Matmul),
     Group::new(14, transformer::OPS, Setup::Transformer),
 ];
 

@@ -66,11 +66,7 @@ impl Blocks {
         for inner in pieces(shape.k, degree) {
             for outputs in pieces(shape.n, degree / inner) {
                 let rows = (degree / (inner * outputs)).min(shape.rows());
-                let block = Self {
-                    rows,
-                    inner,
-                    outputs,
-                };
+                let block = Self { rows, inner, outputs };
                 let cost = cost(&block);
                 if best.as_ref().is_none_or(|(least, _)| cost < *least) {
                     best = Some((cost, block));
@@ -105,7 +101,14 @@ impl Blocks {
     }
 
     /// w~ of all blocks along k for one block of outputs, `degree` coefficients each; `weights` is `[k][n]`.
-    pub(super) fn plaintexts(self, shape: Shape, weights: &[i16], block: usize, degree: usize, out: &mut [i32]) {
+    pub(super) fn plaintexts(
+        self,
+        shape: Shape,
+        weights: &[i16],
+        block: usize,
+        degree: usize,
+        out: &mut [i32],
+    ) {
         out.fill(0);
         let first = block * self.outputs;
         let count = self.outputs.min(shape.n - first);
@@ -129,7 +132,11 @@ fn pieces(whole: usize, most: usize) -> Vec<usize> {
         let size = whole.div_ceil(count);
         sizes.push(size);
         // The least number of pieces that makes them smaller.
-        count = if size == 1 { whole + 1 } else { whole.div_ceil(size - 1) };
+        count = if size == 1 {
+            whole + 1
+        } else {
+            whole.div_ceil(size - 1)
+        };
     }
     sizes
 }
@@ -149,7 +156,14 @@ mod tests {
     #[test]
     fn blocks_compute_the_product() {
         let degree = 64;
-        for (m, k, n, batch) in [(1, 1, 1, 1), (5, 7, 3, 2), (13, 11, 17, 1), (3, 64, 64, 1), (70, 2, 1, 1), (1, 130, 5, 3)] {
+        for (m, k, n, batch) in [
+            (1, 1, 1, 1),
+            (5, 7, 3, 2),
+            (13, 11, 17, 1),
+            (3, 64, 64, 1),
+            (70, 2, 1, 1),
+            (1, 130, 5, 3),
+        ] {
             let shape = Shape::new(m, k, n).batch(batch);
             let block = Blocks::choose(shape, degree);
             assert!(block.rows * block.inner * block.outputs <= degree);
@@ -179,7 +193,10 @@ mod tests {
                     }
                     let want: i64 = (0..k).map(|c| x(r, c) * i64::from(w[c * n + o])).sum();
                     assert_eq!(sum, want, "{shape} {block:?} row {r} output {o}");
-                    assert_eq!(place.item, r / block.rows * block.output_blocks(shape) + o / block.outputs);
+                    assert_eq!(
+                        place.item,
+                        r / block.rows * block.output_blocks(shape) + o / block.outputs
+                    );
                 }
             }
         }

@@ -44,7 +44,9 @@ impl MatmulPlan {
                 }
                 Layout::Blocks(blocks) => {
                     let terms = k * blocks.outputs as f64;
-                    rounding + k * weight / (2.0 * scale) + DEVIATIONS * weight * (terms * FRESH).sqrt() / scale
+                    rounding
+                        + k * weight / (2.0 * scale)
+                        + DEVIATIONS * weight * (terms * FRESH).sqrt() / scale
                 }
                 Layout::Diagonal(layout) => {
                     let switch = self.switch_variance();
@@ -53,7 +55,8 @@ impl MatmulPlan {
                     let parts = (layout.features / layout.diagonals) as f64;
                     let pair = if layout.pairs_features { 2.0 } else { 1.0 };
                     // Of coefficients, each times sqrt(N/2) in a part of a slot.
-                    let inputs = weight * (pair * products * parts * (FRESH + 1.0 / 12.0 + switch)).sqrt() / scale;
+                    let inputs =
+                        weight * (pair * products * parts * (FRESH + 1.0 / 12.0 + switch)).sqrt() / scale;
                     let weights = x * (2.0 * products * parts / 12.0).sqrt() / unit;
                     let giant = parts * layout.giant() as f64;
                     let result = ((giant + 1.0) * (switch + divided)).sqrt() / (scale * unit);
@@ -74,6 +77,9 @@ impl MatmulPlan {
             *digits.entry(digit).or_default() += log2(i);
         }
         let n = self.params.degree() as f64;
-        digits.values().map(|q| n * FRESH / 12.0 * (2.0 * (q - special)).exp2()).sum()
+        digits
+            .values()
+            .map(|q| n * FRESH / 12.0 * (2.0 * (q - special)).exp2())
+            .sum()
     }
 }

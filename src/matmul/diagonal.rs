@@ -165,10 +165,20 @@ mod tests {
     /// The formula above, in the clear.
     #[test]
     fn diagonals_compute_the_product() {
-        for (m, k, n, batch) in [(1, 1, 1, 1), (1, 5, 3, 1), (1, 200, 7, 1), (3, 7, 5, 1), (4, 64, 8, 2), (2, 9, 70, 1), (50, 3, 2, 1)] {
+        for (m, k, n, batch) in [
+            (1, 1, 1, 1),
+            (1, 5, 3, 1),
+            (1, 200, 7, 1),
+            (3, 7, 5, 1),
+            (4, 64, 8, 2),
+            (2, 9, 70, 1),
+            (50, 3, 2, 1),
+        ] {
             let (shape, degree) = (Shape::new(m, k, n).batch(batch), 64);
             let layout = Diagonal::new(shape, degree);
-            let x: Vec<f64> = (0..shape.rows() * k).map(|i| (i * 31 % 19) as f64 - 9.0).collect();
+            let x: Vec<f64> = (0..shape.rows() * k)
+                .map(|i| (i * 31 % 19) as f64 - 9.0)
+                .collect();
             let w: Vec<f64> = (0..k * n).map(|i| (i * 13 % 23) as f64 - 11.0).collect();
             let (slots, zero) = (layout.slots(), Complex::default());
             let mut inputs = vec![vec![zero; slots]; layout.tiles * layout.inputs];
@@ -176,7 +186,11 @@ mod tests {
                 for c in 0..k {
                     let place = layout.input(r, c);
                     let slot = &mut inputs[place.item][place.at];
-                    *(if place.imaginary { &mut slot.im } else { &mut slot.re }) = x[r * k + c];
+                    *(if place.imaginary {
+                        &mut slot.im
+                    } else {
+                        &mut slot.re
+                    }) = x[r * k + c];
                 }
             }
             let rotate = |v: &[Complex], by: i64| {
@@ -195,7 +209,10 @@ mod tests {
                                 let mut p = vec![zero; slots];
                                 layout.plaintext(shape, &w, (o, g), (i, j), &mut p);
                                 let x = rotate(&inputs[tile * layout.inputs + i], (j * layout.rows) as i64);
-                                sum.iter_mut().zip(&p).zip(&x).for_each(|((s, p), x)| *s = *s + *p * *x);
+                                sum.iter_mut()
+                                    .zip(&p)
+                                    .zip(&x)
+                                    .for_each(|((s, p), x)| *s = *s + *p * *x);
                             }
                         }
                         let sum = rotate(&sum, layout.giant_step(g));

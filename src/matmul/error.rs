@@ -96,7 +96,9 @@ pub enum MatmulError {
         least: u32,
     },
     /// Encoded for another plan.
-    #[error("matmul: {what} belong to another plan ({theirs}) than this one ({ours}); encode them with this plan")]
+    #[error(
+        "matmul: {what} belong to another plan ({theirs}) than this one ({ours}); encode them with this plan"
+    )]
     Foreign {
         /// Weights, inputs or outputs.
         what: &'static str,
@@ -106,7 +108,9 @@ pub enum MatmulError {
         ours: String,
     },
     /// Keys for another number of clients.
-    #[error("matmul: inputs of {clients} clients with the keys of {keys}; pass one set of keys for each client, in their order")]
+    #[error(
+        "matmul: inputs of {clients} clients with the keys of {keys}; pass one set of keys for each client, in their order"
+    )]
     Keys {
         /// Clients whose inputs were joined.
         clients: usize,

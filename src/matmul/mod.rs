@@ -14,8 +14,10 @@
 mod blocks;
 mod bound;
 mod column;
+mod cost;
 mod diagonal;
 mod error;
+mod halved;
 mod layout;
 mod plaintexts;
 mod plan;
@@ -24,6 +26,7 @@ mod shape;
 
 pub use blocks::Blocks;
 pub use column::{ColumnWeights, Columns};
+pub use cost::{Choice, Cost, Rates, choose, cost, plans};
 pub use diagonal::Diagonal;
 pub use error::{MatmulError, Result};
 pub use plan::{EncodedWeights, Inputs, MatmulPlan, Options, Outputs, Packing, SeededInputs};

@@ -5,7 +5,7 @@
 
 use super::{Result, Shape, blocks::Blocks};
 use crate::{
-    backend::{Backend, Integers, Mut, Ref, Row, Span},
+    backend::{Backend, Integers, Mut, Onto, Product, Ref, Row, Span},
     rlwe::Context,
 };
 
@@ -126,15 +126,21 @@ impl<B: Backend> Plaintexts<B> {
 }
 
 /// dst = sum over terms of x term times plaintext item (E); dst and every x have the same items and two polynomials.
-pub(super) fn accumulate<B: Backend>(ctx: &Context<B>, mut dst: Mut<B>, x: &[Ref<B>], weights: Ref<B>) -> Result<()> {
-    let (backend, tables) = (ctx.backend(), ctx.tables());
-    for (term, x) in x.iter().enumerate() {
-        let w = weights.map(|s| s.slice_items(term, 1).repeat_items(x.span.items).repeat_polys(2));
-        if term == 0 {
-            backend.mul(tables, dst.again(), *x, w)?;
-        } else {
-            backend.mul_add(tables, dst.again(), *x, w)?;
-        }
-    }
-    Ok(())
+pub(super) fn accumulate<B: Backend>(
+    ctx: &Context<B>,
+    dst: Mut<B>,
+    x: &[Ref<B>],
+    weights: Ref<B>,
+) -> Result<()> {
+    let terms: Vec<Product<B>> = x
+        .iter()
+        .enumerate()
+        .map(|(term, x)| Product {
+            a: *x,
+            b: weights.map(|s| s.slice_items(term, 1).repeat_items(x.span.items).repeat_polys(2)),
+        })
+        .collect();
+    Ok(ctx
+        .backend()
+        .mul_accumulate(ctx.tables(), dst, Onto::Zero, &terms)?)
 }

@@ -228,20 +228,29 @@ impl MatmulPlan {
             let level = params.level("matmul", level)?;
             let scale_log2 = level.scale.log2();
             // A bit for the sign, and a tenth for noise and rounding of weights.
-            Ok((level.log2_q - 1.1 - scale_log2 - range_log2, scale_log2, level.log2_q))
+            Ok((
+                level.log2_q - 1.1 - scale_log2 - range_log2,
+                scale_log2,
+                level.log2_q,
+            ))
         };
         let level = match options.level {
             Some(level) => level,
             None => {
                 let all = (0..=params.top().0).map(Level);
-                let enough = all.clone().find(|l| room(*l).is_ok_and(|r| r.0 >= f64::from(wanted)));
+                let enough = all
+                    .clone()
+                    .find(|l| room(*l).is_ok_and(|r| r.0 >= f64::from(wanted)));
                 enough.unwrap_or(params.top())
             }
         };
         let (left, scale_log2, log2_q) = room(level)?;
         // Integers of weights fit 16 bits with their sign, coefficients of diagonals 31.
         let word = if packing == Packing::Diagonal { 30.0 } else { 14.9 };
-        let bits = left.min(f64::from(wanted)).min(word - options.weight_bound.log2()).floor();
+        let bits = left
+            .min(f64::from(wanted))
+            .min(word - options.weight_bound.log2())
+            .floor();
         if bits < f64::from(least) {
             return Err(MatmulError::Room {
                 level,
@@ -302,7 +311,9 @@ impl MatmulPlan {
 
     /// The keys that `run` needs.
     pub fn keys(&self) -> KeyNeeds {
-        KeyNeeds::new(&self.params).up_to(self.level).rotate(self.rotations())
+        KeyNeeds::new(&self.params)
+            .up_to(self.level)
+            .rotate(self.rotations())
     }
 
     /// Names what has to agree between plans that share weights or inputs.
@@ -318,7 +329,11 @@ impl MatmulPlan {
     }
 
     /// Encodes a k x n matrix. Errors: another number of weights, or one that is not finite or beyond the bound.
-    pub fn encode_weights<B: Backend>(&self, ckks: &Ckks<B>, weights: Weights<'_>) -> Result<EncodedWeights<B>> {
+    pub fn encode_weights<B: Backend>(
+        &self,
+        ckks: &Ckks<B>,
+        weights: Weights<'_>,
+    ) -> Result<EncodedWeights<B>> {
         self.check_params(ckks)?;
         let Shape { k, n, .. } = self.shape;
         let weights = weights.checked(self.shape, self.options.weight_bound)?;
@@ -367,7 +382,26 @@ impl MatmulPlan {
         }
     }
 
-    fn polynomials<B: Backend>(&self, ckks: &Ckks<B>, source: Source, each: usize) -> Result<EncodedWeights<B>> {
+    /// One client's inputs that hold anything, for counting.
+    pub(super) fn blank_inputs<B: Backend>(&self, inner: crate::rlwe::Ciphertext<B>) -> Result<Inputs<B>> {
+        let slots = match self.layout.domain() {
+            Domain::Slots(slots) => slots,
+            Domain::Coefficients => self.params.degree() / 2,
+        };
+        let scale = self.params.level("matmul", self.level)?.scale.clone();
+        Ok(Inputs {
+            plan: self.name(),
+            ct: Ciphertext::from_parts(inner, scale, slots),
+            clients: 1,
+        })
+    }
+
+    fn polynomials<B: Backend>(
+        &self,
+        ckks: &Ckks<B>,
+        source: Source,
+        each: usize,
+    ) -> Result<EncodedWeights<B>> {
         let level = ckks.context().level("matmul", self.level)?;
         let (terms, groups, rows) = match &self.layout {
             Layout::Diagonal(l) => (l.inputs * l.baby, l.outputs * l.giant(), level.extended.clone()),
@@ -473,7 +507,10 @@ impl MatmulPlan {
             (Layout::Diagonal(layout), Form::Polynomials(weights)) => {
                 let (clients, keys_of) = (inputs.clients, keys.len());
                 if clients != keys_of && !self.rotations().is_empty() {
-                    return Err(MatmulError::Keys { clients, keys: keys_of });
+                    return Err(MatmulError::Keys {
+                        clients,
+                        keys: keys_of,
+                    });
                 }
                 let rotations = self.rotations();
                 for (keys, step) in keys.iter().flat_map(|k| rotations.iter().map(move |s| (k, *s))) {
@@ -486,12 +523,21 @@ impl MatmulPlan {
             (Layout::Blocks(layout), Form::Polynomials(weights)) => {
                 run::blocks(ckks.context(), *layout, self.shape, weights, x, inputs.clients)?
             }
-            (Layout::Features(layout), Form::Matrix(weights)) => {
-                run::features(ckks.context(), layout.tiles, self.shape, weights, x, inputs.clients)?
-            }
+            (Layout::Features(layout), Form::Matrix(weights)) => run::features(
+                ckks.context(),
+                layout.tiles,
+                self.shape,
+                weights,
+                x,
+                inputs.clients,
+            )?,
             _ => return check_plan("weights", "another packing", &self.name()).and(Err(self.impossible())),
         };
-        let scale = inputs.ct.scale().clone().times_pow2(i64::from(self.weight_bits))?;
+        let scale = inputs
+            .ct
+            .scale()
+            .clone()
+            .times_pow2(i64::from(self.weight_bits))?;
         Ok(Outputs {
             plan: self.name(),
             ct: Ciphertext::from_parts(inner, scale, inputs.ct.slots()),

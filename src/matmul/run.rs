@@ -73,7 +73,9 @@ pub(super) fn blocks<B: Backend>(
     let mut scratch = weights.scratch(ctx)?;
     let mut failed = Ok(());
     let result = Ciphertext::build(ctx, "matmul", x.level(), rows * outputs, 2, |mut dst| {
-        let terms: Vec<Ref<B>> = (0..inner).map(|piece| x.view().map(|s| every(s, piece, inner, rows))).collect();
+        let terms: Vec<Ref<B>> = (0..inner)
+            .map(|piece| x.view().map(|s| every(s, piece, inner, rows)))
+            .collect();
         for block in 0..outputs {
             failed = weights
                 .group(ctx, block, &mut scratch)
@@ -158,7 +160,9 @@ pub(super) fn diagonal<B: Backend>(
             let g = rotation(step);
             let keys = keys_of(keys, g, layout.tiles)?;
             let part = ctx.automorphism("matmul", &result, None, &keys, &[g])?;
-            result.update(ctx, |dst| Ok(ctx.backend().add(ctx.tables(), dst, part.view())?))?;
+            result.update(ctx, |dst| {
+                Ok(ctx.backend().add(ctx.tables(), dst, part.view())?)
+            })?;
         }
         blocks.push(result);
     }

@@ -103,7 +103,12 @@ impl<B: Backend> Context<B> {
         })
     }
 
-    pub(super) fn check_keys(&self, operation: &str, ct: &Ciphertext<B>, keys: &[&SwitchKey<B>]) -> Result<()> {
+    pub(super) fn check_keys(
+        &self,
+        operation: &str,
+        ct: &Ciphertext<B>,
+        keys: &[&SwitchKey<B>],
+    ) -> Result<()> {
         if keys.len() != 1 && keys.len() != ct.items() {
             let remedy = "pass one key, or one for each ciphertext";
             let (items, held) = (format!("{} items", ct.items()), format!("{} keys", keys.len()));
