@@ -7,7 +7,10 @@ use cipherformer::{
     arith::Complex,
     backend::cpu::Cpu,
     ckks::{Ckks, Evaluator, Release},
-    matmul::{ColumnWeights, Columns, Inputs, MatmulError, MatmulPlan, Options, Packing, Shape, Weights},
+    matmul::{
+        ColumnWeights, Columns, Inputs, MatmulError, MatmulPlan, Options, Packing, Shape, SingleAttention,
+        Weights,
+    },
     ring::insecure_chain,
     rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, RlweError, SecretKey, Spec},
 };
@@ -439,4 +442,66 @@ fn column_weights_come_from_arrays_with_an_exact_scale() {
     assert!(matches!(refused, Err(MatmulError::Value { index: 2, .. })));
     let refused = ColumnWeights::encode(Weights::f32(&w), (2, 3), 1e9, 8);
     assert!(matches!(refused, Err(MatmulError::Bound { .. })));
+}
+
+/// Rectangular, padded, and with features in several ciphertexts.
+#[test]
+fn scores_and_sums_of_one_request_are_those_of_attention() {
+    let params = params("insecure_n8_rational45_l3_d1");
+    let ctx = Context::new(Cpu::new(), params.clone()).unwrap();
+    let ckks = Ckks::new(&ctx);
+    for (m, l, d) in [
+        (1, 1, 1),
+        (4, 4, 8),
+        (3, 5, 6),
+        (1, 9, 20),
+        (7, 2, 3),
+        (5, 11, 40),
+    ] {
+        let single = SingleAttention::new(m, l, d, ckks.max_slots()).unwrap();
+        let secret = SecretKey::generate(&ctx).unwrap();
+        let keys = secret
+            .evaluation_keys(&single.keys(KeyNeeds::new(&params)))
+            .unwrap();
+        let keys = keys.expand(&ctx).unwrap();
+        let ev = Evaluator::new(&ckks, &keys);
+        let (q, k, v) = (numbers(m * d, 1), numbers(l * d, 2), numbers(l * d, 3));
+        let encrypt = |slots: Vec<Complex>| {
+            let sent = ckks
+                .encrypt(&secret, &slots, single.items(), params.top())
+                .unwrap();
+            sent.expand(&ctx).unwrap()
+        };
+        let read = |ct| {
+            ckks.decrypt(&secret, ct)
+                .unwrap()
+                .release(Release::Owner)
+                .unwrap()
+        };
+        let p = single
+            .scores(
+                &ev,
+                &encrypt(single.pack_queries(&q)),
+                &encrypt(single.pack_keys(&k)),
+            )
+            .unwrap();
+        let have = read(&p);
+        let score = |t: usize, u: usize| (0..d).map(|f| q[t * d + f] * k[u * d + f]).sum::<f64>();
+        for (t, u) in (0..m * l).map(|i| (i / l, i % l)) {
+            let (item, slot) = single.score_place(t, u);
+            assert!((have[item * single.slots() + slot].re - score(t, u)).abs() < 1e-6);
+        }
+        let v_ct = encrypt(single.pack_keys(&v));
+        let v_ct = ev.adjust(&v_ct, p.level(), p.scale()).unwrap();
+        let sums = single.unpack(&read(&single.weighted_sum(&ev, &p, &v_ct).unwrap()));
+        for (i, have) in sums.iter().enumerate() {
+            let want: f64 = (0..l).map(|u| score(i / d, u) * v[u * d + i % d]).sum();
+            assert!(
+                (have - want).abs() < 1e-5,
+                "{m} x {l} x {d}: {have} instead of {want}"
+            );
+        }
+    }
+    assert!(SingleAttention::new(100, 30, 4, 128).is_err());
+    assert!(SingleAttention::new(0, 1, 1, 128).is_err());
 }

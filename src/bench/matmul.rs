@@ -14,7 +14,7 @@ use crate::{
 
 pub(super) const OPS: &[&str] = &["matmul/column", "matmul/diagonal", "matmul/blocks", "matmul/gemm"];
 
-/// The chain: one product, weights of 12 bits.
+/// The chain: one product.
 pub(super) const CHAIN: &str = "n12_single28_l0_d2";
 
 struct Operands<B: Backend> {

@@ -278,6 +278,9 @@ struct AttentionArgs {
     /// Features of the model
     #[arg(long, default_value_t = 32)]
     dim: usize,
+    /// Two diagonals of scores and two features of values in a ciphertext: fewer key switches, and more keys
+    #[arg(long)]
+    halved: bool,
     /// Requests computed together (a power of two; tokens * batch is 8192, 16384 or 32768)
     #[arg(long, default_value_t = 256)]
     batch: usize,

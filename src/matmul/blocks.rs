@@ -24,11 +24,11 @@ pub struct Blocks {
     pub outputs: usize,
 }
 
-/// What [`Blocks::choose`] minimises: picoseconds a coefficient of a transform of a plaintext and of a product with both components,
-/// and of a byte on the way (1 Gbit/s is 8000). Only their ratio counts.
-const TRANSFORM: f64 = 600.0;
-const PRODUCT: f64 = 500.0;
-const TRANSFER: f64 = 4.0 * 250.0;
+/// What [`Blocks::choose`] minimises: picoseconds a coefficient of a transform of a plaintext, of a product with both components, and of
+/// four bytes at 1 Gbit/s. Only their ratios count.
+const TRANSFORM: f64 = 700.0;
+const PRODUCT: f64 = 700.0;
+const TRANSFER: f64 = 32_000.0;
 
 impl Blocks {
     /// ceil(R/b).

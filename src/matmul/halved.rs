@@ -53,12 +53,13 @@ impl Columns {
             .rotate(back)
     }
 
-    /// Key switches of `scores_halved` and `weighted_sum_halved` for d features: (rotations and conjugations, relinearisations).
+    /// Key switches of `scores_halved`, and of `weighted_sum_halved` and `split` for pairs, for d features: (rotations and conjugations,
+    /// relinearisations).
     pub fn halved_key_switches(self, features: usize) -> (usize, usize) {
         let (baby, giant, half) = (self.half_baby(), self.half_giant(), self.tokens() / 2);
-        let scores = features * (1 + baby - 1 + giant - 1) + half;
-        let sums = features * (2 * baby - 1 + giant - 1);
-        (scores + sums, half + features * giant)
+        let scores = features * (baby + giant - 1) + half;
+        let sums = features / 2 * (2 * baby - 1 + giant - 1 + 1);
+        (scores + sums, half + features / 2 * giant)
     }
 
     /// Where `scores_halved` puts the score of query t and key u: (item, 0 for the real parts and 1 for the imaginary ones, token of the

@@ -9,7 +9,8 @@
 //! 5. [`decrypt_outputs`](MatmulPlan::decrypt_outputs).
 //!
 //! Inside of circuits, [`ColumnWeights`] and [`Columns`] work on ciphertexts that are there already: affine maps, scores Q K^T and
-//! weighted sums in column packing. docs/matmul.md says which packing wins where.
+//! weighted sums in column packing, all requests at once. [`SingleAttention`] has scores and weighted sums of one request in diagonal
+//! packing. docs/matmul.md says which packing wins where.
 
 mod blocks;
 mod bound;
@@ -23,6 +24,7 @@ mod plaintexts;
 mod plan;
 mod run;
 mod shape;
+mod single;
 
 pub use blocks::Blocks;
 pub use column::{ColumnWeights, Columns};
@@ -31,3 +33,4 @@ pub use diagonal::Diagonal;
 pub use error::{MatmulError, Result};
 pub use plan::{EncodedWeights, Inputs, MatmulPlan, Options, Outputs, Packing, SeededInputs};
 pub use shape::{Shape, Weights};
+pub use single::SingleAttention;

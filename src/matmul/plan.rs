@@ -50,7 +50,7 @@ impl Packing {
         match self {
             // Rounded coefficients of slots: the error of a slot is about sqrt(N/24) units.
             Self::Diagonal => (16, 24),
-            _ => (6, 12),
+            _ => (6, 14),
         }
     }
 }
@@ -62,7 +62,7 @@ pub struct Options {
     pub input_bound: f64,
     /// Largest magnitude of a weight.
     pub weight_bound: f64,
-    /// The level of inputs and result; without one, the lowest that leaves room for weights of 12 bits (24 in diagonals).
+    /// The level of inputs and result; without one, the lowest that leaves room for weights of 14 bits (24 in diagonals).
     pub level: Option<Level>,
     /// Weights are kept as residues; otherwise as integers, expanded at every run.
     pub ready: bool,
