@@ -26,10 +26,9 @@ struct Operands<B: Backend> {
 }
 
 impl<B: Backend> Operands<B> {
-    fn new(backend: B, packing: Packing) -> Result<Self> {
-        let (params, shape) = (Params::shipped(CHAIN)?, Product::new(128, 768, 64));
-        let ckks = Ckks::new(&Context::new(backend, params.clone())?);
-        let plan = MatmulPlan::new(shape, packing, &params)?;
+    fn new(ckks: &Ckks<B>, packing: Packing) -> Result<Self> {
+        let shape = Product::new(128, 768, 64);
+        let plan = MatmulPlan::new(shape, packing, ckks.context().params())?;
         let secret = SecretKey::generate(ckks.context())?;
         let numbers = |count: usize| (0..count).map(|i| (i as f64).sin());
         let (x, w): (Vec<f64>, Vec<f32>) = (
@@ -38,9 +37,9 @@ impl<B: Backend> Operands<B> {
         );
         Ok(Self {
             keys: (secret.evaluation_keys(&plan.keys())?).expand(ckks.context())?,
-            weights: plan.encode_weights(&ckks, Weights::f32(&w))?,
-            inputs: plan.encrypt_inputs(&ckks, &secret, &x)?.expand(ckks.context())?,
-            ckks,
+            weights: plan.encode_weights(ckks, Weights::f32(&w))?,
+            inputs: plan.encrypt_inputs(ckks, &secret, &x)?.expand(ckks.context())?,
+            ckks: ckks.clone(),
             plan,
         })
     }
@@ -54,7 +53,7 @@ impl<B: Backend> Operands<B> {
 
 fn work(packing: Packing) -> Result<Work> {
     let backend = Null::new();
-    let operands = Operands::new(backend.clone(), packing)?;
+    let operands = Operands::new(&context(backend.clone())?, packing)?;
     let ctx = operands.ckks.context();
     backend.reset();
     let result = operands.run()?;
@@ -68,14 +67,19 @@ fn work(packing: Packing) -> Result<Work> {
     Ok(counted + Ring::new(ctx.log_n()).moved(items * rows + down))
 }
 
-pub(super) fn cases<B: Backend + Clone>(backend: B, wanted: &[&str]) -> Result<Vec<Case>> {
+fn context<B: Backend>(backend: B) -> Result<Ckks<B>> {
+    Ok(Ckks::new(&Context::new(backend, Params::shipped(CHAIN)?)?))
+}
+
+pub(super) fn cases<B: Backend>(backend: B, wanted: &[&str]) -> Result<Vec<Case>> {
+    let ckks = context(backend)?;
     let mut cases = Vec::new();
     for (op, packing) in OPS
         .iter()
         .zip(Packing::ALL)
         .filter(|(op, _)| wanted.contains(*op))
     {
-        let operands = Rc::new(Operands::new(backend.clone(), packing)?);
+        let operands = Rc::new(Operands::new(&ckks, packing)?);
         let ctx = operands.ckks.context();
         let level = ctx.level("bench", operands.plan.level())?;
         cases.push(Case {

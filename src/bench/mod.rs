@@ -9,15 +9,19 @@ mod bfv;
 mod ceilings;
 mod ckks;
 mod clock;
+mod coefficient;
 mod field;
 pub mod floor;
 mod matmul;
 #[cfg(feature = "speed")]
 mod reference;
+#[cfg(feature = "cuda")]
+pub mod traffic;
 mod transformer;
 
 pub use ceilings::Ceilings;
 pub use clock::{Times, time};
+pub use coefficient::{Ask, Measured, measure as measure_coefficient};
 pub use floor::Work;
 pub use matmul::{PlainGemm, ResidueGemm};
 
@@ -26,9 +30,10 @@ use crate::{
     backend::{Backend, BackendError},
     bfv::BfvError,
     ckks::CkksError,
-    matmul::MatmulError,
+    matmul::{MatmulError, coefficient::CoefficientError},
     model::ModelError,
     rlwe::RlweError,
+    wire::WireError,
 };
 
 /// What a set-up or an operation can fail with.
@@ -53,6 +58,12 @@ pub enum BenchError {
     /// Products of matrices.
     #[error(transparent)]
     Matmul(#[from] MatmulError),
+    /// Products in coefficient packing.
+    #[error(transparent)]
+    Coefficient(#[from] CoefficientError),
+    /// Sizes of files.
+    #[error(transparent)]
+    Wire(Box<WireError>),
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -132,7 +143,7 @@ impl Group {
     }
 
     /// Those of the group's operations that `wanted` names, ready to run; keys that none of them needs are not made.
-    pub fn load<B: Backend + Clone>(&self, backend: B, wanted: &[&str]) -> Result<Vec<Case>> {
+    pub fn load<B: Backend>(&self, backend: B, wanted: &[&str]) -> Result<Vec<Case>> {
         match self.setup {
             Setup::Ntt => field::transforms(backend, self.log_n, wanted),
             Setup::Gemm => field::gemm(backend, self.log_n),

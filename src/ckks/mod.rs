@@ -22,6 +22,7 @@ pub use ciphertext::{Ciphertext, Plaintext, SeededCiphertext};
 pub use encode::Ckks;
 pub use error::CkksError;
 pub use evaluate::Evaluator;
+pub(crate) use level::step_ratio;
 pub use precision::*;
 pub use release::{Decrypted, Guard, Release};
 

@@ -145,19 +145,22 @@ pub struct Rates {
     encode: f64,
 }
 
-/// Least microseconds of a run: one to warm up, then at least three and about two milliseconds.
-fn least_us<B: Backend>(ctx: &Context<B>, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
+/// Bytes of plaintexts that a measured sum goes through before it meets the same ones again: more than caches hold, since a run meets each
+/// once.
+const COLD: usize = 1 << 26;
+
+/// Median microseconds of a run: one to warm up, then at least five and about three milliseconds.
+fn median_us<B: Backend>(ctx: &Context<B>, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
     run()?;
-    let (mut least, start) = (f64::INFINITY, Instant::now());
-    let mut runs = 0;
-    while runs < 3 || start.elapsed().as_micros() < 2000 {
+    let (mut all, start) = (Vec::new(), Instant::now());
+    while all.len() < 5 || start.elapsed().as_micros() < 3000 {
         let one = Instant::now();
         run()?;
         ctx.backend().wait()?;
-        least = least.min(one.elapsed().as_secs_f64() * 1e6);
-        runs += 1;
+        all.push(one.elapsed().as_secs_f64() * 1e6);
     }
-    Ok(least)
+    all.sort_unstable_by(f64::total_cmp);
+    Ok(all.get(all.len() / 2).copied().unwrap_or(f64::NAN))
 }
 
 /// Zeroed memory.
@@ -174,7 +177,7 @@ impl Rates {
         let (backend, tables) = (ctx.backend(), ctx.tables());
         let level = ctx.level("matmul", plan.level)?;
         let mut rates = Self::default();
-        let (terms, users, rows) = match &plan.layout {
+        let (terms, groups, users, rows) = match &plan.layout {
             Layout::Features(layout) => {
                 let (k, n, polys) = (
                     plan.shape.k.min(256),
@@ -184,7 +187,7 @@ impl Rates {
                 let src = zeroed(ctx, k, polys, &level.rows)?;
                 let mut dst = zeroed(ctx, n, polys, &level.rows)?;
                 let weights = vec![0i16; n * k];
-                let us = least_us(ctx, || {
+                let us = median_us(ctx, || {
                     let matrix = Matrix {
                         outputs: n,
                         inputs: k,
@@ -200,36 +203,55 @@ impl Rates {
             }
             Layout::Blocks(layout) => (
                 layout.inner_blocks(plan.shape),
+                layout.output_blocks(plan.shape),
                 layout.row_blocks(plan.shape),
                 level.rows.to_vec(),
             ),
-            Layout::Diagonal(layout) => (layout.inputs * layout.baby, layout.tiles, level.extended.clone()),
+            Layout::Diagonal(layout) => (
+                layout.inputs * layout.baby,
+                layout.outputs * layout.giant(),
+                layout.tiles,
+                level.extended.clone(),
+            ),
         };
-        let (terms, users) = (terms.min(96), users.min(8));
-        let mut plain = zeroed(ctx, terms, 1, &rows)?;
+        let (terms, users) = (terms.min(128), users.min(16));
         let span = Span::dense(terms, 1, &rows);
+        // Plaintexts that are kept come from memory, expanded ones from the cache.
+        let group = span.count() * (4 << ctx.log_n());
+        let kept = if plan.options.ready { groups } else { 1 };
+        let groups = (COLD / group).clamp(1, kept);
+        let mut plain = zeroed(ctx, groups * terms, 1, &rows)?;
+        let all_plain = Span::dense(groups * terms, 1, &rows);
         let each = match &plan.layout {
             Layout::Diagonal(layout) => 2 * layout.slots(),
             _ => ctx.params().degree(),
         };
         let integers = vec![1i32; terms * each];
-        let us = least_us(ctx, || {
+        let mut turn = 0;
+        let us = median_us(ctx, || {
+            let span = all_plain.slice_items(turn % groups * terms, terms);
+            turn += 1;
             backend.lift(tables, Mut::new(&mut plain, span), Integers::I32(&integers))?;
             Ok(backend.ntt(tables, Mut::new(&mut plain, span))?)
         })?;
         rates.expand_row = us / span.count() as f64;
         let x = zeroed(ctx, terms * users, 2, &rows)?;
         let mut sum = zeroed(ctx, users, 2, &rows)?;
-        let all: Vec<Product<B>> = (0..terms)
-            .map(|t| Product {
-                a: Ref::new(
-                    &x,
-                    Span::dense(terms * users, 2, &rows).slice_items(t * users, users),
-                ),
-                b: Ref::new(&plain, span.slice_items(t, 1).repeat_items(users).repeat_polys(2)),
-            })
-            .collect();
-        let us = least_us(ctx, || {
+        let us = median_us(ctx, || {
+            let of_group = all_plain.slice_items(turn % groups * terms, terms);
+            turn += 1;
+            let all: Vec<Product<B>> = (0..terms)
+                .map(|t| Product {
+                    a: Ref::new(
+                        &x,
+                        Span::dense(terms * users, 2, &rows).slice_items(t * users, users),
+                    ),
+                    b: Ref::new(
+                        &plain,
+                        of_group.slice_items(t, 1).repeat_items(users).repeat_polys(2),
+                    ),
+                })
+                .collect();
             let dst = Mut::new(&mut sum, Span::dense(users, 2, &rows));
             Ok(backend.mul_accumulate(tables, dst, Onto::Zero, &all)?)
         })?;
@@ -256,7 +278,7 @@ impl Rates {
             Span::dense(ITEMS, 1, &level.rows),
             Span::dense(ITEMS, digits, extended),
         );
-        let us = least_us(ctx, || {
+        let us = median_us(ctx, || {
             Ok(backend.mod_up(
                 tables,
                 Mut::new(&mut up, many),
@@ -267,20 +289,20 @@ impl Rates {
         self.mod_up_row = us / many.count() as f64;
         let pair = Span::dense(ITEMS, 2, extended);
         let mut sums = zeroed(ctx, ITEMS, 2, extended)?;
-        let us = least_us(ctx, || {
+        let us = median_us(ctx, || {
             let dst = Mut::new(&mut sums, pair);
             Ok(backend.key_inner_product(tables, dst, Ref::new(&up, many), &which, &[&key])?)
         })?;
         self.key_row = us / pair.count() as f64;
         let mut moved = zeroed(ctx, ITEMS, 2, extended)?;
         let g = Galois::rotation(1, ctx.log_n());
-        let us = least_us(ctx, || {
+        let us = median_us(ctx, || {
             Ok(backend.permute(tables, Mut::new(&mut moved, pair), Ref::new(&sums, pair), &[g])?)
         })?;
         self.permute_row = us / pair.count() as f64;
         let down = Span::dense(ITEMS, 2, &level.rows);
         let mut low = zeroed(ctx, ITEMS, 2, &level.rows)?;
-        let us = least_us(ctx, || {
+        let us = median_us(ctx, || {
             Ok(backend.step(
                 tables,
                 Mut::new(&mut low, down),
@@ -289,7 +311,7 @@ impl Rates {
             )?)
         })?;
         self.step_row = us / down.count() as f64;
-        let us = least_us(ctx, || {
+        let us = median_us(ctx, || {
             Ok(backend.copy(Mut::new(&mut moved, pair), Ref::new(&sums, pair))?)
         })?;
         self.copy_byte = us / (2 * pair.count() * (4 << ctx.log_n())) as f64;

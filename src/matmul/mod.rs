@@ -14,6 +14,7 @@
 
 mod blocks;
 mod bound;
+pub mod coefficient;
 mod column;
 mod cost;
 mod diagonal;

@@ -6,6 +6,7 @@ mod cuda;
 mod curves;
 mod layers;
 mod results;
+mod traffic;
 mod train;
 
 use std::process::ExitCode;
@@ -63,6 +64,11 @@ const CHORES: &[Chore] = &[
         "ptx",
         "make the image of the CUDA kernels (--check: compare only)",
         cuda::image::run,
+    ),
+    (
+        "traffic",
+        "count the bytes that the CUDA backend's operations move (--json; --write, --check: the tables of docs/gpu.md)",
+        traffic::run,
     ),
     (
         "train",

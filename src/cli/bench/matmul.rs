@@ -12,13 +12,12 @@ use crate::{
     rlwe::{Context, SecretKey},
 };
 
-/// m, k, n, requests: from a vector to what one request of a transformer's layer is, and a batch of it.
-const SHAPES: [(usize, usize, usize, usize); 6] = [
+/// m, k, n, requests: from a vector to what one request of a transformer's layer is, and many rows.
+const SHAPES: [(usize, usize, usize, usize); 5] = [
     (1, 768, 64, 1),
     (16, 256, 256, 1),
     (128, 128, 128, 1),
     (128, 768, 64, 1),
-    (128, 768, 64, 16),
     (4096, 64, 64, 1),
 ];
 
