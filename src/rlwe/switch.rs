@@ -16,9 +16,9 @@ use crate::{
 
 /// The extended digits of one polynomial an item (E): made once, used by every rotation of a hoisted set.
 pub struct Digits<B: Backend> {
-    buffer: B::Buffer,
-    items: usize,
-    level: Level,
+    pub(super) buffer: B::Buffer,
+    pub(super) items: usize,
+    pub(super) level: Level,
 }
 
 /// What is switched.
@@ -134,7 +134,12 @@ impl<B: Backend> Context<B> {
             .collect()
     }
 
-    fn check_keys(&self, operation: &str, ct: &Ciphertext<B>, keys: &[&SwitchKey<B>]) -> Result<()> {
+    pub(super) fn check_keys(
+        &self,
+        operation: &str,
+        ct: &Ciphertext<B>,
+        keys: &[&SwitchKey<B>],
+    ) -> Result<()> {
         if keys.len() != 1 && keys.len() != ct.items() {
             let remedy = "pass one key, or one for each ciphertext";
             let (items, held) = (format!("{} items", ct.items()), format!("{} keys", keys.len()));
@@ -142,14 +147,7 @@ impl<B: Backend> Context<B> {
         }
         for key in keys {
             self.params().check(operation, "the key", key.params())?;
-            if key.level() < ct.level() {
-                return Err(RlweError::KeyLevel {
-                    operation: operation.to_owned(),
-                    key: key.purpose(),
-                    wanted: ct.level(),
-                    held: key.level(),
-                });
-            }
+            key.check_level(operation, ct.level())?;
         }
         Ok(())
     }
