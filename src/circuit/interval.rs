@@ -37,8 +37,8 @@ impl Interval {
     pub fn new(low: f64, high: f64) -> Result<Self> {
         let centre = low / 2.0 + high / 2.0;
         let width = (high - centre).max(centre - low);
-        // Written so that not-a-number is refused too.
-        if !(width > 1e-300 && width < 1e300) {
+        // Not-a-number is in no range.
+        if !(1e-300..1e300).contains(&width) {
             return Err(CircuitError::Interval { low, high });
         }
         let unit = (width.log2().floor() + 1.0 - f64::from(HALF_BITS)).exp2();
