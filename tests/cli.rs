@@ -240,7 +240,10 @@ fn functions_are_listed_and_drawn() {
     let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let all = all.as_array().unwrap();
     let gelu = all.iter().find(|f| f["name"] == "gelu").unwrap();
-    assert_eq!((gelu["low"].as_f64(), gelu["high"].as_f64()), (Some(-8.0), Some(8.0)));
+    assert_eq!(
+        (gelu["low"].as_f64(), gelu["high"].as_f64()),
+        (Some(-8.0), Some(8.0))
+    );
     assert_eq!(gelu["depth"], 5);
     assert!(gelu["error"].as_f64().unwrap() < 5e-5);
     let path = file("functions.svg", b"");

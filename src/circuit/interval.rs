@@ -118,9 +118,11 @@ impl Interval {
     }
 }
 
+/// Six significant digits: what widening adds is not shown.
 impl std::fmt::Display for Interval {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{}, {}]", self.low(), self.high())
+        let short = |x: f64| format!("{x:.5e}").parse().unwrap_or(x);
+        write!(f, "[{}, {}]", short(self.low()), short(self.high()))
     }
 }
 
@@ -143,6 +145,7 @@ mod tests {
             let interval = Interval::new(low, high).unwrap();
             assert_eq!((interval.low(), interval.high()), (low, high));
         }
+        assert_eq!(Interval::new(0.9, 1.0).unwrap().to_string(), "[0.9, 1]");
     }
 
     proptest! {
