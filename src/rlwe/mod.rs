@@ -6,6 +6,7 @@
 mod ciphertext;
 mod context;
 mod error;
+mod extended;
 mod keys;
 mod params;
 mod poly;
@@ -16,6 +17,7 @@ pub use crate::ring::security;
 pub use ciphertext::{Ciphertext, SeededCiphertext};
 pub use context::{Context, LevelContext};
 pub use error::{MissingKey, RlweError};
+pub use extended::Extended;
 pub use keys::{EvaluationKeys, KeyNeeds, PublicKey, SeededEvaluationKeys, SeededSwitchKey, SwitchKey};
 pub use params::{Level, LevelParams, Params, Spec};
 pub use poly::{Coeff, Domain, Eval, Poly};

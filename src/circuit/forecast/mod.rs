@@ -272,7 +272,7 @@ impl Forecast {
             log2_q: self.params.levels().first().map_or(0.0, |l| l.log2_q),
         };
         let below = a.level.below().ok_or_else(exhausted)?;
-        let scale = a.scale.mul(&step_ratio(&self.params, operation, below)?)?;
+        let scale = a.scale.mul(step_ratio(&self.params, operation, below)?)?;
         Ok((below, scale))
     }
 }
