@@ -259,6 +259,31 @@ fn a_file_gives_an_object_a_line_and_a_summary() {
     assert!(summary["bytes"]["keys"].as_u64().unwrap() > 0);
 }
 
+#[test]
+fn functions_are_listed_and_drawn() {
+    let output = cipherformer(&["functions", "--json"]);
+    assert!(output.status.success());
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let all = all.as_array().unwrap();
+    let gelu = all.iter().find(|f| f["name"] == "gelu").unwrap();
+    assert_eq!(
+        (gelu["low"].as_f64(), gelu["high"].as_f64()),
+        (Some(-8.0), Some(8.0))
+    );
+    assert_eq!(gelu["depth"], 5);
+    assert!(gelu["error"].as_f64().unwrap() < 5e-5);
+    let path = file("functions.svg", b"");
+    let output = cipherformer(&["functions", "--plot", path.to_str().unwrap()]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && table.lines().count() > all.len());
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("<svg"));
+    std::fs::remove_file(path).unwrap();
+    refused(
+        &["functions", "--plot", "/nonexistent/a.svg"],
+        &["/nonexistent/a.svg", "can be written"],
+    );
+}
+
 /// Shape, packings with their costs, a choice within the budget, and a reason.
 #[test]
 fn a_product_is_planned() {
