@@ -543,7 +543,6 @@ fn predicted_bytes_are_those_of_the_objects() {
 #[test]
 fn the_least_cost_within_the_budget_is_chosen() {
     let params = params(CHAINS[0]);
-    let ctx = Context::new(Cpu::new(), params.clone()).unwrap();
     let shape = Shape::new(4, 5, 6);
     let of = |packing| {
         let plan = MatmulPlan::new(shape, packing, &params).unwrap();

@@ -10,6 +10,7 @@ mod directory;
 mod doctor;
 mod encrypt;
 mod explain;
+mod functions;
 mod infer;
 mod keygen;
 mod matmul;
@@ -48,6 +49,8 @@ enum Command {
     Explain(ExplainArgs),
     /// Choose parameters, or list the shipped ones
     Params(ParamsArgs),
+    /// List the functions that are ready to be evaluated on ciphertexts: interval, degree, depth, error
+    Functions(FunctionsArgs),
     /// Products of encrypted matrices
     #[command(subcommand)]
     Matmul(Matmul),
@@ -177,6 +180,16 @@ struct ParamsArgs {
 }
 
 #[derive(Args)]
+struct FunctionsArgs {
+    /// Write the curves of their errors to this file, as SVG
+    #[arg(long, value_name = "PATH")]
+    plot: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
@@ -230,6 +243,9 @@ struct OpsArgs {
     /// Threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Instructions: portable, avx2 or avx512; the best of this processor unless said otherwise
+    #[arg(long, value_name = "NAME")]
+    instructions: Option<String>,
     /// Seconds for each operation; five runs are the least
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
@@ -302,6 +318,7 @@ pub fn run() -> ExitCode {
         Command::Decrypt(args) => decrypt::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Params(args) => params::run(&args),
+        Command::Functions(args) => functions::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Matmul(Matmul::Plan(args)) => matmul::run(&args),
         Command::Bench(Bench::Matmul(args)) => bench::matmul::run(&args),

@@ -2,12 +2,14 @@
 
 mod attention;
 mod classification;
+mod curves;
 mod matmul;
 mod operation;
 mod text;
 
 pub use attention::AttentionReport;
 pub use classification::{Answer, Bytes, HeldOut, Seconds, Summary, TextReport};
+pub use curves::error_curves;
 pub use matmul::MatmulReport;
 pub use operation::OperationReport;
 pub use text::{bar, bytes, microseconds, seconds};

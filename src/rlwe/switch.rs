@@ -6,6 +6,8 @@
 //! automorphism sigma switches from s to sigma^-1(s), and sigma is applied once, to the sums: the digits do not depend on
 //! sigma, and a hoisted set of rotations shares them.
 
+use smallvec::SmallVec;
+
 use super::{Ciphertext, Context, Level, Result, RlweError, SwitchKey};
 use crate::{
     backend::{Backend, BasisStep, KeySwitch, Mut, Ref, Span},
@@ -65,7 +67,7 @@ impl<B: Backend> Context<B> {
         let level = self.level(operation, ct.level())?;
         self.check_keys(operation, ct, keys)?;
         let one;
-        let many: Vec<&B::Key>;
+        let many: SmallVec<[&B::Key; 16]>;
         let keys = match keys {
             [key] => {
                 one = [key.prepared()];
@@ -116,9 +118,9 @@ impl<B: Backend> Context<B> {
         ct: &Ciphertext<B>,
         keys: &[&SwitchKey<B>],
         elements: &[Galois],
-    ) -> Result<Vec<Ciphertext<B>>> {
+    ) -> Result<SmallVec<[Ciphertext<B>; 8]>> {
         if elements.is_empty() {
-            return Ok(Vec::new());
+            return Ok(SmallVec::new());
         }
         let digits = self.mod_up(ct, 1)?;
         if ct.items() == 1 {

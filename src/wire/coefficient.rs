@@ -204,7 +204,7 @@ impl Record<Plan> for Weights {
         sink.put(&plan.weight_bound().to_le_bytes())?;
         sink.numbers(&[u32::from(self.bias().is_some())])?;
         sink.end()?;
-        write_integers(sink, self.values(), width(plan.weight_bound()))?;
+        write_integers(sink, &self.values(), width(plan.weight_bound()))?;
         match self.bias() {
             Some(bias) => write_integers(sink, bias, width(bias_bound(plan.params().plain().value()))),
             None => Ok(()),
