@@ -58,7 +58,7 @@ pub(super) fn assemble(
                 LevelTable {
                     primes: indices,
                     nominal_bits: spec.scale(level),
-                    absorbed_bits: spec.absorbed(level) as u32,
+                    absorbed_bits: spec.absorbed(level) as i32,
                 }
             })
             .collect(),

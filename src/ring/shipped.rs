@@ -18,7 +18,7 @@ pub(super) struct Stored {
     pub(super) special: &'static [u32],
     pub(super) digit_of: &'static [u8],
     /// S_l, nominal bits, absorbed bits.
-    pub(super) levels: &'static [(&'static [u16], f64, u32)],
+    pub(super) levels: &'static [(&'static [u16], f64, i32)],
 }
 
 impl Stored {
@@ -122,6 +122,50 @@ fn langid() -> ChainSpec {
         scale_bits: vec![37.0, 38.0, 37.0, 38.0, 38.0],
         absorbed_bits: vec![32, 8, 0, 16],
         ..uniform(14, ChainKind::Rational, 38, 4, 2, 37.0 + 16.0 + 12.0)
+    }
+}
+
+/// One level of a bootstrapping chain: log2 of its scale, and the bits that the step down from it removes.
+type Rung = (u32, u32);
+
+/// What a bootstrapping chain consists of, from the top: the levels of CoeffsToSlots, EvalMod and SlotsToCoeffs, then
+/// `levels` levels at the working scale that are left to the user, then the base.
+///
+/// The transforms multiply by plaintexts, whose scales are free: their steps need not be those that canonical scales ask for, and
+/// negative absorbed bits make up for the difference.
+struct Bootstrapping {
+    log_n: u32,
+    to_slots: Vec<Rung>,
+    modular: Vec<Rung>,
+    to_coefficients: Vec<Rung>,
+    levels: usize,
+    scale: u32,
+    base: u32,
+    digits: usize,
+}
+
+impl Bootstrapping {
+    fn spec(&self) -> ChainSpec {
+        let working = vec![(self.scale, self.scale); self.levels + 1];
+        let rungs = [&self.to_slots, &self.modular, &self.to_coefficients, &working];
+        let mut rungs: Vec<Rung> = rungs.into_iter().flatten().copied().collect();
+        rungs.reverse();
+        let absorbed = |pair: &[Rung]| match pair {
+            [(below, _), (scale, step)] => {
+                step.cast_signed() + below.cast_signed() - 2 * scale.cast_signed()
+            }
+            _ => 0,
+        };
+        ChainSpec {
+            log_n: self.log_n,
+            kind: ChainKind::Mixed,
+            scale_bits: rungs.iter().map(|(scale, _)| f64::from(*scale)).collect(),
+            absorbed_bits: rungs.windows(2).map(absorbed).collect(),
+            base_bits: f64::from(self.base),
+            digits: self.digits,
+            special_margin_bits: 2.0,
+            max_log2_qp: None,
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub struct LevelParams {
     /// log2 of the product of the level's primes.
     pub log2_q: f64,
     /// Bits of weight scale that the step down removes besides a scale.
-    pub absorbed_bits: u32,
+    pub absorbed_bits: i32,
 }
 
 /// Checked parameters. Cheap to clone.
