@@ -11,6 +11,7 @@
     doc = "* `engine`: the short way in; it needs the feature `fallback`, which this build is without."
 )]
 //! * [`ckks`]: approximate arithmetic on vectors of complex numbers, in full. [`bfv`]: exact integers.
+//! * [`circuit`]: polynomials and functions on ciphertexts.
 //! * [`matmul`] and [`transformer`]: matrix products and attention on batches of ciphertexts; [`model`]: their plain twins.
 //! * [`wire`]: files and messages, validated before use.
 //!
@@ -32,6 +33,7 @@ pub mod backend;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod bfv;
+pub mod circuit;
 pub mod ckks;
 #[cfg(feature = "cli")]
 pub mod cli;
