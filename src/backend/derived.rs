@@ -5,7 +5,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Mut, Ref, Result, Row, Span, compact,
+    Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Moved, Mut, Onto, Product, Ref, Result,
+    Row, Span, compact,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -64,6 +65,50 @@ pub fn permute_add<B: Backend>(b: &B, t: &B::Tables, dst: Mut<B>, src: Ref<B>, g
     let span = Span::dense(src.span.items, src.span.polys, &rows);
     b.permute(t, Mut::new(&mut moved, span), src, g)?;
     b.add(t, dst, Ref::new(&moved, span))
+}
+
+/// See [`Backend::mul_accumulate`].
+pub fn mul_accumulate<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    mut dst: Mut<B>,
+    onto: Onto,
+    terms: &[Product<B>],
+) -> Result<()> {
+    let mut onto = onto;
+    for term in terms {
+        match onto {
+            Onto::Zero => b.mul(t, dst.again(), term.a, term.b)?,
+            Onto::Destination => b.mul_add(t, dst.again(), term.a, term.b)?,
+        }
+        onto = Onto::Destination;
+    }
+    match onto {
+        Onto::Zero => b.zero(dst),
+        Onto::Destination => Ok(()),
+    }
+}
+
+/// See [`Backend::permute_accumulate`].
+pub fn permute_accumulate<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    mut dst: Mut<B>,
+    onto: Onto,
+    terms: &[Moved<B>],
+) -> Result<()> {
+    let mut onto = onto;
+    for term in terms {
+        match onto {
+            Onto::Zero => b.permute(t, dst.again(), term.src, &[term.element])?,
+            Onto::Destination => b.permute_add(t, dst.again(), term.src, &[term.element])?,
+        }
+        onto = Onto::Destination;
+    }
+    match onto {
+        Onto::Zero => b.zero(dst),
+        Onto::Destination => Ok(()),
+    }
 }
 
 /// See [`Backend::mod_up`].

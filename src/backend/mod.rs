@@ -214,6 +214,29 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn permute_add(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
         derived::permute_add(self, t, dst, src, g)
     }
+    /// dst = sum over terms of a b pointwise (E), onto zero or onto what dst holds.
+    ///
+    /// Every factor is a view shaped as dst: the terms may be items of one operand, a plaintext may serve all items or
+    /// polynomials, and with the extended rows of a level the sum is one of a double-hoisted transform.
+    fn mul_accumulate(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Product<Self>],
+    ) -> Result<()> {
+        derived::mul_accumulate(self, t, dst, onto, terms)
+    }
+    /// dst = sum over terms of sigma(src) (E), onto zero or onto what dst holds: rotate-and-accumulate.
+    fn permute_accumulate(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Moved<Self>],
+    ) -> Result<()> {
+        derived::permute_accumulate(self, t, dst, onto, terms)
+    }
     /// The digits of src (E, one polynomial an item), extended (E): dst polynomial j holds digit j modulo every row of dst.
     fn mod_up(
         &self,
@@ -291,6 +314,47 @@ pub enum EncodeError {
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
+
+/// What a sum of terms is added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onto {
+    /// Zero: the destination may hold anything.
+    Zero,
+    /// What the destination holds.
+    Destination,
+}
+
+/// A term of [`Backend::mul_accumulate`]: a b, both shaped as the destination.
+pub struct Product<'a, B: Backend> {
+    /// One factor.
+    pub a: Ref<'a, B>,
+    /// The other; a plaintext for all polynomials has a stride of zero along them.
+    pub b: Ref<'a, B>,
+}
+
+impl<B: Backend> Clone for Product<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Product<'_, B> {}
+
+/// A term of [`Backend::permute_accumulate`]: sigma(src), shaped as the destination.
+pub struct Moved<'a, B: Backend> {
+    /// What is moved.
+    pub src: Ref<'a, B>,
+    /// sigma, for all items.
+    pub element: Galois,
+}
+
+impl<B: Backend> Clone for Moved<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Moved<'_, B> {}
 
 /// A [`Step`] with its conversion prepared.
 pub struct BasisStep<B: Backend> {

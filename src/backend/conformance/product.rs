@@ -1,11 +1,11 @@
-//! Products of ciphertexts, and of ciphertexts with matrices of small integers.
+//! Products of ciphertexts, sums of products over many terms, and products with matrices of small integers.
 
 use super::{
     call::Call,
     operand::{Fill, Shape},
     runner::Runner,
 };
-use crate::backend::{Backend, Entries, Matrix};
+use crate::backend::{Backend, Entries, Matrix, Onto};
 
 const PRIMES: [u32; 3] = [4, 22, 0];
 
@@ -32,6 +32,27 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
             [Shape::Swapped, Shape::SharedItems, Shape::SharedPolys],
         );
     }
+    let terms: &[usize] = if runner.large() {
+        &[19]
+    } else {
+        &[0, 1, 2, 6, 7, 8, 9, 12, 17, 35]
+    };
+    for terms in terms {
+        for fill in [Fill::Random, Fill::Max] {
+            for onto in [Onto::Zero, Onto::Destination] {
+                sum(runner, *terms, onto, 2, fill, [Shape::Dense; 3]);
+                let shapes = [Shape::Gaps, Shape::Gaps, Shape::SharedPolys];
+                sum(runner, *terms, onto, 2, fill, shapes);
+            }
+        }
+        for (polys, shapes) in [
+            (3, [Shape::Swapped, Shape::Swapped, Shape::SharedPolys]),
+            (2, [Shape::Dense, Shape::SharedItems, Shape::SharedPolys]),
+            (1, [Shape::Gaps, Shape::SharedPolys, Shape::SharedItems]),
+        ] {
+            sum(runner, *terms, Onto::Zero, polys, Fill::Random, shapes);
+        }
+    }
     let sizes: &[(usize, usize)] = if runner.large() {
         &[(3, 5)]
     } else {
@@ -48,6 +69,22 @@ fn tensor<B: Backend>(runner: &mut Runner<B>, terms: usize, fill: Fill, shapes: 
     let a = runner.operand_of(items * terms, shapes[1], 2, &PRIMES, fill);
     let b = runner.operand_of(items * terms, shapes[2], 2, &PRIMES, fill);
     runner.check(&Call::Tensor(terms), &dst, &[a, b]);
+}
+
+/// Two pairs of operands, of which as many items as there are terms are summed.
+fn sum<B: Backend>(
+    runner: &mut Runner<B>,
+    terms: usize,
+    onto: Onto,
+    polys: usize,
+    fill: Fill,
+    shapes: [Shape; 3],
+) {
+    let dst = runner.operand(shapes[0], polys, &PRIMES, fill);
+    let items = runner.items * terms.max(1);
+    let factors = [shapes[1], shapes[2], Shape::Dense, shapes[2]];
+    let factors = factors.map(|shape| runner.operand_of(items, shape, polys, &PRIMES, fill));
+    runner.check(&Call::MulAccumulate(onto, terms), &dst, &factors);
 }
 
 fn gemm<B: Backend>(runner: &mut Runner<B>, outputs: usize, inputs: usize) {

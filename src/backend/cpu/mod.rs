@@ -17,6 +17,7 @@ mod number;
 mod pages;
 mod products;
 mod scratch;
+mod sums;
 mod switch;
 mod tensor;
 mod threads;
@@ -35,8 +36,8 @@ use memory::{Pool, Reader, Writer};
 use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
-        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Mut, Ref,
-        Result,
+        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
+        Onto, Product, Ref, Result,
     },
     ring::{self, Basis, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -212,6 +213,22 @@ impl Backend for Cpu {
 
     fn permute_add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
         automorphism::permute_add(t, Writer::new(dst), Reader::new(src), g);
+        Ok(())
+    }
+
+    fn mul_accumulate(&self, t: &Tables, dst: Mut<Self>, onto: Onto, terms: &[Product<Self>]) -> Result<()> {
+        sums::mul_accumulate(t, &Writer::new(dst), onto, terms);
+        Ok(())
+    }
+
+    fn permute_accumulate(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Moved<Self>],
+    ) -> Result<()> {
+        automorphism::permute_accumulate(t, &Writer::new(dst), onto, terms);
         Ok(())
     }
 
