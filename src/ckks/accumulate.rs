@@ -1,5 +1,4 @@
-//! Sums of products with constants and plaintexts: formed in place, one pass over memory a term, or all at once with one
-//! reduction.
+//! Sums of products with constants and plaintexts: many terms with one reduction for all of them, or term by term in place.
 
 use smallvec::SmallVec;
 
@@ -14,50 +13,6 @@ use crate::{
 };
 
 impl<B: Backend> Evaluator<'_, B> {
-    /// sum += c a for a real constant c, encoded at `scale`.
-    ///
-    /// `sum` has the level, the items and the slots of `a`, at least as many components, and the scale of `a` times `scale`.
-    pub fn mul_const_add_assign(
-        &self,
-        sum: &mut Ciphertext<B>,
-        a: &Ciphertext<B>,
-        c: f64,
-        scale: &Scale,
-    ) -> Result<()> {
-        let operation = "mul_const_add";
-        self.check_term(operation, sum, a, scale)?;
-        let integer = self.integer(operation, a.level(), c, scale)?;
-        let residues = self.residues(a.level(), [integer])?;
-        let ctx = self.ckks.context();
-        let components = a.components();
-        Ok(sum.inner.update(ctx, |mut dst| {
-            let dst = dst.part(|s| s.slice_polys(0, components));
-            Ok(ctx
-                .backend()
-                .mul_const_add(ctx.tables(), dst, a.inner.view(), &residues)?)
-        })?)
-    }
-
-    /// sum += p a slotwise; operands as for `mul_const_add_assign`, one plaintext for all items or one an item.
-    pub fn mul_plain_add_assign(
-        &self,
-        sum: &mut Ciphertext<B>,
-        a: &Ciphertext<B>,
-        p: &Plaintext<B>,
-    ) -> Result<()> {
-        let operation = "mul_plain_add";
-        self.check_term(operation, sum, a, &p.scale)?;
-        let components = a.components();
-        let view = self
-            .plain_view(operation, a, p)?
-            .map(|s| s.repeat_polys(components));
-        let ctx = self.ckks.context();
-        Ok(sum.inner.update(ctx, |mut dst| {
-            let dst = dst.part(|s| s.slice_polys(0, components));
-            Ok(ctx.backend().mul_add(ctx.tables(), dst, a.inner.view(), view)?)
-        })?)
-    }
-
     /// The sum over pairs of a p slotwise: what a row of a matrix, or a giant step of a linear transform, makes of its operands.
     ///
     /// All ciphertexts share level, items, slots and components, and all pairs share the product of scales, which is that of the sum;
@@ -107,6 +62,50 @@ impl<B: Backend> Evaluator<'_, B> {
             scale,
             slots: first.slots,
         })
+    }
+
+    /// sum += c a for a real constant c, encoded at `scale`.
+    ///
+    /// `sum` has the level, the items and the slots of `a`, at least as many components, and the scale of `a` times `scale`.
+    pub fn mul_const_add_assign(
+        &self,
+        sum: &mut Ciphertext<B>,
+        a: &Ciphertext<B>,
+        c: f64,
+        scale: &Scale,
+    ) -> Result<()> {
+        let operation = "mul_const_add";
+        self.check_term(operation, sum, a, scale)?;
+        let integer = self.integer(operation, a.level(), c, scale)?;
+        let residues = self.residues(a.level(), [integer])?;
+        let ctx = self.ckks.context();
+        let components = a.components();
+        Ok(sum.inner.update(ctx, |mut dst| {
+            let dst = dst.part(|s| s.slice_polys(0, components));
+            Ok(ctx
+                .backend()
+                .mul_const_add(ctx.tables(), dst, a.inner.view(), &residues)?)
+        })?)
+    }
+
+    /// sum += p a slotwise; operands as for `mul_const_add_assign`, one plaintext for all items or one an item.
+    pub fn mul_plain_add_assign(
+        &self,
+        sum: &mut Ciphertext<B>,
+        a: &Ciphertext<B>,
+        p: &Plaintext<B>,
+    ) -> Result<()> {
+        let operation = "mul_plain_add";
+        self.check_term(operation, sum, a, &p.scale)?;
+        let components = a.components();
+        let view = self
+            .plain_view(operation, a, p)?
+            .map(|s| s.repeat_polys(components));
+        let ctx = self.ckks.context();
+        Ok(sum.inner.update(ctx, |mut dst| {
+            let dst = dst.part(|s| s.slice_polys(0, components));
+            Ok(ctx.backend().mul_add(ctx.tables(), dst, a.inner.view(), view)?)
+        })?)
     }
 
     /// Demands a sum that can take a term of `a` times something at `scale`.

@@ -152,7 +152,7 @@ impl<B: Backend> SwitchKey<B> {
         &self.params
     }
 
-    pub(super) fn prepared(&self) -> &B::Key {
+    pub(crate) fn prepared(&self) -> &B::Key {
         &self.prepared
     }
 }

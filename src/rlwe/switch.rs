@@ -6,7 +6,7 @@
 //! automorphism sigma switches from s to sigma^-1(s), and sigma is applied once, to the sums: the digits do not depend on
 //! sigma, and a hoisted set of rotations shares them.
 
-use super::{Ciphertext, Context, Level, Result, RlweError, SwitchKey};
+use super::{Ciphertext, Context, Level, LevelContext, Result, RlweError, SwitchKey};
 use crate::{
     backend::{Backend, BasisStep, KeySwitch, Mut, Ref, Span},
     ring::Galois,
@@ -17,6 +17,13 @@ pub struct Digits<B: Backend> {
     buffer: B::Buffer,
     items: usize,
     level: Level,
+}
+
+impl<B: Backend> Digits<B> {
+    /// The digits, to read.
+    pub(super) fn view<'a>(&'a self, level: &'a LevelContext<B>) -> Ref<'a, B> {
+        Ref::new(&self.buffer, Span::dense(self.items, level.digits.len(), &level.extended))
+    }
 }
 
 /// What is switched.
