@@ -5,10 +5,13 @@
 //! ([`Forecast`]): what `explain` reports and what is checked before work starts is the very circuit that then runs.
 
 mod arithmetic;
+pub mod bootstrap;
+pub mod dft;
 mod error;
 mod evaluate;
 mod forecast;
 mod interval;
+pub mod linear;
 mod polynomial;
 mod powers;
 #[cfg(all(test, feature = "fallback"))]

@@ -87,6 +87,12 @@ fn uniform(
 fn name(spec: &ChainSpec) -> String {
     let (log_n, kind, digits) = (spec.log_n, spec.kind, spec.digits);
     let levels = spec.scale_bits.len().saturating_sub(1);
+    if kind == ChainKind::Mixed {
+        // Levels at the scale of level 0 are those that a bootstrap leaves.
+        let low = spec.scale(0);
+        let left = spec.scale_bits.iter().take_while(|bits| **bits == low).count() - 1;
+        return format!("n{log_n}_boot{low}_l{left}_d{digits}");
+    }
     format!("n{log_n}_{kind}{}_l{levels}_d{digits}", spec.scale(levels))
 }
 
@@ -111,6 +117,7 @@ pub fn specs() -> Vec<(String, ChainSpec)> {
     .map(|spec| (name(&spec), spec))
     .into();
     all.push(("langid".to_owned(), langid()));
+    all.extend(bootstrapping().into_iter().map(|b| b.spec()).map(|spec| (name(&spec), spec)));
     all
 }
 
@@ -169,6 +176,34 @@ impl Bootstrapping {
     }
 }
 
+/// The chains of the bootstraps that come with the crate.
+fn bootstrapping() -> Vec<Bootstrapping> {
+    vec![Bootstrapping {
+        log_n: 16,
+        to_slots: vec![(58, 58); 3],
+        modular: vec![(58, 58); 8],
+        to_coefficients: vec![(48, 44), (45, 44), (44, 44)],
+        levels: 12,
+        scale: 40,
+        base: 50,
+        digits: 3,
+    }]
+}
+
+/// For tests of the bootstrap: two matrices each way, three levels left.
+fn small_bootstrapping() -> Bootstrapping {
+    Bootstrapping {
+        log_n: 10,
+        to_slots: vec![(58, 58); 2],
+        modular: vec![(58, 58); 8],
+        to_coefficients: vec![(48, 42), (44, 42)],
+        levels: 3,
+        scale: 40,
+        base: 50,
+        digits: 3,
+    }
+}
+
 /// The specifications of [`insecure_chains`], in the order of the tables.
 pub fn insecure_specs() -> Vec<(String, ChainSpec)> {
     use ChainKind::{Pair, Rational, Single};
@@ -191,6 +226,7 @@ pub fn insecure_specs() -> Vec<(String, ChainSpec)> {
     ]
     .map(|(log_n, kind, scale, levels, digits, base)| uniform(log_n, kind, scale, levels, digits, base))
     .into();
+    all.push(small_bootstrapping().spec());
     // The shape of `langid`, small.
     all.push(ChainSpec { log_n: 7, ..langid() });
     all.into_iter()

@@ -25,6 +25,14 @@ impl<B: Backend> Context<B> {
         Ok(self.backend().alloc(self.log_n(), items * polys * rows)?)
     }
 
+    /// Zero.
+    pub(crate) fn extended_zero(&self, items: usize, level: Level) -> Result<Extended<B>> {
+        let mut buffer = self.extended(items, 2, level)?;
+        let span = Span::dense(items, 2, &self.level("zero", level)?.extended);
+        self.backend().zero(Mut::new(&mut buffer, span))?;
+        Ok(Extended { buffer, items, level })
+    }
+
     /// P times the ciphertexts.
     pub(crate) fn extend(&self, ct: &Ciphertext<B>) -> Result<Extended<B>> {
         let level = self.level("extend", ct.level())?;
