@@ -54,7 +54,13 @@ pub fn to_coefficients_of(embedding: &Embedding, n: usize, matrices: usize) -> R
 
 /// exp(2 pi i (5^j mod 8 half) / (8 half)) for j < half.
 fn twiddles(embedding: &Embedding, half: usize) -> Vec<Complex> {
-    embedding.twiddles().iter().skip(half).take(half).copied().collect()
+    embedding
+        .twiddles()
+        .iter()
+        .skip(half)
+        .take(half)
+        .copied()
+        .collect()
 }
 
 /// Products of consecutive butterflies; fewer matrices when there are fewer butterflies.

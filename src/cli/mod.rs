@@ -167,6 +167,9 @@ struct ParamsArgs {
     /// Rotations that have a key each [default: one for each power of two]
     #[arg(long, value_name = "NUMBER")]
     rotations: Option<usize>,
+    /// List the bootstraps that come with the crate
+    #[arg(long, exclusive = false, conflicts_with_all = ["depth", "precision", "security", "memory", "ciphertexts", "rotations"])]
+    bootstrap: bool,
     /// Print JSON, with the chain if one is chosen
     #[arg(long)]
     json: bool,
@@ -185,6 +188,8 @@ enum Bench {
     Attention(AttentionArgs),
     /// Every operation, beside the least time that this machine could take for it
     Ops(OpsArgs),
+    /// Bootstraps: time by stage, precision by kind of message, levels, failure probability, memory
+    Bootstrap(BootstrapArgs),
 }
 
 #[derive(Args)]
@@ -199,6 +204,22 @@ struct OpsArgs {
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// Print JSON: one object a line and operation
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct BootstrapArgs {
+    /// Which bootstrap; without a name, all that are secure, one after the other
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Bootstraps of every kind of message
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Print JSON: one object a line and bootstrap
     #[arg(long)]
     json: bool,
 }
@@ -238,6 +259,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
+        Command::Bench(Bench::Bootstrap(args)) => bench::bootstrap::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,13 @@
 //! What runs report, as data (JSON) and as text.
 
 mod attention;
+mod bootstrap;
 mod classification;
 mod operation;
 mod text;
 
 pub use attention::AttentionReport;
+pub use bootstrap::{Bits, BootstrapReport};
 pub use classification::{Answer, Bytes, HeldOut, Seconds, Summary, TextReport};
 pub use operation::OperationReport;
 pub use text::{bar, bytes, microseconds, seconds};

@@ -121,7 +121,14 @@ struct Attempt {
 /// See [`build`](super::build).
 pub(super) fn search(spec: &ChainSpec) -> Result<ChainTable, ChainError> {
     let limit = super::chain_spec::validate(spec)?;
-    let primes = PrimeList::new(spec.log_n, if matches!(spec.kind, ChainKind::Pair | ChainKind::Mixed) { 256 } else { 128 });
+    let primes = PrimeList::new(
+        spec.log_n,
+        if matches!(spec.kind, ChainKind::Pair | ChainKind::Mixed) {
+            256
+        } else {
+            128
+        },
+    );
     let mut need = vec![spec.base_bits];
     for level in 1..spec.scale_bits.len() {
         need.push(need.last().copied().unwrap_or(0.0) + spec.step_bits(level));
@@ -239,7 +246,10 @@ impl Search<'_> {
 
     /// The fewest rows that a level can have: those that its bits fill, above them two for every pair.
     fn least_rows(&self, level: usize) -> usize {
-        let pairs = (1..=level).rev().take_while(|l| self.spec.is_pair_step(*l)).count();
+        let pairs = (1..=level)
+            .rev()
+            .take_while(|l| self.spec.is_pair_step(*l))
+            .count();
         let need = self.need.get(level - pairs).copied().unwrap_or(0.0);
         (need / self.room).ceil() as usize + 2 * pairs
     }
@@ -403,8 +413,7 @@ impl Search<'_> {
         let left = plan.from.fresh - plan.fresh;
         let returned = plan.returning.len() + plan.terminals.len();
         let rows = left + plan.from.pinned.len() + returned - plan.leaving.len();
-        let too_many =
-            self.is_rational() && rows > self.least_rows(level - 1) + SPARE_ROWS;
+        let too_many = self.is_rational() && rows > self.least_rows(level - 1) + SPARE_ROWS;
         if !possible || too_many || plan.fresh + plan.leaving.len() == 0 {
             return;
         }
@@ -412,7 +421,12 @@ impl Search<'_> {
         let pinned = self.primes.sum(&plan.from.pinned) + gained - self.primes.sum(&plan.leaving);
         let below = level - 1;
         let least = self.least_rows(below) as f64 * self.room;
-        let need = self.need.get(below).copied().unwrap_or(0.0).max(least - self.room);
+        let need = self
+            .need
+            .get(below)
+            .copied()
+            .unwrap_or(0.0)
+            .max(least - self.room);
         let spare = left as f64 * self.room + pinned - need;
         // Every step below needs a fresh prime to meet its scale.
         if spare < 0.0 || left + 1 < level {

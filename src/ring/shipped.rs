@@ -117,7 +117,12 @@ pub fn specs() -> Vec<(String, ChainSpec)> {
     .map(|spec| (name(&spec), spec))
     .into();
     all.push(("langid".to_owned(), langid()));
-    all.extend(bootstrapping().into_iter().map(|b| b.spec()).map(|spec| (name(&spec), spec)));
+    all.extend(
+        bootstrapping()
+            .iter()
+            .map(Bootstrapping::spec)
+            .map(|spec| (name(&spec), spec)),
+    );
     all
 }
 
@@ -158,9 +163,7 @@ impl Bootstrapping {
         let mut rungs: Vec<Rung> = rungs.into_iter().flatten().copied().collect();
         rungs.reverse();
         let absorbed = |pair: &[Rung]| match pair {
-            [(below, _), (scale, step)] => {
-                step.cast_signed() + below.cast_signed() - 2 * scale.cast_signed()
-            }
+            [(below, _), (scale, step)] => step.cast_signed() + below.cast_signed() - 2 * scale.cast_signed(),
             _ => 0,
         };
         ChainSpec {
@@ -176,9 +179,10 @@ impl Bootstrapping {
     }
 }
 
-/// The chains of the bootstraps that come with the crate.
+/// The chains of the bootstraps that come with the crate: throughput, precision by an arcsine, a mask, slots to coefficients first
+/// (whose rung below the reduction is the way to the working scale), and a small ring.
 fn bootstrapping() -> Vec<Bootstrapping> {
-    vec![Bootstrapping {
+    let throughput = Bootstrapping {
         log_n: 16,
         to_slots: vec![(58, 58); 3],
         modular: vec![(58, 58); 8],
@@ -187,12 +191,49 @@ fn bootstrapping() -> Vec<Bootstrapping> {
         scale: 40,
         base: 50,
         digits: 3,
-    }]
+    };
+    let precision = Bootstrapping {
+        to_slots: vec![(59, 59); 3],
+        modular: vec![(59, 59); 11],
+        to_coefficients: vec![(54, 54); 3],
+        levels: 7,
+        scale: 54,
+        base: 59,
+        digits: 5,
+        ..throughput
+    };
+    let masked = Bootstrapping {
+        to_slots: vec![(59, 59); 3],
+        modular: vec![(59, 59); 8],
+        to_coefficients: vec![(50, 48), (48, 48), (48, 48)],
+        levels: 9,
+        scale: 48,
+        base: 55,
+        ..throughput
+    };
+    let coefficients_first = Bootstrapping {
+        to_slots: vec![(58, 58); 3],
+        modular: vec![(58, 58); 8],
+        to_coefficients: vec![(48, 40)],
+        levels: 13,
+        ..throughput
+    };
+    let small = Bootstrapping {
+        log_n: 15,
+        to_slots: vec![(54, 54); 3],
+        modular: vec![(54, 54); 8],
+        to_coefficients: vec![(46, 38), (42, 38)],
+        levels: 1,
+        scale: 38,
+        base: 45,
+        digits: 8,
+    };
+    vec![throughput, precision, masked, coefficients_first, small]
 }
 
-/// For tests of the bootstrap: two matrices each way, three levels left.
-fn small_bootstrapping() -> Bootstrapping {
-    Bootstrapping {
+/// For tests of the bootstrap: two matrices each way, few levels left.
+fn insecure_bootstrapping() -> Vec<Bootstrapping> {
+    let usual = Bootstrapping {
         log_n: 10,
         to_slots: vec![(58, 58); 2],
         modular: vec![(58, 58); 8],
@@ -201,7 +242,25 @@ fn small_bootstrapping() -> Bootstrapping {
         scale: 40,
         base: 50,
         digits: 3,
-    }
+    };
+    let arcsine = Bootstrapping {
+        to_slots: vec![(59, 59); 2],
+        modular: vec![(59, 59); 11],
+        to_coefficients: vec![(54, 54); 2],
+        levels: 2,
+        scale: 54,
+        base: 59,
+        digits: 4,
+        ..usual
+    };
+    let coefficients_first = Bootstrapping {
+        to_slots: vec![(58, 58); 2],
+        modular: vec![(58, 58); 8],
+        to_coefficients: vec![(48, 48)],
+        levels: 4,
+        ..usual
+    };
+    vec![usual, arcsine, coefficients_first]
 }
 
 /// The specifications of [`insecure_chains`], in the order of the tables.
@@ -226,12 +285,12 @@ pub fn insecure_specs() -> Vec<(String, ChainSpec)> {
     ]
     .map(|(log_n, kind, scale, levels, digits, base)| uniform(log_n, kind, scale, levels, digits, base))
     .into();
-    all.push(small_bootstrapping().spec());
+    all.extend(insecure_bootstrapping().iter().map(Bootstrapping::spec));
     // The shape of `langid`, small.
     all.push(ChainSpec { log_n: 7, ..langid() });
     all.into_iter()
         .map(|spec| ChainSpec {
-            max_log2_qp: Some(1000.0),
+            max_log2_qp: Some(4000.0),
             ..spec
         })
         .map(|spec| (format!("insecure_{}", name(&spec)), spec))

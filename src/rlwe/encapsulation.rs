@@ -12,9 +12,7 @@
 //! [`Encapsulation`] is the one place that chooses its primes, and refuses a product above its bound. s' is drawn
 //! for one pair of keys, and nothing keeps it.
 
-use super::{
-    Ciphertext, Context, Eval, Level, Params, Poly, Result, RlweError, SecretKey, secret::small,
-};
+use super::{Ciphertext, Context, Eval, Level, Params, Poly, Result, RlweError, SecretKey, secret::small};
 use crate::{
     backend::{
         Backend, BasisStep, DigitStep, Integers, KeySwitch, Mut, Ref, Row, Span, compact, derived::select,
@@ -74,7 +72,10 @@ impl Encapsulation {
     /// log2(q_0 p_0), the largest modulus under which anything is encrypted with the sparse secret.
     pub fn log2_qp(&self) -> f64 {
         let all = self.base.iter().chain(&self.special);
-        log2_product(&all.map(|i| self.params.basis().prime(*i).value()).collect::<Vec<_>>())
+        log2_product(
+            &all.map(|i| self.params.basis().prime(*i).value())
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// The rows of the key from the dense to the sparse secret.
@@ -102,7 +103,12 @@ impl<B: Backend> Half<B> {
         let whole = Span::dense(1, 2, rows);
         let mut key = backend.alloc(ctx.log_n(), whole.count())?;
         backend.copy(Mut::new(&mut key, whole.slice_polys(0, 1)), self.first.view())?;
-        backend.expand(tables, Mut::new(&mut key, whole.slice_polys(1, 1)), &[self.seed], 0)?;
+        backend.expand(
+            tables,
+            Mut::new(&mut key, whole.slice_polys(1, 1)),
+            &[self.seed],
+            0,
+        )?;
         Ok(backend.prepare(tables, Ref::new(&key, whole))?)
     }
 
@@ -168,7 +174,7 @@ impl<B: Backend> SeededRaiseKeys<B> {
             factor: self.primes.factor(),
             down: self.down.expand(ctx)?,
             up: self.up.expand(ctx)?,
-            bytes: 2 * self.bytes(ctx),
+            bytes: 2 * (self.down.first.rows.len() + self.up.first.rows.len()) * (4 << ctx.log_n()),
             params: params.clone(),
         })
     }
@@ -211,7 +217,12 @@ impl<B: Backend> SecretKey<B> {
         let signs = small(fresh.stream("ephemeral secret", 0), params.degree(), draw);
         let mut sparse = Poly::lift(ctx, 1, &self.rows.rows, Integers::I32(&signs))?.into_eval(ctx)?;
 
-        let half = |rows: &[Row], from: &Poly<B, Eval>, under: &Poly<B, Eval>, factor: &[u32], to: &[u32]| -> Result<Half<B>> {
+        let half = |rows: &[Row],
+                    from: &Poly<B, Eval>,
+                    under: &Poly<B, Eval>,
+                    factor: &[u32],
+                    to: &[u32]|
+         -> Result<Half<B>> {
             let seed = self.public_seed()?;
             let mut first = self.masked_error(rows, 1, &seed, under)?;
             let (dst, src) = (select(rows, to), select(&from.rows, to));
@@ -220,7 +231,13 @@ impl<B: Backend> SecretKey<B> {
             backend.mul_const_add(tables, part, from.view().map(|s| s.with_rows(&src)), factor)?;
             Ok(Half { first, seed })
         };
-        let down = half(&primes.rows(), &self.rows, &sparse, &primes.factor(), &primes.base);
+        let down = half(
+            &primes.rows(),
+            &self.rows,
+            &sparse,
+            &primes.factor(),
+            &primes.base,
+        );
         let top = ctx.level("raise keys", params.top())?;
         let level = &params.level("raise keys", params.top())?.primes;
         let up = half(&top.extended, &sparse, &self.rows, &top.special_product, level);
@@ -235,7 +252,7 @@ impl<B: Backend> SecretKey<B> {
 
 impl<B: Backend> Context<B> {
     /// From level 0 to the top: the phase m becomes m + q_0 I, with |m + q_0 I| < 16.5 q_0 in all coefficients but for a probability
-    /// that [`ring::bootstrap`](crate::ring) computes.
+    /// that `circuit::bootstrap::overflow_tail_log2` computes.
     pub fn raise(&self, ct: &Ciphertext<B>, keys: &RaiseKeys<B>) -> Result<Ciphertext<B>> {
         let operation = "raise";
         ct.check_context(operation, self)?;
@@ -243,7 +260,13 @@ impl<B: Backend> Context<B> {
         ct.check_components(operation, 2, "relinearise first")?;
         if ct.level() != Level(0) {
             let remedy = "bring the ciphertext to level 0 with `adjust`";
-            return Err(RlweError::mismatch(operation, "levels", ct.level(), Level(0), remedy));
+            return Err(RlweError::mismatch(
+                operation,
+                "levels",
+                ct.level(),
+                Level(0),
+                remedy,
+            ));
         }
         let (backend, tables, items) = (self.backend(), self.tables(), ct.items());
         let base = self.level(operation, Level(0))?;
@@ -271,7 +294,10 @@ impl<B: Backend> Context<B> {
         let mut raised = backend.alloc(self.log_n(), high.count())?;
         let sources: Vec<u32> = base.rows.iter().map(|r| r.prime).collect();
         let (own, from) = (select(&level.extended, &sources), {
-            let kept: Vec<u32> = select(&level.extended, &sources).iter().map(|r| r.prime).collect();
+            let kept: Vec<u32> = select(&level.extended, &sources)
+                .iter()
+                .map(|r| r.prime)
+                .collect();
             select(&base.rows, &kept)
         });
         if !own.is_empty() {
@@ -301,3 +327,70 @@ impl<B: Backend> Context<B> {
     }
 }
 
+#[cfg(all(test, feature = "fallback"))]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::cpu::Cpu,
+        ring::{chain, insecure_chain},
+        rlwe::Spec,
+    };
+
+    #[test]
+    fn nothing_larger_than_the_bound_constructs() {
+        let shipped = |name: &str| Params::shipped(name).unwrap();
+        // Bases of 60 bits and rings without a bound.
+        for name in [
+            "n15_pair55_l10_d3",
+            "n15_rational40_l13_d3",
+            "n14_pair55_l4_d2",
+            "n13_rational40_l2_d3",
+        ] {
+            let error = Encapsulation::new(&shipped(name)).err().unwrap();
+            assert!(
+                matches!(error, RlweError::SparseModulus { .. }),
+                "{name}: {error}"
+            );
+        }
+        // A larger base, otherwise a good chain: level 0 takes the place of level 1.
+        let mut table = chain("n16_boot40_l12_d3").unwrap();
+        let good = Params::new(Spec { chain: table.clone() }).unwrap();
+        assert!(Encapsulation::new(&good).unwrap().log2_qp() <= 122.0);
+        table.levels.remove(0);
+        table.levels[0].absorbed_bits = 0;
+        let lowest = |i: &u16| table.levels.iter().position(|l| l.primes.contains(i));
+        let mut order: Vec<u16> = (0..table.primes.len() as u16)
+            .filter(|i| lowest(i).is_some())
+            .collect();
+        order.sort_by_key(|i| (lowest(i), *i));
+        let place = |i: &u16| order.iter().position(|j| j == i).unwrap() as u16;
+        let mut moved = table.clone();
+        moved.primes = order.iter().map(|i| table.primes[usize::from(*i)]).collect();
+        moved.digit_of.truncate(moved.primes.len());
+        for level in &mut moved.levels {
+            level.primes = level.primes.iter().map(place).collect();
+            level.primes.sort_unstable();
+        }
+        let params = Params::new(Spec { chain: moved }).unwrap();
+        let error = Encapsulation::new(&params).err().unwrap();
+        assert!(
+            matches!(error, RlweError::SparseModulus { log_n: 16, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_key_under_the_sparse_secret_has_the_rows_of_q0_and_p0_only() {
+        let chain = insecure_chain("insecure_n10_boot40_l3_d3").unwrap();
+        let params = Params::insecure(Spec { chain }).unwrap();
+        let ctx = Context::new(Cpu::new(), params).unwrap();
+        let secret = SecretKey::generate(&ctx).unwrap();
+        let keys = secret.raise_keys().unwrap();
+        let primes = Encapsulation::new(ctx.params()).unwrap();
+        assert_eq!(keys.down.first.rows, primes.rows());
+        assert_eq!(primes.base, ctx.params().level("test", Level(0)).unwrap().primes);
+        let base = log2_product(&ctx.params().spec().chain.level_primes(0));
+        assert!(primes.log2_qp() < 2.0 * base + 30.0);
+        assert_eq!(keys.sparse_log2_qp(), primes.log2_qp());
+    }
+}

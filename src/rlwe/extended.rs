@@ -98,7 +98,13 @@ impl<B: Backend> Context<B> {
     ) -> Result<Extended<B>> {
         let Some((first, _)) = terms.first() else {
             let remedy = "pass at least one pair";
-            return Err(RlweError::mismatch("inner product", "counts", 0, "at least 1", remedy));
+            return Err(RlweError::mismatch(
+                "inner product",
+                "counts",
+                0,
+                "at least 1",
+                remedy,
+            ));
         };
         let (items, level) = (first.items, first.level);
         let rows = &self.level("inner product", level)?.extended;
@@ -121,7 +127,9 @@ impl<B: Backend> Context<B> {
     pub(crate) fn add_extended(&self, total: &mut Extended<B>, a: &Extended<B>) -> Result<()> {
         let span = Span::dense(a.items, 2, &self.level("add", a.level)?.extended);
         let dst = Mut::new(&mut total.buffer, span);
-        Ok(self.backend().add(self.tables(), dst, Ref::new(&a.buffer, span))?)
+        Ok(self
+            .backend()
+            .add(self.tables(), dst, Ref::new(&a.buffer, span))?)
     }
 
     /// total += sigma(a), switched back to the secret: the second component is divided by P and switched, the first is not.

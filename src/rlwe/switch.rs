@@ -22,7 +22,10 @@ pub struct Digits<B: Backend> {
 impl<B: Backend> Digits<B> {
     /// The digits, to read.
     pub(super) fn view<'a>(&'a self, level: &'a LevelContext<B>) -> Ref<'a, B> {
-        Ref::new(&self.buffer, Span::dense(self.items, level.digits.len(), &level.extended))
+        Ref::new(
+            &self.buffer,
+            Span::dense(self.items, level.digits.len(), &level.extended),
+        )
     }
 }
 

@@ -125,11 +125,19 @@ mod tests {
             assert_eq!(x.iter().filter(|v| **v != 0).count(), weight as usize);
             assert!(x.iter().all(|v| (-1..=1).contains(v)));
             plus += x.iter().filter(|v| **v == 1).count() as u32;
-            places.iter_mut().zip(&x).for_each(|(p, v)| *p += u32::from(*v != 0));
+            places
+                .iter_mut()
+                .zip(&x)
+                .for_each(|(p, v)| *p += u32::from(*v != 0));
         }
         // Binomial: 4096 draws of probability 1/8, deviation 21.2; 6.5 of them for 256 places are exceeded with probability 2e-8.
         let deviation = (f64::from(rounds) * 0.125 * 0.875).sqrt();
-        assert!(places.iter().all(|p| (f64::from(*p) - 512.0).abs() < 6.5 * deviation), "{places:?}");
+        assert!(
+            places
+                .iter()
+                .all(|p| (f64::from(*p) - 512.0).abs() < 6.5 * deviation),
+            "{places:?}"
+        );
         let all = f64::from(rounds * weight);
         assert!((f64::from(plus) - all / 2.0).abs() < 6.0 * all.sqrt() / 2.0);
         let mut few = vec![0i8; 8];

@@ -38,6 +38,18 @@ impl<B: Backend> SeededBootstrapKeys<B> {
         self.evaluation.bytes(ctx) + self.raise.bytes(ctx)
     }
 
+    /// The keys as a server uses them, each seeded key freed as soon as it is expanded: half the memory of [`expand`](Self::expand)
+    /// at its peak.
+    ///
+    /// # Errors
+    /// Keys of other parameters; no memory.
+    pub fn into_keys(self, ctx: &Context<B>) -> Result<BootstrapKeys<B>> {
+        Ok(BootstrapKeys {
+            raise: self.raise.expand(ctx)?,
+            evaluation: self.evaluation.into_keys(ctx)?,
+        })
+    }
+
     /// The keys as a server uses them.
     ///
     /// # Errors

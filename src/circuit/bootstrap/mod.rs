@@ -22,7 +22,9 @@
 //! gives wrong values, without a word.
 
 mod keys;
+mod memory;
 mod plan;
+mod preset;
 mod run;
 mod sine;
 mod tail;
@@ -30,6 +32,8 @@ mod tail;
 mod tests;
 
 pub use keys::{BootstrapKeys, SeededBootstrapKeys};
-pub use plan::{BootstrapSpec, Bootstrapper};
+pub use memory::Memory;
+pub use plan::{BootstrapSpec, Bootstrapper, Order};
+pub use preset::{Preset, insecure_presets, preset, presets};
 pub use run::Stage;
 pub use tail::{failure_log2, overflow_tail_log2};

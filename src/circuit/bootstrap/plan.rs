@@ -10,6 +10,17 @@ use crate::{
     rlwe::{EPHEMERAL_WEIGHT, Encapsulation, KeyNeeds, Level, Params},
 };
 
+/// Which transform comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Raise, coefficients to slots, reduce, slots to coefficients: from level 0.
+    RaiseFirst,
+    /// Slots to coefficients, raise, coefficients to slots, reduce: the matrices back take the lowest levels, where they cost
+    /// least, and the input has to leave them.
+    CoefficientsFirst,
+}
+
 /// What a bootstrap is made of.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct BootstrapSpec {
@@ -27,6 +38,11 @@ pub struct BootstrapSpec {
     pub double_angles: u32,
     /// Degree of the arcsine, an odd number; `None` for the sine as it is.
     pub arcsine: Option<usize>,
+    /// Which transform comes first.
+    pub order: Order,
+    /// Whether slots are multiplied by a fixed vector of +-1 before and after: equal slots, whose polynomial is one large coefficient,
+    /// where the sine is off most, become like any others. Takes level 1 instead of level 0.
+    pub mask: bool,
 }
 
 impl BootstrapSpec {
@@ -40,6 +56,8 @@ impl BootstrapSpec {
             degree: 31,
             double_angles: 2,
             arcsine: None,
+            order: Order::RaiseFirst,
+            mask: false,
         }
     }
 
@@ -49,9 +67,27 @@ impl BootstrapSpec {
         1 + depth(self.degree) + self.double_angles + self.arcsine.map_or(0, depth)
     }
 
-    /// Levels of a bootstrap.
+    /// Levels of a bootstrap from the top down.
     pub fn depth(&self) -> u32 {
-        self.to_slots as u32 + self.reduction_depth() + self.to_coefficients as u32
+        let after = match self.order {
+            Order::RaiseFirst => self.to_coefficients as u32,
+            // To the canonical scale.
+            Order::CoefficientsFirst => 1,
+        };
+        self.to_slots as u32 + self.reduction_depth() + after
+    }
+
+    /// The lowest level from which it starts.
+    pub fn input_level(&self) -> Level {
+        match self.order {
+            Order::RaiseFirst => Level(u32::from(self.mask)),
+            Order::CoefficientsFirst => Level(self.to_coefficients as u32),
+        }
+    }
+
+    /// log2 of a bound on the probability that the bootstrap of one ciphertext of N = 2^log_n coefficients fails.
+    pub fn failure_log2(&self, log_n: u32) -> f64 {
+        failure_log2(log_n, EPHEMERAL_WEIGHT, f64::from(self.range))
     }
 
     /// The largest |x - 1/4|.
@@ -73,8 +109,12 @@ pub struct Bootstrapper<B: Backend> {
     pub(super) arcsine: Option<Polynomial>,
     /// The scale of the sine, and of what comes out of the reduction.
     pub(super) reduced: Scale,
+    /// The scale at which that is the message.
+    pub(super) after: Scale,
     pub(super) to_coefficients: Vec<Transform>,
     pub(super) errors: [f64; 2],
+    /// Most bytes that a bootstrap may take.
+    pub(super) budget: Option<usize>,
 }
 
 impl<B: Backend> Bootstrapper<B> {
@@ -88,24 +128,47 @@ impl<B: Backend> Bootstrapper<B> {
         let (slots, most) = (spec.slots, ckks.max_slots());
         if !slots.is_power_of_two() || !(2..=most).contains(&slots) {
             let remedy = "use a power of two of slots from 2 to N/2";
-            return Err(CircuitError::mismatch("bootstrap", "slot counts", most, slots, remedy));
+            return Err(CircuitError::mismatch(
+                "bootstrap",
+                "slot counts",
+                most,
+                slots,
+                remedy,
+            ));
         }
         if spec.to_slots == 0 || spec.to_coefficients == 0 || spec.degree == 0 || spec.range == 0 {
             let remedy = "use at least one matrix each way, degree 1 and K = 1";
-            return Err(CircuitError::mismatch("bootstrap", "parts", 0, "at least 1", remedy));
+            return Err(CircuitError::mismatch(
+                "bootstrap",
+                "parts",
+                0,
+                "at least 1",
+                remedy,
+            ));
+        }
+        if spec.mask && spec.order == Order::CoefficientsFirst {
+            let remedy = "a mask goes with the raise first";
+            return Err(CircuitError::mismatch(
+                "bootstrap",
+                "orders",
+                "mask",
+                "coefficients first",
+                remedy,
+            ));
         }
         let top = params.top();
-        // Below the output, level 0 is where the next bootstrap starts.
-        if top.0 < spec.depth() {
+        let needed = spec.depth() + spec.input_level().0;
+        if top.0 < needed {
             return Err(CircuitError::Levels {
-                operation: String::from("a bootstrap"),
+                operation: String::from("a bootstrap, with what its input takes,"),
                 level: top,
-                needed: spec.depth(),
+                needed,
                 remedy: String::from("choose parameters with more levels, or fewer matrices"),
             });
         }
         Encapsulation::new(&params)?;
-        let canonical = |level: Level| -> Result<Scale> { Ok(params.level("bootstrap", level)?.scale.clone()) };
+        let canonical =
+            |level: Level| -> Result<Scale> { Ok(params.level("bootstrap", level)?.scale.clone()) };
         let at = |down: u32| Level(top.0.saturating_sub(down));
 
         let primes = &params.level("bootstrap", Level(0))?.primes;
@@ -126,7 +189,9 @@ impl<B: Backend> Bootstrapper<B> {
             let mut matrix = matrix.times(share);
             if packed && i as usize == last {
                 // (w, -i w): with their conjugates, real parts in the first half and imaginary ones in the second.
-                matrix = matrix.repeated(wide).times_rows(&halves(slots, Complex::new(0.0, -1.0)));
+                matrix = matrix
+                    .repeated(wide)
+                    .times_rows(&halves(slots, Complex::new(0.0, -1.0)));
             }
             let output = canonical(at(i + 1))?;
             to_slots.push(Transform::new(ckks, &matrix, at(i), &scale, &output)?);
@@ -153,20 +218,31 @@ impl<B: Backend> Bootstrapper<B> {
 
         // sin = 2 pi m / q_0, m = (values) (scale of level 0).
         let reduced = sine_scale;
-        let mut scale = reduced.mul(&input)?.div(&base)?;
+        let after = reduced.mul(&input)?.div(&base)?;
         let matrices = dft::to_slots_of(ckks.embedding(), slots, spec.to_coefficients)?;
         let mut to_coefficients = Vec::with_capacity(matrices.len());
-        for (i, matrix) in (0u32..).zip(matrices) {
-            let mut matrix = if packed { matrix.repeated(wide) } else { matrix };
+        let (mut scale, mut level) = match spec.order {
+            Order::RaiseFirst => (after.clone(), at(down)),
+            Order::CoefficientsFirst => (canonical(spec.input_level())?, spec.input_level()),
+        };
+        let last = matrices.len() - 1;
+        for (i, mut matrix) in matrices.into_iter().enumerate() {
             if i == 0 {
                 matrix = matrix.times(1.0 / std::f64::consts::TAU);
-                if packed {
+            }
+            if packed && spec.order == Order::RaiseFirst {
+                matrix = matrix.repeated(wide);
+                if i == 0 {
                     matrix = matrix.times_columns(&halves(slots, Complex::new(0.0, 1.0)));
                 }
             }
-            let output = canonical(at(down + i + 1))?;
-            to_coefficients.push(Transform::new(ckks, &matrix, at(down + i), &scale, &output)?);
-            scale = output;
+            if i == last && spec.mask {
+                matrix = matrix.times_rows(&mask(slots));
+            }
+            let below = Level(level.0.saturating_sub(1));
+            let output = canonical(below)?;
+            to_coefficients.push(Transform::new(ckks, &matrix, level, &scale, &output)?);
+            (scale, level) = (output, below);
         }
         Ok(Self {
             ckks: ckks.clone(),
@@ -177,8 +253,10 @@ impl<B: Backend> Bootstrapper<B> {
             cosine,
             arcsine,
             reduced,
+            after,
             to_coefficients,
             errors: [cosine_error, arcsine_error],
+            budget: None,
         })
     }
 
@@ -206,8 +284,7 @@ impl<B: Backend> Bootstrapper<B> {
 
     /// log2 of the probability that one bootstrap of a ciphertext fails.
     pub fn failure_log2(&self) -> f64 {
-        let bound = f64::from(self.spec.range);
-        failure_log2(self.ckks.context().log_n(), EPHEMERAL_WEIGHT, bound)
+        self.spec.failure_log2(self.ckks.context().log_n())
     }
 
     /// Largest error of the cosine, and of the arcsine relative to its argument.
@@ -217,7 +294,11 @@ impl<B: Backend> Bootstrapper<B> {
 
     /// Slots while real and imaginary parts are apart.
     pub(super) fn wide(&self) -> usize {
-        if self.is_packed() { 2 * self.spec.slots } else { self.spec.slots }
+        if self.is_packed() {
+            2 * self.spec.slots
+        } else {
+            self.spec.slots
+        }
     }
 
     /// Whether both parts are in one ciphertext.
@@ -233,7 +314,14 @@ impl<B: Backend> Bootstrapper<B> {
 
     /// The level after coefficients to slots.
     pub(super) fn reduction_level(&self) -> Level {
-        Level(self.ckks.context().params().top().0.saturating_sub(self.spec.to_slots as u32))
+        Level(
+            self.ckks
+                .context()
+                .params()
+                .top()
+                .0
+                .saturating_sub(self.spec.to_slots as u32),
+        )
     }
 
     /// `needs` and the keys of a bootstrap, each up to the level where it is used.
@@ -242,7 +330,10 @@ impl<B: Backend> Bootstrapper<B> {
         let needs = needs.up_to(top).rotate(self.trace().map(|k| k as i64));
         let needs = self.to_slots.iter().fold(needs, |needs, t| t.add_needs(needs));
         let needs = needs.up_to(self.reduction_level()).conjugate().relinearise();
-        let needs = self.to_coefficients.iter().fold(needs, |needs, t| t.add_needs(needs));
+        let needs = self
+            .to_coefficients
+            .iter()
+            .fold(needs, |needs, t| t.add_needs(needs));
         if self.is_packed() {
             return needs.up_to(self.output_level()).rotate([self.spec.slots as i64]);
         }
@@ -255,14 +346,26 @@ impl<B: Backend> Bootstrapper<B> {
         let operation = "bootstrap";
         let rotation = |k: usize| crate::ring::Galois::rotation(k as i64, ctx.log_n());
         for k in self.trace() {
-            ctx.check_key(operation, ctx.params().top(), keys.galois(operation, rotation(k))?)?;
+            ctx.check_key(
+                operation,
+                ctx.params().top(),
+                keys.galois(operation, rotation(k))?,
+            )?;
         }
         for t in self.to_slots.iter().chain(&self.to_coefficients) {
             t.check_keys(ev)?;
         }
         let conjugation = crate::ring::Galois::conjugation(ctx.log_n());
-        ctx.check_key(operation, self.reduction_level(), keys.galois(operation, conjugation)?)?;
-        ctx.check_key(operation, self.reduction_level(), keys.relinearisation(operation)?)?;
+        ctx.check_key(
+            operation,
+            self.reduction_level(),
+            keys.galois(operation, conjugation)?,
+        )?;
+        ctx.check_key(
+            operation,
+            self.reduction_level(),
+            keys.relinearisation(operation)?,
+        )?;
         if self.is_packed() {
             let key = keys.galois(operation, rotation(self.spec.slots))?;
             ctx.check_key(operation, self.output_level(), key)?;
@@ -271,8 +374,19 @@ impl<B: Backend> Bootstrapper<B> {
     }
 }
 
+/// A fixed vector of +-1: the signs of a multiplicative sequence (splitmix64).
+pub(super) fn mask(n: usize) -> Vec<Complex> {
+    let sign = |i: u64| {
+        let mut x = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Complex::from(if (x ^ (x >> 31)) & 1 == 1 { 1.0 } else { -1.0 })
+    };
+    (0..n as u64).map(sign).collect()
+}
+
 /// 1 in the first `n` slots, c in the others.
-fn halves(n: usize, c: Complex) -> Vec<Complex> {
+pub(super) fn halves(n: usize, c: Complex) -> Vec<Complex> {
     [vec![Complex::from(1.0); n], vec![c; n]].concat()
 }
 

@@ -1,11 +1,14 @@
 //! The bootstrap itself.
 
-use super::{BootstrapKeys, Bootstrapper};
+use super::{
+    BootstrapKeys, Bootstrapper, Order,
+    plan::{halves, mask},
+};
 use crate::{
+    arith::Complex,
     backend::Backend,
     circuit::{CircuitError, Output, Result, evaluate_all},
-    ckks::{Ciphertext, Evaluator},
-    ring::Scale,
+    ckks::{Ciphertext, Evaluator, step_ratio},
     rlwe::Level,
 };
 
@@ -48,16 +51,85 @@ impl<B: Backend> Bootstrapper<B> {
     ) -> Result<Ciphertext<B>> {
         let ev = Evaluator::new(&self.ckks, &keys.evaluation);
         self.check(&ev, ct)?;
-        let raised = self.raise(&ev, keys, ct)?;
+        let mut low = self.lowered(&ev, ct)?;
+        let first = self.spec.order == Order::CoefficientsFirst;
+        if first {
+            low = self.transformed(&ev, low)?;
+            done(Stage::SlotsToCoefficients)?;
+        }
+        let raised = self.raise(&ev, keys, &low)?;
         done(Stage::Raise)?;
         let x = self.coefficients_to_slots(&ev, raised)?;
         done(Stage::CoefficientsToSlots)?;
         let sine = self.reduce(&ev, &x)?;
         drop(x);
+        if first {
+            let result = self.joined(&ev, sine)?;
+            done(Stage::ModularReduction)?;
+            return Ok(result);
+        }
         done(Stage::ModularReduction)?;
         let result = self.slots_to_coefficients(&ev, sine)?;
         done(Stage::SlotsToCoefficients)?;
         Ok(result)
+    }
+
+    /// At the level where work starts, at its canonical scale.
+    fn lowered(&self, ev: &Evaluator<'_, B>, ct: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+        let level = self.spec.input_level();
+        let canonical = self.ckks.scale(level)?.clone();
+        if self.spec.mask {
+            let ct = ev.adjust(ct, level, &canonical)?;
+            return self.times_plain(ev, &ct, &mask(self.spec.slots));
+        }
+        Ok(ev.adjust(ct, level, &canonical)?)
+    }
+
+    /// Times a plaintext, at the canonical scale of the level below.
+    fn times_plain(
+        &self,
+        ev: &Evaluator<'_, B>,
+        ct: &Ciphertext<B>,
+        values: &[Complex],
+    ) -> Result<Ciphertext<B>> {
+        let below = Level(ct.level().0.saturating_sub(1));
+        let target = self.ckks.scale(below)?.clone();
+        let ratio = step_ratio(self.ckks.context().params(), "bootstrap", below)?;
+        let scale = target.div(&ct.scale().mul(&ratio)?)?;
+        let plain = self.ckks.encode(values, 1, ct.level(), &scale)?;
+        Ok(ev.rescale(&ev.mul_plain(ct, &plain)?)?)
+    }
+
+    /// The matrices back.
+    fn transformed(&self, ev: &Evaluator<'_, B>, ct: Ciphertext<B>) -> Result<Ciphertext<B>> {
+        (self.to_coefficients.iter()).try_fold(ct, |x, matrix| matrix.apply(ev, &x))
+    }
+
+    /// Both parts together again, at the canonical scale one level down: the end when the matrices back came first.
+    fn joined(&self, ev: &Evaluator<'_, B>, sine: Ciphertext<B>) -> Result<Ciphertext<B>> {
+        let below = Level(sine.level().0.saturating_sub(1));
+        if self.is_packed() {
+            let read = Ciphertext::from_parts(sine.rlwe().clone(), self.after.clone(), self.wide());
+            let factors = halves(self.spec.slots, Complex::new(0.0, 1.0));
+            let mut w = self.times_plain(ev, &read, &factors)?;
+            let moved = ev.rotate(&w, self.spec.slots as i64)?;
+            ev.add_assign(&mut w, &moved)?;
+            return Ok(Ciphertext::from_parts(
+                w.rlwe().clone(),
+                w.scale().clone(),
+                self.spec.slots,
+            ));
+        }
+        let w = self.complex(ev, sine)?;
+        let read = Ciphertext::from_parts(w.rlwe().clone(), self.after.clone(), self.spec.slots);
+        Ok(ev.adjust(&read, below, &self.ckks.scale(below)?.clone())?)
+    }
+
+    /// Real parts and i times imaginary ones, which were items of their own.
+    fn complex(&self, ev: &Evaluator<'_, B>, parts: Ciphertext<B>) -> Result<Ciphertext<B>> {
+        let items = parts.items() / 2;
+        let imaginary = ev.mul_i(&parts.slice(items, items)?)?;
+        Ok(ev.add(&parts.slice(0, items)?, &imaginary)?)
     }
 
     fn check(&self, ev: &Evaluator<'_, B>, ct: &Ciphertext<B>) -> Result<()> {
@@ -66,32 +138,45 @@ impl<B: Backend> Bootstrapper<B> {
         };
         if ct.slots() != self.spec.slots {
             let (left, right) = (self.spec.slots.to_string(), ct.slots().to_string());
-            return mismatch("slot counts", left, right, "prepare a bootstrapper for as many slots");
+            return mismatch(
+                "slot counts",
+                left,
+                right,
+                "prepare a bootstrapper for as many slots",
+            );
         }
         if ct.components() != 2 {
             let right = ct.components().to_string();
             return mismatch("components", String::from("2"), right, "relinearise first");
         }
-        let canonical = self.ckks.scale(Level(0))?;
-        if ct.level() == Level(0) && ct.scale() != canonical {
+        self.check_memory(ct.items())?;
+        let lowest = self.spec.input_level();
+        if ct.level() < lowest {
+            return Err(CircuitError::Levels {
+                operation: String::from("this bootstrap, before it raises anything,"),
+                level: ct.level(),
+                needed: lowest.0,
+                remedy: format!(
+                    "bootstrap at {lowest} or above, or prepare one that raises first, without a mask"
+                ),
+            });
+        }
+        let canonical = self.ckks.scale(lowest)?;
+        if ct.level() == lowest && ct.scale() != canonical {
             let (left, right) = (canonical.to_string(), ct.scale().to_string());
-            let remedy = "bootstrap one level earlier, or `adjust` to the canonical scale of level 0 from above";
-            return mismatch("scales at level 0", left, right, remedy);
+            let remedy = "bootstrap one level earlier, or `adjust` to the canonical scale from above";
+            return mismatch("scales", left, right, remedy);
         }
         self.check_keys(ev)
     }
 
-    /// At level 0 at its canonical scale, then at the top: x = I + m / q_0 at a scale near that of the top.
+    /// From level 0 to the top: x = I + m / q_0 at a scale near that of the top.
     fn raise(
         &self,
         ev: &Evaluator<'_, B>,
         keys: &BootstrapKeys<B>,
-        ct: &Ciphertext<B>,
+        low: &Ciphertext<B>,
     ) -> Result<Ciphertext<B>> {
-        let low = match ct.level() {
-            Level(0) => ct.clone(),
-            _ => ev.adjust(ct, Level(0), &self.ckks.scale(Level(0))?.clone())?,
-        };
         let inner = self.ckks.context().raise(low.rlwe(), &keys.raise)?;
         let raised = Ciphertext::from_parts(inner, self.base.clone(), self.spec.slots);
         let scale = self.base.clone().times_pow2(i64::from(self.lift))?;
@@ -129,7 +214,8 @@ impl<B: Backend> Bootstrapper<B> {
         let u = double_angle(ev, &y)?;
         let mut c = evaluate_all(ev, &u, &[&self.cosine], &Output::default())?;
         drop((y, u));
-        let missing = || CircuitError::mismatch("bootstrap", "polynomials", 0, 1, "this is a defect; report it");
+        let missing =
+            || CircuitError::mismatch("bootstrap", "polynomials", 0, 1, "this is a defect; report it");
         let mut c = c.pop().ok_or_else(missing)?;
         for _ in 0..self.spec.double_angles {
             c = double_angle(ev, &c)?;
@@ -146,22 +232,21 @@ impl<B: Backend> Bootstrapper<B> {
     }
 
     fn slots_to_coefficients(&self, ev: &Evaluator<'_, B>, sine: Ciphertext<B>) -> Result<Ciphertext<B>> {
-        let mut w = sine;
-        if !self.is_packed() {
-            let items = w.items() / 2;
-            let imaginary = ev.mul_i(&w.slice(items, items)?)?;
-            w = ev.add(&w.slice(0, items)?, &imaginary)?;
-        }
-        let scale: Scale = w.scale().mul(self.ckks.scale(Level(0))?)?.div(&self.base)?;
-        w = Ciphertext::from_parts(w.rlwe().clone(), scale, self.wide());
-        for matrix in &self.to_coefficients {
-            w = matrix.apply(ev, &w)?;
-        }
+        let w = match self.is_packed() {
+            true => sine,
+            false => self.complex(ev, sine)?,
+        };
+        let read = Ciphertext::from_parts(w.rlwe().clone(), self.after.clone(), self.wide());
+        let mut w = self.transformed(ev, read)?;
         if self.is_packed() {
             let moved = ev.rotate(&w, self.spec.slots as i64)?;
             ev.add_assign(&mut w, &moved)?;
         }
-        Ok(Ciphertext::from_parts(w.rlwe().clone(), w.scale().clone(), self.spec.slots))
+        Ok(Ciphertext::from_parts(
+            w.rlwe().clone(),
+            w.scale().clone(),
+            self.spec.slots,
+        ))
     }
 }
 

@@ -10,7 +10,9 @@ pub(super) fn cosine(bound: f64, double_angles: u32, degree: usize) -> Result<(P
     let coefficients = interpolate(f, degree);
     let p = Polynomial::chebyshev(Interval::UNIT, &coefficients)?;
     let grid = (0..=4000).map(|i| (std::f64::consts::PI * f64::from(i) / 4000.0).cos());
-    let error = grid.map(|u| (chebyshev_value(&coefficients, u) - f(u)).abs()).fold(0.0, f64::max);
+    let error = grid
+        .map(|u| (chebyshev_value(&coefficients, u) - f(u)).abs())
+        .fold(0.0, f64::max);
     Ok((p, error))
 }
 
@@ -20,7 +22,13 @@ pub(super) fn arcsine(most: f64, degree: usize) -> Result<(Polynomial, f64)> {
     let terms = degree.div_ceil(2).max(1);
     let square = most * most;
     // Chebyshev in v, s^2 = most^2 (1 + v) / 2, then to powers of s^2.
-    let g = |t: f64| if t < 1e-12 { 1.0 + t / 6.0 } else { t.sqrt().asin() / t.sqrt() };
+    let g = |t: f64| {
+        if t < 1e-12 {
+            1.0 + t / 6.0
+        } else {
+            t.sqrt().asin() / t.sqrt()
+        }
+    };
     let of = |v: f64| g(square * (1.0 + v) / 2.0);
     let chebyshev = interpolate(of, terms - 1);
     let powers = to_powers(&chebyshev, square);
@@ -37,7 +45,9 @@ pub(super) fn arcsine(most: f64, degree: usize) -> Result<(Polynomial, f64)> {
     )?;
     let value = |s: f64| odd.iter().rev().fold(0.0, |sum, c| sum * s + c);
     let grid = (1..=1000).map(|i| most * f64::from(i) / 1000.0);
-    let error = grid.map(|s| ((value(s) - s.asin()) / s).abs()).fold(0.0, f64::max);
+    let error = grid
+        .map(|s| ((value(s) - s.asin()) / s).abs())
+        .fold(0.0, f64::max);
     Ok((p, error))
 }
 
@@ -47,7 +57,10 @@ fn interpolate(f: impl Fn(f64) -> f64, degree: usize) -> Vec<f64> {
     let angle = |i: usize| std::f64::consts::PI * (i as f64 + 0.5) / n as f64;
     let values: Vec<f64> = (0..n).map(|i| f(angle(i).cos())).collect();
     let coefficient = |k: usize| {
-        let sum: f64 = (0..n).zip(&values).map(|(i, v)| v * (k as f64 * angle(i)).cos()).sum();
+        let sum: f64 = (0..n)
+            .zip(&values)
+            .map(|(i, v)| v * (k as f64 * angle(i)).cos())
+            .sum();
         sum * if k == 0 { 1.0 } else { 2.0 } / n as f64
     };
     (0..n).map(coefficient).collect()
@@ -106,7 +119,9 @@ mod tests {
             let (p, error) = arcsine(most, degree).unwrap();
             assert_eq!(p.degree(), degree);
             assert!(error.log2() < -bits, "{degree}: 2^{}", error.log2());
-            let worst = (1..50).map(|i| most * f64::from(i) / 50.0).map(|s| (p.value(s) - s.asin()).abs() / s);
+            let worst = (1..50)
+                .map(|i| most * f64::from(i) / 50.0)
+                .map(|s| (p.value(s) - s.asin()).abs() / s);
             assert!(worst.fold(0.0, f64::max) <= error * 1.01);
         }
     }

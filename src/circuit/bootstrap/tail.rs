@@ -32,7 +32,11 @@ pub fn overflow_tail_log2(weight: u32, bound: f64) -> f64 {
             break;
         }
         let term = &binomial * BigInt::from(base).pow(terms);
-        if i % 2 == 0 { sum += term } else { sum -= term }
+        if i % 2 == 0 {
+            sum += term
+        } else {
+            sum -= term
+        }
         binomial = binomial * (terms - i) / (i + 1);
     }
     let factorial = (1..=terms).fold(BigUint::from(1u32), |product, i| product * i);

@@ -29,7 +29,13 @@ impl Diagonals {
         for (k, d) in diagonals {
             if !slots.is_power_of_two() || !d.len().is_power_of_two() || d.len() > slots {
                 let remedy = "give powers of two, and one period or all entries of a diagonal";
-                return Err(CircuitError::mismatch("diagonals", "lengths", slots, d.len(), remedy));
+                return Err(CircuitError::mismatch(
+                    "diagonals",
+                    "lengths",
+                    slots,
+                    d.len(),
+                    remedy,
+                ));
             }
             result.add(k.rem_euclid(slots as i64) as usize, &d);
         }
@@ -65,7 +71,10 @@ impl Diagonals {
     pub fn dense(slots: usize, entry: impl Fn(usize, usize) -> Complex) -> Result<Self> {
         let diagonal = |k: usize| (0..slots).map(|j| entry(j, (j + k) % slots)).collect::<Vec<_>>();
         let all = (0..slots).map(|k| (k as i64, diagonal(k)));
-        Self::new(slots, all.filter(|(_, d)| d.iter().any(|z| *z != Complex::default())))
+        Self::new(
+            slots,
+            all.filter(|(_, d)| d.iter().any(|z| *z != Complex::default())),
+        )
     }
 
     /// Numbers that it maps.
@@ -84,7 +93,10 @@ impl Diagonals {
     }
 
     fn add(&mut self, k: usize, d: &[Complex]) {
-        let old = self.diagonals.remove(&k).unwrap_or_else(|| vec![Complex::default()]);
+        let old = self
+            .diagonals
+            .remove(&k)
+            .unwrap_or_else(|| vec![Complex::default()]);
         let period = old.len().max(d.len());
         let sum = old.iter().cycle().zip(d.iter().cycle()).take(period);
         self.diagonals.insert(k, sum.map(|(a, b)| *a + *b).collect());
@@ -98,7 +110,13 @@ impl Diagonals {
         if self.slots != first.slots {
             let remedy = "both map as many slots";
             let (left, right) = (self.slots, first.slots);
-            return Err(CircuitError::mismatch("product of matrices", "slot counts", left, right, remedy));
+            return Err(CircuitError::mismatch(
+                "product of matrices",
+                "slot counts",
+                left,
+                right,
+                remedy,
+            ));
         }
         let mut result = Self {
             slots: self.slots,
@@ -124,7 +142,13 @@ impl Diagonals {
         for (k, d) in &mut self.diagonals {
             let period = d.len().max(weights.len());
             let weights = weights.iter().cycle().skip(k % weights.len().max(1));
-            *d = d.iter().cycle().zip(weights).take(period).map(|(x, w)| *x * *w).collect();
+            *d = d
+                .iter()
+                .cycle()
+                .zip(weights)
+                .take(period)
+                .map(|(x, w)| *x * *w)
+                .collect();
         }
         self
     }

@@ -102,7 +102,13 @@ impl Transform {
         if slots > ckks.max_slots() {
             let remedy = "use a matrix on at most N/2 slots";
             let (left, right) = (slots, ckks.max_slots());
-            return Err(CircuitError::mismatch("transform", "slot counts", left, right, remedy));
+            return Err(CircuitError::mismatch(
+                "transform",
+                "slot counts",
+                left,
+                right,
+                remedy,
+            ));
         }
         let below = level.below().ok_or_else(|| CircuitError::Levels {
             operation: String::from("a linear transform"),
@@ -276,7 +282,15 @@ impl Transform {
                 }
             }
         }
-        let empty = || RlweError::mismatch("transform", "diagonals", 0, "at least 1", "give a matrix that is not zero");
+        let empty = || {
+            RlweError::mismatch(
+                "transform",
+                "diagonals",
+                0,
+                "at least 1",
+                "give a matrix that is not zero",
+            )
+        };
         let total = total.ok_or_else(empty)?;
         let inner = ctx.reduce_rescale(&total)?.ok_or_else(|| CircuitError::Levels {
             operation: String::from("a linear transform"),
