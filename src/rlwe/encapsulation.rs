@@ -12,7 +12,9 @@
 //! [`Encapsulation`] is the one place that chooses its primes, and refuses a product above its bound. s' is drawn
 //! for one pair of keys, and nothing keeps it.
 
-use super::{Ciphertext, Context, Eval, Level, Params, Poly, Result, RlweError, SecretKey, secret::small};
+use zeroize::Zeroizing;
+
+use super::{Ciphertext, Context, Eval, Level, Params, Poly, Result, RlweError, SecretKey};
 use crate::{
     backend::{
         Backend, BasisStep, DigitStep, Integers, KeySwitch, Mut, Ref, Row, Span, compact, derived::select,
@@ -200,6 +202,21 @@ impl<B: Backend> RaiseKeys<B> {
     }
 }
 
+/// The ephemeral secret: all n coefficients in one draw, so that the weight is that of all of them.
+fn ephemeral(seed: &PrivateSeed, n: usize) -> Zeroizing<Vec<i32>> {
+    let mut drawn = Zeroizing::new(vec![0i8; n]);
+    sparse_ternary(
+        &mut seed.stream("ephemeral secret", 0),
+        EPHEMERAL_WEIGHT,
+        &mut drawn,
+    );
+    let mut wide = Zeroizing::new(vec![0i32; n]);
+    wide.iter_mut()
+        .zip(drawn.iter())
+        .for_each(|(wide, x)| *wide = i32::from(*x));
+    wide
+}
+
 impl<B: Backend> SecretKey<B> {
     /// The keys that raise ciphertexts from level 0 to the top, through a sparse secret of their own.
     ///
@@ -213,8 +230,7 @@ impl<B: Backend> SecretKey<B> {
             None => PrivateSeed::from_os()?,
             Some(_) => PrivateSeed::insecure_from_bytes(*self.error_seed.expose()),
         };
-        let draw = |stream: &mut _, out: &mut [i8]| sparse_ternary(stream, EPHEMERAL_WEIGHT, out);
-        let signs = small(fresh.stream("ephemeral secret", 0), params.degree(), draw);
+        let signs = ephemeral(&fresh, params.degree());
         let mut sparse = Poly::lift(ctx, 1, &self.rows.rows, Integers::I32(&signs))?.into_eval(ctx)?;
 
         let half = |rows: &[Row],
@@ -335,6 +351,15 @@ mod tests {
         ring::{chain, insecure_chain},
         rlwe::Spec,
     };
+
+    #[test]
+    fn the_secret_has_its_weight_in_every_ring() {
+        for log_n in [6, 10, 11, 16] {
+            let secret = ephemeral(&PrivateSeed::insecure_from_bytes([log_n; 32]), 1 << log_n);
+            let weight: i32 = secret.iter().map(|x| x.abs()).sum();
+            assert_eq!(weight, EPHEMERAL_WEIGHT as i32, "N = 2^{log_n}");
+        }
+    }
 
     #[test]
     fn nothing_larger_than_the_bound_constructs() {
