@@ -216,6 +216,9 @@ struct BootstrapArgs {
     /// Threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Keep the diagonals of the matrices as residues: more memory, less time
+    #[arg(long)]
+    expanded: bool,
     /// Bootstraps of every kind of message
     #[arg(long, default_value_t = 1)]
     runs: usize,

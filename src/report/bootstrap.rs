@@ -50,6 +50,8 @@ pub struct BootstrapReport {
     pub keys: usize,
     /// Bytes of the keys in use.
     pub key_bytes: usize,
+    /// Bytes of the diagonals of the matrices.
+    pub matrix_bytes: usize,
     /// Bytes of the keys as they travel.
     pub seeded_key_bytes: usize,
     /// Most memory that the process had, keys as they travel included; 0 where the system does not say.

@@ -17,6 +17,14 @@ pub(crate) struct Extended<B: Backend> {
 /// One polynomial modulo the extended rows of a level (E): what extended ciphertexts are multiplied by.
 pub(crate) struct ExtendedPlain<B: Backend> {
     buffer: B::Buffer,
+    bytes: usize,
+}
+
+impl<B: Backend> ExtendedPlain<B> {
+    /// Bytes of the residues.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 impl<B: Backend> Context<B> {
@@ -88,7 +96,10 @@ impl<B: Backend> Context<B> {
         let (backend, tables) = (self.backend(), self.tables());
         backend.lift(tables, Mut::new(&mut buffer, span), Integers::I64(integers))?;
         backend.ntt(tables, Mut::new(&mut buffer, span))?;
-        Ok(ExtendedPlain { buffer })
+        Ok(ExtendedPlain {
+            buffer,
+            bytes: rows.len() * (4 << self.log_n()),
+        })
     }
 
     /// The sum of products, which are all of one level and number of items, and at least one.

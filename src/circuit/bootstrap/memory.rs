@@ -55,7 +55,7 @@ impl<B: Backend> Bootstrapper<B> {
         let top = params.level("memory", params.top())?.primes.len() + special;
         keys += 2 * (top + 2 * params.level("memory", Level(0))?.primes.len()) * row;
 
-        let transform = |t: &Transform| -> Result<usize> {
+        let transform = |t: &Transform<B>| -> Result<usize> {
             let (rows, digits) = shape(t.level())?;
             let steps = t.steps();
             let largest = steps.giant.values().map(Vec::len).max().unwrap_or(0);

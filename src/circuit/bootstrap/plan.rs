@@ -104,14 +104,14 @@ pub struct Bootstrapper<B: Backend> {
     pub(super) lift: u32,
     /// q_0, as the scale at which the raised phase is x.
     pub(super) base: Scale,
-    pub(super) to_slots: Vec<Transform>,
+    pub(super) to_slots: Vec<Transform<B>>,
     pub(super) cosine: Polynomial,
     pub(super) arcsine: Option<Polynomial>,
     /// The scale of the sine, and of what comes out of the reduction.
     pub(super) reduced: Scale,
     /// The scale at which that is the message.
     pub(super) after: Scale,
-    pub(super) to_coefficients: Vec<Transform>,
+    pub(super) to_coefficients: Vec<Transform<B>>,
     pub(super) errors: [f64; 2],
     /// Most bytes that a bootstrap may take.
     pub(super) budget: Option<usize>,
@@ -258,6 +258,17 @@ impl<B: Backend> Bootstrapper<B> {
             errors: [cosine_error, arcsine_error],
             budget: None,
         })
+    }
+
+    /// The same with all diagonals as residues, which takes more memory ([`memory`](Self::memory) says how much) and less time.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn expanded(mut self) -> Result<Self> {
+        for t in self.to_slots.iter_mut().chain(&mut self.to_coefficients) {
+            t.expand(&self.ckks)?;
+        }
+        Ok(self)
     }
 
     /// What it was prepared from.

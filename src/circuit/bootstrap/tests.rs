@@ -151,6 +151,21 @@ fn slots_to_coefficients_may_come_first() {
 }
 
 #[test]
+fn expanded_diagonals_give_the_same_bits() {
+    let set = Set::usual();
+    let ct = set.encrypt(&random(512), 1, Level(0));
+    let light = set.bootstrapper.bootstrap(&set.keys, &ct).unwrap();
+    let expanded = Bootstrapper::new(&set.ckks, set.bootstrapper.spec())
+        .unwrap()
+        .expanded()
+        .unwrap();
+    let heavy = expanded.bootstrap(&set.keys, &ct).unwrap();
+    let words = |ct: &Ciphertext<Cpu>| ct.rlwe().first_words(set.ckks.context(), 1024).unwrap();
+    assert_eq!(words(&light), words(&heavy));
+    assert!(expanded.memory(1).unwrap().matrices > set.bootstrapper.memory(1).unwrap().matrices);
+}
+
+#[test]
 fn ten_bootstraps_in_a_row_add_their_errors_only() {
     let set = Set::usual();
     let values = random(512);

@@ -70,28 +70,29 @@ impl Steps {
     }
 }
 
-/// The integers of a diagonal, rotated for its giant step: 2 a period, lifted to residues when it is used.
-struct Light {
+/// A diagonal, rotated for its giant step: 2 integers a period, lifted to residues when it is used, or once.
+struct Light<B: Backend> {
     baby: usize,
     integers: Vec<i64>,
+    residues: Option<ExtendedPlain<B>>,
 }
 
 /// A matrix for ciphertexts at a level and scale, with the scale of its result at the level below.
-pub struct Transform {
+pub struct Transform<B: Backend> {
     slots: usize,
     level: Level,
     input: Scale,
     output: Scale,
     steps: Steps,
-    plain: BTreeMap<usize, Vec<Light>>,
+    plain: BTreeMap<usize, Vec<Light<B>>>,
 }
 
-impl Transform {
+impl<B: Backend> Transform<B> {
     /// Prepares a matrix: diagonals are encoded at the scale that brings `input` to `output` with one rescale.
     ///
     /// # Errors
     /// [`CircuitError::Levels`] at level 0; an overflow of encoding.
-    pub fn new<B: Backend>(
+    pub fn new(
         ckks: &Ckks<B>,
         matrix: &Diagonals,
         level: Level,
@@ -139,6 +140,7 @@ impl Transform {
                 lights.push(Light {
                     baby: *baby,
                     integers: out.iter().step_by(gap).copied().collect(),
+                    residues: None,
                 });
             }
             plain.insert(*giant, lights);
@@ -178,10 +180,22 @@ impl Transform {
         self.plain.values().map(Vec::len).sum()
     }
 
-    /// Bytes of the diagonals.
+    /// Bytes of the diagonals, residues of those that were expanded included.
     pub fn bytes(&self) -> usize {
         let lights = self.plain.values().flatten();
-        lights.map(|l| 8 * l.integers.len()).sum()
+        let each = |l: &Light<B>| 8 * l.integers.len() + l.residues.as_ref().map_or(0, ExtendedPlain::bytes);
+        lights.map(each).sum()
+    }
+
+    /// Lifts all diagonals once and keeps their residues: rows of the level and of P for each, for less work in every use.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn expand(&mut self, ckks: &Ckks<B>) -> Result<()> {
+        for light in self.plain.values_mut().flatten() {
+            light.residues = Some(ckks.context().lift_extended(self.level, &light.integers)?);
+        }
+        Ok(())
     }
 
     /// `needs` and the rotations of this transform, up to its level.
@@ -194,7 +208,7 @@ impl Transform {
     ///
     /// # Errors
     /// What does not fit, with the numbers; the first key that is missing.
-    pub fn check<B: Backend>(&self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<()> {
+    pub fn check(&self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<()> {
         let operation = "transform";
         let mismatch = |what: &'static str, left: String, right: String| {
             let remedy = "give a ciphertext as the transform was prepared for";
@@ -219,7 +233,7 @@ impl Transform {
     ///
     /// # Errors
     /// The first key that is missing or too short.
-    pub fn check_keys<B: Backend>(&self, ev: &Evaluator<'_, B>) -> Result<()> {
+    pub fn check_keys(&self, ev: &Evaluator<'_, B>) -> Result<()> {
         let ctx = ev.ckks().context();
         for k in self.steps.baby.iter().chain(self.steps.giant.keys()) {
             if *k != 0 {
@@ -234,7 +248,7 @@ impl Transform {
     ///
     /// # Errors
     /// As [`Transform::check`], before work starts.
-    pub fn apply<B: Backend>(&self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<Ciphertext<B>> {
+    pub fn apply(&self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<Ciphertext<B>> {
         self.check(ev, x)?;
         let ctx = ev.ckks().context();
         let operand = x.rlwe();
@@ -261,11 +275,16 @@ impl Transform {
         for (giant, lights) in &self.plain {
             let lifted = lights
                 .iter()
-                .map(|l| ctx.lift_extended(self.level, &l.integers))
+                .map(|l| match &l.residues {
+                    Some(_) => Ok(None),
+                    None => ctx.lift_extended(self.level, &l.integers).map(Some),
+                })
                 .collect::<rlwe::Result<Vec<_>>>()?;
             let pairs = lights.iter().zip(&lifted);
             let terms: Vec<(&Extended<B>, &ExtendedPlain<B>)> = pairs
-                .filter_map(|(l, plain)| Some((babies.get(&l.baby)?, plain)))
+                .filter_map(|(l, lifted)| {
+                    Some((babies.get(&l.baby)?, l.residues.as_ref().or(lifted.as_ref())?))
+                })
                 .collect();
             let sum = ctx.inner_product_extended(&terms)?;
             drop(lifted);

@@ -65,7 +65,10 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
     let ctx = Context::new(Cpu::new(), params)?;
     let (ckks, params) = (Ckks::new(&ctx), ctx.params());
     progress.set_message(format!("{}: matrices", preset.name));
-    let bootstrapper = Bootstrapper::new(&ckks, &preset.spec)?;
+    let mut bootstrapper = Bootstrapper::new(&ckks, &preset.spec)?;
+    if args.expanded {
+        bootstrapper = bootstrapper.expanded()?;
+    }
     let secret = SecretKey::generate(&ctx)?;
     let seeded =
         SeededBootstrapKeys::generate(&secret, &bootstrapper, KeyNeeds::new(params), |done, all| {
@@ -139,6 +142,7 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         failure_log2: bootstrapper.failure_log2(),
         keys: count,
         key_bytes: keys.bytes(),
+        matrix_bytes: bootstrapper.memory(1)?.matrices,
         seeded_key_bytes: seeded_bytes,
         peak_bytes: peak_bytes(),
     })
@@ -214,12 +218,13 @@ fn print(r: &BootstrapReport, preset: &Preset) {
     }
     say!();
     say!(
-        "  {} levels left; fails with probability 2^{:.1}; {} keys, {} in use, {} as they travel; peak {}",
+        "  {} levels left; fails with probability 2^{:.1}; {} keys, {} in use, {} as they travel; matrices {}; peak {}",
         r.levels_left,
         r.failure_log2,
         r.keys,
         bytes(r.key_bytes),
         bytes(r.seeded_key_bytes),
+        bytes(r.matrix_bytes),
         bytes(r.peak_bytes)
     );
 }
