@@ -25,8 +25,8 @@
 //! backend agrees on to the bit, and `SECURITY.md` what is promised and what is not: above all, never show exact CKKS
 //! decryptions to anyone but the owner of the key.
 //!
-//! Features: `fallback` (the CPU backend and `engine`), `cli` (the program), `bench` (timed operations and
-//! their floors), `speed` (times on a scale that machines share), `diagnostics` (measured BFV noise).
+//! Features: `fallback` (the CPU backend and `engine`), `cuda` and `wgpu` (backends for GPUs), `cli` (the program), `bench`
+//! (timed operations and their floors), `speed` (times on a scale that machines share), `diagnostics` (measured BFV noise).
 
 pub mod arith;
 pub mod backend;

@@ -9,8 +9,12 @@ pub mod derived;
 mod memory;
 pub mod null;
 pub mod oracle;
+mod shared;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
 pub use memory::{Mut, Ref, Row, Span, compact};
+pub use shared::{Owners, Shared};
 
 use crate::{
     arith::{Complex, Double, EmbedError, Embedding},
@@ -209,6 +213,23 @@ pub trait Backend: Send + Sync + Sized + 'static {
         terms: usize,
     ) -> Result<()> {
         derived::tensor(self, t, dst, a, b, terms)
+    }
+    /// dst item r C + c = sum over j < `terms` of a item r `terms` + j times b item c `terms` + j (E): rows of a times columns of b,
+    /// C = b's items / `terms` of them. b has one polynomial an item, which every polynomial of a is multiplied by.
+    fn block_product(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        derived::block_product(self, t, dst, a, b, terms)
+    }
+    /// dst (E) = the polynomials with these first coefficients, all further ones zero: equally many for each polynomial, a power
+    /// of two up to N, those of all items one after the other.
+    fn evaluate(&self, t: &Self::Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
+        derived::evaluate(self, t, dst, values)
     }
     /// dst += sigma_g(src) (E).
     fn permute_add(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {

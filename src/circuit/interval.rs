@@ -24,6 +24,12 @@ impl Interval {
         half: 1.0,
     };
 
+    /// [0, 1].
+    pub const UPPER: Self = Self {
+        centre: 0.5,
+        half: 0.5,
+    };
+
     /// The least interval with a half-width of 24 bits that contains both ends.
     ///
     /// # Errors

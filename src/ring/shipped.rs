@@ -100,6 +100,7 @@ fn name(spec: &ChainSpec) -> String {
 pub fn specs() -> Vec<(String, ChainSpec)> {
     use ChainKind::{Pair, Rational, Single};
     let mut all: Vec<(String, ChainSpec)> = [
+        (12, Single, 28, 0, 2, 56.0),
         (12, Single, 28, 1, 3, 40.0),
         (13, Single, 28, 4, 3, 40.0),
         (13, Rational, 40, 2, 3, 50.0),

@@ -148,6 +148,19 @@ impl<B: Backend> SwitchKey<B> {
         self.bytes
     }
 
+    /// Demands a key that reaches a level; the error names `operation`.
+    pub(crate) fn check_level(&self, operation: &str, wanted: Level) -> Result<()> {
+        if self.level >= wanted {
+            return Ok(());
+        }
+        Err(RlweError::KeyLevel {
+            operation: operation.to_owned(),
+            key: self.purpose,
+            wanted,
+            held: self.level,
+        })
+    }
+
     pub(super) fn params(&self) -> &Params {
         &self.params
     }

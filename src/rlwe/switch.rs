@@ -6,7 +6,9 @@
 //! automorphism sigma switches from s to sigma^-1(s), and sigma is applied once, to the sums: the digits do not depend on
 //! sigma, and a hoisted set of rotations shares them.
 
-use super::{Ciphertext, Context, Level, LevelContext, Result, RlweError, SwitchKey};
+use smallvec::SmallVec;
+
+use super::{Ciphertext, Context, Level, Result, RlweError, SwitchKey};
 use crate::{
     backend::{Backend, BasisStep, KeySwitch, Mut, Ref, Span},
     ring::Galois,
@@ -14,19 +16,9 @@ use crate::{
 
 /// The extended digits of one polynomial an item (E): made once, used by every rotation of a hoisted set.
 pub struct Digits<B: Backend> {
-    buffer: B::Buffer,
-    items: usize,
-    level: Level,
-}
-
-impl<B: Backend> Digits<B> {
-    /// The digits, to read.
-    pub(super) fn view<'a>(&'a self, level: &'a LevelContext<B>) -> Ref<'a, B> {
-        Ref::new(
-            &self.buffer,
-            Span::dense(self.items, level.digits.len(), &level.extended),
-        )
-    }
+    pub(super) buffer: B::Buffer,
+    pub(super) items: usize,
+    pub(super) level: Level,
 }
 
 /// What is switched.
@@ -75,7 +67,7 @@ impl<B: Backend> Context<B> {
         let level = self.level(operation, ct.level())?;
         self.check_keys(operation, ct, keys)?;
         let one;
-        let many: Vec<&B::Key>;
+        let many: SmallVec<[&B::Key; 16]>;
         let keys = match keys {
             [key] => {
                 one = [key.prepared()];
@@ -106,6 +98,11 @@ impl<B: Backend> Context<B> {
                 Source::Digits(digits) => {
                     check_digits(ct, digits)?;
                     let span = Span::dense(digits.items, level.digits.len(), &level.extended);
+                    // A single item may be repeated.
+                    let span = match digits.items {
+                        1 => span.repeat_items(ct.items()),
+                        _ => span,
+                    };
                     let digits = Ref::new(&digits.buffer, span);
                     Ok(backend.switch_digits(tables, dst, digits, addend, &k)?)
                 }
@@ -113,7 +110,36 @@ impl<B: Backend> Context<B> {
         })
     }
 
-    fn check_keys(&self, operation: &str, ct: &Ciphertext<B>, keys: &[&SwitchKey<B>]) -> Result<()> {
+    /// sigma_g of `ct` for each key and element, with one ModUp for all; a single ciphertext is switched in one call for all of them, and the
+    /// results share memory.
+    pub(crate) fn automorphisms(
+        &self,
+        operation: &'static str,
+        ct: &Ciphertext<B>,
+        keys: &[&SwitchKey<B>],
+        elements: &[Galois],
+    ) -> Result<SmallVec<[Ciphertext<B>; 8]>> {
+        if elements.is_empty() {
+            return Ok(SmallVec::new());
+        }
+        let digits = self.mod_up(ct, 1)?;
+        if ct.items() == 1 {
+            let repeated = ct.every(0, 0, elements.len())?;
+            let all = self.automorphism(operation, &repeated, Some(&digits), keys, elements)?;
+            return (0..elements.len()).map(|i| all.slice(i, 1)).collect();
+        }
+        keys.iter()
+            .zip(elements)
+            .map(|(key, g)| self.automorphism(operation, ct, Some(&digits), &[*key], &[*g]))
+            .collect()
+    }
+
+    pub(super) fn check_keys(
+        &self,
+        operation: &str,
+        ct: &Ciphertext<B>,
+        keys: &[&SwitchKey<B>],
+    ) -> Result<()> {
         if keys.len() != 1 && keys.len() != ct.items() {
             let remedy = "pass one key, or one for each ciphertext";
             let (items, held) = (format!("{} items", ct.items()), format!("{} keys", keys.len()));
@@ -121,14 +147,7 @@ impl<B: Backend> Context<B> {
         }
         for key in keys {
             self.params().check(operation, "the key", key.params())?;
-            if key.level() < ct.level() {
-                return Err(RlweError::KeyLevel {
-                    operation: operation.to_owned(),
-                    key: key.purpose(),
-                    wanted: ct.level(),
-                    held: key.level(),
-                });
-            }
+            key.check_level(operation, ct.level())?;
         }
         Ok(())
     }
@@ -185,7 +204,8 @@ fn check_component<B: Backend>(ct: &Ciphertext<B>, component: usize) -> Result<(
 
 /// Demands digits as of the ciphertext's level and items.
 fn check_digits<B: Backend>(ct: &Ciphertext<B>, digits: &Digits<B>) -> Result<()> {
-    if (digits.level, digits.items) != (ct.level(), ct.items()) {
+    let items = digits.items == ct.items() || digits.items == 1 && ct.repeats();
+    if digits.level != ct.level() || !items {
         let shape = |level: Level, items: usize| format!("{items} items at {level}");
         let (left, right) = (shape(ct.level(), ct.items()), shape(digits.level, digits.items));
         let remedy = "extend the digits of this ciphertext";

@@ -3,8 +3,10 @@
 mod chains;
 mod chart;
 mod cuda;
+mod curves;
 mod layers;
 mod results;
+mod traffic;
 mod train;
 
 use std::process::ExitCode;
@@ -54,9 +56,19 @@ const CHORES: &[Chore] = &[
         layers::run,
     ),
     (
+        "matmul-curves",
+        "draw docs/matmul.svg from lines of `bench matmul --json` (FILE)",
+        curves::run,
+    ),
+    (
         "ptx",
         "make the image of the CUDA kernels (--check: compare only)",
         cuda::image::run,
+    ),
+    (
+        "traffic",
+        "count the bytes that the CUDA backend's operations move (--json; --write, --check: the tables of docs/gpu.md)",
+        traffic::run,
     ),
     (
         "train",

@@ -51,6 +51,8 @@ pub(super) enum Call<'a> {
     KeyInnerProduct(&'a [u32], &'a [Operand]),
     Gemm(Matrix<'a>),
     Tensor(usize),
+    BlockProduct(usize),
+    Evaluate(Integers<'a>),
     PermuteAdd(&'a [Galois]),
     /// Terms that are items of each pair of operands, one after the other.
     MulAccumulate(Onto, usize),
@@ -85,6 +87,8 @@ impl Call<'_> {
             Self::KeyInnerProduct(..) => "key_inner_product",
             Self::Gemm(_) => "gemm",
             Self::Tensor(_) => "tensor",
+            Self::BlockProduct(_) => "block_product",
+            Self::Evaluate(_) => "evaluate",
             Self::PermuteAdd(_) => "permute_add",
             Self::MulAccumulate(..) => "mul_accumulate",
             Self::PermuteAccumulate(..) => "permute_accumulate",
@@ -120,6 +124,8 @@ impl Call<'_> {
         matches!(
             self,
             Self::Tensor(_)
+                | Self::BlockProduct(_)
+                | Self::Evaluate(_)
                 | Self::PermuteAdd(_)
                 | Self::MulAccumulate(..)
                 | Self::PermuteAccumulate(..)
@@ -171,6 +177,12 @@ impl Call<'_> {
             Self::Gemm(weights) => b.gemm(t, dst, first()?, *weights),
             Self::Tensor(terms) if by_body => derived::tensor(b, t, dst, first()?, second()?, *terms),
             Self::Tensor(terms) => b.tensor(t, dst, first()?, second()?, *terms),
+            Self::BlockProduct(terms) if by_body => {
+                derived::block_product(b, t, dst, first()?, second()?, *terms)
+            }
+            Self::BlockProduct(terms) => b.block_product(t, dst, first()?, second()?, *terms),
+            Self::Evaluate(values) if by_body => derived::evaluate(b, t, dst, *values),
+            Self::Evaluate(values) => b.evaluate(t, dst, *values),
             Self::PermuteAdd(g) if by_body => derived::permute_add(b, t, dst, first()?, g),
             Self::PermuteAdd(g) => b.permute_add(t, dst, first()?, g),
             Self::MulAccumulate(onto, terms) => {

@@ -4,6 +4,7 @@
 
 mod automorphism;
 mod basis;
+mod block;
 mod decode;
 mod elementwise;
 mod embed;
@@ -37,7 +38,7 @@ use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
         Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
-        Onto, Product, Ref, Result,
+        Onto, Product, Ref, Result, derived,
     },
     ring::{self, Basis, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -280,6 +281,33 @@ impl Backend for Cpu {
 
     fn tensor(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>, terms: usize) -> Result<()> {
         tensor::tensor(t, Writer::new(dst), Reader::new(a), Reader::new(b), terms);
+        Ok(())
+    }
+
+    fn block_product(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        if block::fits(t, terms) {
+            block::product(
+                t,
+                &self.pool,
+                Writer::new(dst),
+                Reader::new(a),
+                Reader::new(b),
+                terms,
+            );
+            return Ok(());
+        }
+        derived::block_product(self, t, dst, a, b, terms)
+    }
+
+    fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
+        encode::evaluate(t, Writer::new(dst), values);
         Ok(())
     }
 

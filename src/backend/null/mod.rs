@@ -341,6 +341,27 @@ impl Backend for Null {
         derived::tensor(self, t, dst, a, b, terms)
     }
 
+    fn block_product(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        // A sum stays where it is until its last term: it is written once.
+        self.multiply(t, dst.span.count(), terms + 2);
+        let columns = b.span.items / terms.max(1);
+        let reads = (a.span.count() + b.span.count() * dst.span.items / columns.max(1)) as u64;
+        let bytes = reads * dst.buffer.row_bytes;
+        self.count(Operation::BlockProduct, Traffic::write(&dst).reads_bytes(bytes))
+    }
+
+    fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
+        self.count_whole(Operation::Evaluate, &dst);
+        derived::evaluate(self, t, dst, values)
+    }
+
     fn permute_add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
         self.count_whole(Operation::PermuteAdd, &dst);
         derived::permute_add(self, t, dst, src, g)

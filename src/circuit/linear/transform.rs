@@ -263,7 +263,7 @@ impl<B: Backend> Transform<B> {
             let rotated = match &digits {
                 Some(digits) if *b != 0 => {
                     let (key, g) = key(*b)?;
-                    ctx.rotate_extended(operand, digits, key, g)?
+                    ctx.rotate_extended(operand, digits, &[key], &[g])?
                 }
                 _ => ctx.extend(operand)?,
             };
@@ -294,10 +294,10 @@ impl<B: Backend> Transform<B> {
                 (total, giant) => {
                     let total = match total {
                         Some(total) => total,
-                        None => total.insert(ctx.extended_zero(x.items(), self.level)?),
+                        None => total.insert(ctx.extended_zero(self.level, x.items())?),
                     };
                     let (key, g) = key(giant)?;
-                    ctx.rotate_add_extended(total, sum, key, g)?;
+                    ctx.add_rotated(total, &sum, &[key], &[g])?;
                 }
             }
         }

@@ -103,6 +103,7 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
     let head_width = (dim / args.heads) as f64;
     let attention = Attention {
         columns,
+        halved: args.halved,
         heads: vec![
             Head {
                 shift: 0.5,
@@ -159,7 +160,7 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
         heads: args.heads,
         dim,
         batch: args.batch,
-        packing: "column",
+        packing: if args.halved { "column_halved" } else { "column" },
         backend: ctx.backend().capabilities().name,
         threads: rayon::current_num_threads(),
         security_bits: params.security_bits(),

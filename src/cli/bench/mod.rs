@@ -2,4 +2,5 @@
 
 pub(super) mod attention;
 pub(super) mod bootstrap;
+pub(super) mod matmul;
 pub(super) mod ops;
