@@ -53,11 +53,11 @@ impl<B: Backend> Context<B> {
         };
         let (items, level) = (first.items(), first.level());
         let plain = Span::dense(1, 1, &self.level("inner product", level)?.extended);
-        let product = |(a, b): &(&'_ Extended<B>, &'_ ExtendedPlain<B>)| -> Result<_> {
-            Ok((a.view(self)?, b.buffer_ref(plain, items)))
-        };
-        let pairs = terms.iter().map(product).collect::<Result<Vec<_>>>()?;
-        let products: Vec<Product<B>> = pairs.into_iter().map(|(a, b)| Product { a, b }).collect();
+        let mut products: Vec<Product<B>> = Vec::with_capacity(terms.len());
+        for (a, b) in terms {
+            let b = b.buffer_ref(plain, items);
+            products.push(Product { a: a.view(self)?, b });
+        }
         let mut sum = self.extended(level, items)?;
         let dst = sum.view_mut(self)?;
         self.backend()
