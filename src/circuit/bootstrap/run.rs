@@ -39,7 +39,35 @@ impl<B: Backend> Bootstrapper<B> {
         self.bootstrap_with(keys, ct, |_| Ok(()))
     }
 
-    /// The same, telling `done` after every stage.
+    /// Two ciphertexts of real values with one bootstrap: as real and imaginary parts of (a + i b) / 2. Both have the same
+    /// level, above [`input_level`](super::BootstrapSpec::input_level), and scale.
+    ///
+    /// # Errors
+    /// As [`bootstrap`](Self::bootstrap); [`CircuitError::Levels`] for operands at the lowest level, where nothing can be halved.
+    pub fn bootstrap_pair(
+        &self,
+        keys: &BootstrapKeys<B>,
+        a: &Ciphertext<B>,
+        b: &Ciphertext<B>,
+    ) -> Result<(Ciphertext<B>, Ciphertext<B>)> {
+        let lowest = self.spec.input_level();
+        if a.level() <= lowest {
+            return Err(CircuitError::Levels {
+                operation: String::from("a bootstrap of two ciphertexts of real values"),
+                level: a.level(),
+                needed: lowest.0 + 1,
+                remedy: String::from("bootstrap one level earlier, or one by one"),
+            });
+        }
+        let ev = Evaluator::new(&self.ckks, &keys.evaluation);
+        let half = ev.add(a, &ev.mul_i(b)?)?.divided_by_pow2(1)?;
+        let both = self.bootstrap(keys, &half)?;
+        let conjugate = ev.conjugate(&both)?;
+        let imaginary = ev.mul_i(&ev.sub(&conjugate, &both)?)?;
+        Ok((ev.add(&both, &conjugate)?, imaginary))
+    }
+
+    /// [`bootstrap`](Self::bootstrap), telling `done` after every stage.
     ///
     /// # Errors
     /// As [`bootstrap`](Self::bootstrap), and those of `done`.

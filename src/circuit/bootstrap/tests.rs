@@ -107,6 +107,25 @@ fn values_survive_in_batches_from_any_level() {
 }
 
 #[test]
+fn two_real_ciphertexts_share_a_bootstrap() {
+    let set = Set::usual();
+    let real = |z: &Complex| Complex::from(z.re);
+    let a: Vec<Complex> = random(512).iter().map(real).collect();
+    let b: Vec<Complex> = random(1024)[512..].iter().map(real).collect();
+    let encrypted = |level| [&a, &b].map(|values| set.encrypt(values, 1, Level(level)));
+    let [x, y] = encrypted(1);
+    let (x, y) = set.bootstrapper.bootstrap_pair(&set.keys, &x, &y).unwrap();
+    for (have, want) in [(x, &a), (y, &b)] {
+        assert_eq!(have.scale(), set.ckks.scale(Level(3)).unwrap());
+        let bits = -set.error(&have, want).log2();
+        assert!(bits > 17.0, "{bits:.1} bits");
+    }
+    let [x, y] = encrypted(0);
+    let error = set.bootstrapper.bootstrap_pair(&set.keys, &x, &y).err().unwrap();
+    assert!(matches!(error, CircuitError::Levels { needed: 1, .. }), "{error}");
+}
+
+#[test]
 fn few_slots_are_refreshed_as_one_ciphertext() {
     for slots in [2, 16, 256] {
         let set = Set::new("insecure-tiny", |spec| {
