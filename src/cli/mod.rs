@@ -174,6 +174,9 @@ struct ParamsArgs {
     /// Rotations that have a key each [default: one for each power of two]
     #[arg(long, value_name = "NUMBER")]
     rotations: Option<usize>,
+    /// List the bootstraps that come with the crate
+    #[arg(long, exclusive = false, conflicts_with_all = ["depth", "precision", "security", "memory", "ciphertexts", "rotations"])]
+    bootstrap: bool,
     /// Print JSON, with the chain if one is chosen
     #[arg(long)]
     json: bool,
@@ -233,6 +236,8 @@ enum Bench {
     Attention(AttentionArgs),
     /// Every operation, beside the least time that this machine could take for it
     Ops(OpsArgs),
+    /// Bootstraps: time by stage, precision by kind of message, levels, failure probability, memory
+    Bootstrap(BootstrapArgs),
 }
 
 #[derive(Args)]
@@ -284,6 +289,25 @@ struct MatmulArgs {
 }
 
 #[derive(Args)]
+struct BootstrapArgs {
+    /// Which bootstrap; without a name, all that are secure, one after the other
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Keep the diagonals of the matrices as residues: more memory, less time
+    #[arg(long)]
+    expanded: bool,
+    /// Bootstraps of every kind of message
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Print JSON: one object a line and bootstrap
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct AttentionArgs {
     /// Tokens of a request (a power of two)
     #[arg(long, default_value_t = 32)]
@@ -324,6 +348,7 @@ pub fn run() -> ExitCode {
         Command::Bench(Bench::Matmul(args)) => bench::matmul::run(&args),
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
+        Command::Bench(Bench::Bootstrap(args)) => bench::bootstrap::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

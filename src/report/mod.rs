@@ -1,6 +1,7 @@
 //! What runs report, as data (JSON) and as text.
 
 mod attention;
+mod bootstrap;
 mod classification;
 mod curves;
 mod matmul;
@@ -8,6 +9,7 @@ mod operation;
 mod text;
 
 pub use attention::AttentionReport;
+pub use bootstrap::{Bits, BootstrapReport};
 pub use classification::{Answer, Bytes, HeldOut, Seconds, Summary, TextReport};
 pub use curves::error_curves;
 pub use matmul::MatmulReport;
