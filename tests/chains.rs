@@ -305,7 +305,7 @@ proptest! {
         log_n in any::<u32>(),
         primes in prop::collection::vec(any::<u32>(), 0..4),
         digit_of in prop::collection::vec(any::<u8>(), 0..4),
-        sets in prop::collection::vec((prop::collection::vec(any::<u16>(), 0..3), any::<f64>(), any::<u32>()), 0..3),
+        sets in prop::collection::vec((prop::collection::vec(any::<u16>(), 0..3), any::<f64>(), any::<i32>()), 0..3),
     ) {
         let levels = sets.into_iter().map(|(primes, nominal_bits, absorbed_bits)| cipherformer::ring::LevelTable {
             primes, nominal_bits, absorbed_bits,
