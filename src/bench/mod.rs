@@ -11,6 +11,7 @@ mod ckks;
 mod clock;
 mod field;
 pub mod floor;
+mod predict;
 #[cfg(feature = "speed")]
 mod reference;
 mod transformer;
@@ -18,10 +19,11 @@ mod transformer;
 pub use ceilings::Ceilings;
 pub use clock::{Times, time};
 pub use floor::Work;
+pub use predict::Prediction;
 
 use crate::{
     arith::ArithError,
-    backend::{Backend, BackendError},
+    backend::{Backend, BackendError, null::Null},
     bfv::BfvError,
     ckks::CkksError,
     model::ModelError,
@@ -135,6 +137,19 @@ impl Group {
     }
 }
 
+impl Group {
+    /// What an A100 would take for the operations that `wanted` names, in the order of [`Group::load`]: counted, not measured.
+    pub fn predict(&self, wanted: &[&str]) -> Result<Vec<(&'static str, Prediction)>> {
+        let backend = Null::new();
+        let count = |case: &mut Case| {
+            backend.reset();
+            case.run()?;
+            Ok((case.op, Prediction::new(&backend.counts())))
+        };
+        self.load(backend.clone(), wanted)?.iter_mut().map(count).collect()
+    }
+}
+
 /// All groups, in the order of a report.
 pub const GROUPS: &[Group] = &[
     Group::new(12, field::TRANSFORMS, Setup::Ntt),
@@ -172,7 +187,6 @@ pub fn slowness() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::null::Null;
 
     /// Formulas stay below what the implementation of today does, and are not far below it.
     #[test]

@@ -6,6 +6,7 @@ mod show;
 mod bench;
 mod classify;
 mod decrypt;
+mod device;
 mod directory;
 mod doctor;
 mod encrypt;
@@ -19,6 +20,9 @@ mod texts;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::backend::device::BackendChoice;
+use device::{ClientDeviceArgs, DeviceArgs};
 
 #[doc(hidden)]
 pub use request::Request;
@@ -64,6 +68,8 @@ struct ClassifyArgs {
     /// A UTF-8 file with one text a line
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON: one object for a text; for a file, one object a line and a summary object last
     #[arg(long)]
     json: bool,
@@ -81,6 +87,8 @@ struct KeygenArgs {
     /// Make a new secret even if there is one: what was encrypted for that can never be read again
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    device: ClientDeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -100,6 +108,8 @@ struct EncryptArgs {
     /// The ciphertexts
     #[arg(long, value_name = "CT")]
     out: PathBuf,
+    #[command(flatten)]
+    device: ClientDeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -116,6 +126,8 @@ struct InferArgs {
     /// The answer
     #[arg(long, value_name = "CT")]
     out: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -132,6 +144,8 @@ struct DecryptArgs {
     /// Keep what is remembered of the request, so that the answer can be read again
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    device: ClientDeviceArgs,
     /// Print JSON: one object a text
     #[arg(long)]
     json: bool,
@@ -174,6 +188,9 @@ struct ParamsArgs {
 
 #[derive(Args)]
 struct DoctorArgs {
+    /// Test this one alone, and fail if it does not work
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendChoice>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -198,6 +215,8 @@ struct OpsArgs {
     /// Seconds for each operation; five runs are the least
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON: one object a line and operation
     #[arg(long)]
     json: bool,
@@ -217,6 +236,8 @@ struct AttentionArgs {
     /// Requests computed together (a power of two; tokens * batch is 8192, 16384 or 32768)
     #[arg(long, default_value_t = 256)]
     batch: usize,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,

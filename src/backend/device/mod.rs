@@ -125,6 +125,11 @@ impl Device {
         self.0.kind
     }
 
+    /// Its number among those of its kind; 0 for one that the program opened.
+    pub fn ordinal(&self) -> usize {
+        self.0.ordinal
+    }
+
     /// The choice that opens this very device: `cpu`, `cuda:0`.
     pub fn choice(&self) -> BackendChoice {
         self.0.kind.device(self.0.ordinal)

@@ -5,10 +5,10 @@ use std::time::Duration;
 use regex_lite::Regex;
 
 use crate::{
-    backend::{Backend, cpu::Cpu},
-    bench::{Case, Ceilings, GROUPS, Group, slowness, time, use_threads},
-    cli::{Failure, OpsArgs, show},
-    report::{OperationReport, bar, bytes, microseconds},
+    backend::device::{BackendKind, Device, DeviceBackend, on},
+    bench::{Case, Ceilings, GROUPS, Group, Prediction, slowness, time, use_threads},
+    cli::{Failure, OpsArgs, device, show},
+    report::{DeviceReport, OperationReport, bar, bytes, microseconds},
 };
 
 /// Most threads that one may ask for.
@@ -18,6 +18,7 @@ const LONGEST: f64 = 3600.0;
 
 /// The machine, measured before everything else.
 struct Machine {
+    device: DeviceReport,
     threads: usize,
     ceilings: Ceilings,
     slowness: Option<f64>,
@@ -45,7 +46,12 @@ fn known() -> String {
     names.join(", ")
 }
 
-fn measure(case: &mut Case, machine: &Machine, seconds: f64) -> Result<OperationReport, Failure> {
+fn measure(
+    case: &mut Case,
+    machine: &Machine,
+    prediction: Prediction,
+    seconds: f64,
+) -> Result<OperationReport, Failure> {
     let times = time(Duration::from_secs_f64(seconds), || case.run())?;
     Ok(OperationReport {
         op: case.op,
@@ -55,10 +61,13 @@ fn measure(case: &mut Case, machine: &Machine, seconds: f64) -> Result<Operation
         digits: case.shape.digits,
         batch: case.shape.batch,
         threads: machine.threads,
-        backend: Cpu::new().capabilities().name,
+        device: machine.device.clone(),
         median_us: times.median_us,
         min_us: times.min_us,
         floor_us: machine.ceilings.floor_us(case.work),
+        floor_bytes: case.work.bytes,
+        moved_bytes: prediction.moved_bytes,
+        a100_predicted_us: prediction.a100_us,
         scaled_us: machine.slowness.map(|s| times.median_us / s),
         products_per_second: case.weighted.map(|n| n * 1e6 / times.median_us),
     })
@@ -79,20 +88,34 @@ pub(crate) fn run(args: &OpsArgs) -> Result<(), Failure> {
     if !use_threads(args.threads) {
         return Err("the number of threads is set already; this is a defect, please report it".into());
     }
+    let device = args.device.open()?;
+    on!(device.any(), backend => run_on(args, &chosen, &device, backend.as_ref()))
+}
+
+fn run_on<B: DeviceBackend>(
+    args: &OpsArgs,
+    chosen: &[(&'static Group, Vec<&'static str>)],
+    device: &Device,
+    backend: &B,
+) -> Result<(), Failure> {
     let bar = show::progress("bench");
     bar.set_length(chosen.iter().map(|(_, ops)| ops.len() as u64).sum());
     bar.set_message("the machine itself");
     let machine = Machine {
+        device: device::report(device),
         threads: args.threads,
-        ceilings: Ceilings::measure(),
-        slowness: slowness(),
+        ceilings: Ceilings::of(backend)?,
+        // The scale that processors share.
+        slowness: if B::KIND == BackendKind::Cpu { slowness() } else { None },
     };
     let mut reports = Vec::new();
     for (group, ops) in chosen {
         bar.set_message(format!("keys and operands, N = 2^{}", group.log_n));
-        for mut case in group.load(Cpu::new(), &ops)? {
+        let predictions = group.predict(ops)?;
+        let cases = group.load(backend.clone(), ops)?;
+        for (mut case, (_, prediction)) in cases.into_iter().zip(predictions) {
             bar.set_message(format!("{}, N = 2^{}", case.op, group.log_n));
-            let report = measure(&mut case, &machine, args.seconds)?;
+            let report = measure(&mut case, &machine, prediction, args.seconds)?;
             bar.inc(1);
             if args.json {
                 say!("{}", serde_json::to_string(&report)?);
@@ -109,14 +132,14 @@ pub(crate) fn run(args: &OpsArgs) -> Result<(), Failure> {
 }
 
 fn print(machine: &Machine, reports: &[OperationReport]) {
-    let cpu = Cpu::new();
     say!();
     say!(
-        "  {} backend, {} threads, {}",
-        cpu.capabilities().name,
-        machine.threads,
-        cpu.instructions().name()
+        "  {} backend: {}; {} threads of the host",
+        machine.device.backend,
+        machine.device.device,
+        machine.threads
     );
+    device::warn_of_emulation(&machine.device);
     say!(
         "  at best {:.1} G products of 32-bit words a second; copies of {}",
         machine.ceilings.products / 1e9,
@@ -133,8 +156,8 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
         let family = r.op.split('/').next().unwrap_or_default();
         if family != last {
             let head = format!(
-                "  {:<24}{:>5}{:>9}{:>6}{:>11}{:>11}{:>11}{:>8}",
-                family, "N", "log2 QP", "rows", "median", "least", "floor", "floors"
+                "  {:<24}{:>5}{:>9}{:>6}{:>11}{:>11}{:>11}{:>8}{:>11}{:>11}",
+                family, "N", "log2 QP", "rows", "median", "least", "floor", "floors", "bytes", "A100"
             );
             say!();
             say!("{}", show::bold(&head));
@@ -142,7 +165,7 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
         }
         let ratio = r.median_us / r.floor_us;
         say!(
-            "  {:<24}{:>5}{:>9.0}{:>6}{:>11}{:>11}{:>11}{ratio:>8.1} {}",
+            "  {:<24}{:>5}{:>9.0}{:>6}{:>11}{:>11}{:>11}{ratio:>8.1}{:>11}{:>11} {}",
             r.op,
             format!("2^{}", r.log_n),
             r.log_qp,
@@ -150,7 +173,9 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
             microseconds(r.median_us),
             microseconds(r.min_us),
             microseconds(r.floor_us),
-            show::dim(&bar(1.0 / ratio, 20))
+            bytes(r.floor_bytes as usize),
+            microseconds(r.a100_predicted_us),
+            show::dim(&bar(1.0 / ratio, 12))
         );
         if let Some(rate) = r.products_per_second {
             say!(
@@ -162,4 +187,8 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
     }
     say!();
     say!("  floors: median over floor, 1 is the least; the bar is its inverse, full at the floor");
+    say!("  bytes:  operands and results, once each");
+    say!(
+        "  A100:   a prediction, not a measurement: what the operations as defined read and write, at 1.94 TB/s; 2 us a launch at least"
+    );
 }
