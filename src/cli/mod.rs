@@ -5,6 +5,7 @@ mod show;
 
 mod bench;
 mod classify;
+mod conformance;
 mod decrypt;
 mod device;
 mod directory;
@@ -53,6 +54,8 @@ enum Command {
     Params(ParamsArgs),
     /// Show what this machine offers, and test it
     Doctor(DoctorArgs),
+    /// Compare every operation of every device with its definition, to the bit
+    Conformance(ConformanceArgs),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -196,6 +199,20 @@ struct DoctorArgs {
     json: bool,
 }
 
+/// What `doctor` does in a second, in full: all shapes, batches, rings and levels.
+#[derive(Args)]
+struct ConformanceArgs {
+    /// This one alone, and fail if it is not there [default: all, and what is missing is said]
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendChoice>,
+    /// How much to compare
+    #[arg(long, value_enum, default_value_t = conformance::Amount::Standard)]
+    scope: conformance::Amount,
+    /// Print JSON: one object a line and device
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Subcommand)]
 enum Bench {
     /// Encrypted multi-head attention on random weights, column packing
@@ -257,6 +274,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Params(args) => params::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
     };
