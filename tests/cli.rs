@@ -58,6 +58,16 @@ fn bad_input_is_refused_with_a_remedy() {
     );
     refused(&["bench", "attention", "--heads", "5"], &["5 heads"]);
     refused(&["bench", "attention", "--heads", "0"], &["0 heads"]);
+    for wrong in ["", "gpu", "cuda:x", "cuda:-1", "cpu:a"] {
+        refused(
+            &["classify", "--text", "word", "--backend", wrong],
+            &["--backend", "cuda"],
+        );
+    }
+    refused(
+        &["classify", "--text", "word", "--backend", "cpu:1"],
+        &["cpu:1", "there is one", "doctor"],
+    );
     let path = file("latin1.txt", b"caf\xe9 au lait\n");
     refused(
         &["classify", "--file", path.to_str().unwrap()],
@@ -231,4 +241,33 @@ fn a_file_gives_an_object_a_line_and_a_summary() {
     }
     assert!(summary["bytes"]["ciphertexts"].as_u64().unwrap() > 0);
     assert!(summary["bytes"]["keys"].as_u64().unwrap() > 0);
+}
+
+/// A GPU that is asked for and not there is an error that says what is missing; `auto` goes on without.
+#[test]
+fn a_missing_gpu_is_refused_with_a_remedy() {
+    use cipherformer::backend::device::{BackendKind, Device, DeviceError};
+    for kind in BackendKind::ALL {
+        let words: &[&str] = match Device::open(kind.device(0)) {
+            Ok(_) => continue,
+            Err(DeviceError::NotBuilt { .. }) => &["build with"],
+            Err(DeviceError::NoDriver { .. }) => &["install", "use another backend"],
+            Err(_) => &[],
+        };
+        for command in [
+            &["classify", "--text", "word"][..],
+            &["doctor"],
+            &["conformance"],
+            &["bench", "ops"],
+            &["bench", "attention"],
+            &["bench", "ceilings"],
+        ] {
+            let output = cipherformer(&[command, &["--backend", kind.name()]].concat());
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{command:?}: {message}");
+            for word in words.iter().chain([&kind.name()]) {
+                assert!(message.contains(word), "{command:?}: no {word:?} in {message:?}");
+            }
+        }
+    }
 }

@@ -146,7 +146,10 @@ impl Group {
             case.run()?;
             Ok((case.op, Prediction::new(&backend.counts())))
         };
-        self.load(backend.clone(), wanted)?.iter_mut().map(count).collect()
+        self.load(backend.clone(), wanted)?
+            .iter_mut()
+            .map(count)
+            .collect()
     }
 }
 

@@ -51,7 +51,6 @@ impl Prediction {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::bench::GROUPS;
 
     /// The transform of one row of 2^14 words: 64 kB in and out, one launch, which takes longest.
@@ -82,7 +81,10 @@ mod tests {
             assert_eq!(*op, case.op);
             assert!(prediction.moved_bytes as f64 >= case.work.bytes, "{op}");
             // By its bytes alone it takes as long as they do at 1.94 TB/s.
-            assert!(prediction.a100_us * 1.94e6 >= prediction.moved_bytes as f64 * 0.999, "{op}");
+            assert!(
+                prediction.a100_us * 1.94e6 >= prediction.moved_bytes as f64 * 0.999,
+                "{op}"
+            );
         }
     }
 }

@@ -92,7 +92,11 @@ impl Amount {
             chain,
             items,
         };
-        let small = || ring::insecure_chains().chain(ring::chains()).filter(|(_, c)| c.log_n <= 12);
+        let small = || {
+            ring::insecure_chains()
+                .chain(ring::chains())
+                .filter(|(_, c)| c.log_n <= 12)
+        };
         let large = || ring::chains().filter(|(_, c)| c.log_n > 12);
         match self {
             Self::Quick => operations(Scope::quick()).collect(),
@@ -223,7 +227,8 @@ pub(super) fn run(args: &ConformanceArgs) -> Result<(), Failure> {
             // A backend without a device has one line, which says why.
             let count = |kind| Device::count(kind).map_or(1, |n| n.max(1));
             let all = BackendKind::ALL.iter();
-            all.flat_map(|k| (0..count(*k)).map(|i| (*k, k.device(i)))).collect()
+            all.flat_map(|k| (0..count(*k)).map(|i| (*k, k.device(i))))
+                .collect()
         }
     };
     for (kind, choice) in devices {
@@ -240,7 +245,10 @@ pub(super) fn run(args: &ConformanceArgs) -> Result<(), Failure> {
         show(finding)?;
     }
     if failed > 0 {
-        return Err(format!("{failed} of {checked} checks failed: do not use these devices, and please report this machine").into());
+        return Err(format!(
+            "{failed} of {checked} checks failed: do not use these devices, and please report this machine"
+        )
+        .into());
     }
     if checked == 0 {
         return Err("nothing was checked; `cipherformer doctor` says what there is".into());

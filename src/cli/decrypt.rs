@@ -48,7 +48,10 @@ fn run_on<B: Backend>(args: &DecryptArgs, backend: B) -> Result<(), Failure> {
 }
 
 /// The request, and the logits of all its windows; one batch of ciphertexts is in memory at a time.
-fn read<B: Backend>(args: &DecryptArgs, side: &ClientSide<B>) -> Result<(Request, Name, Vec<[f32; CLASSES]>), Failure> {
+fn read<B: Backend>(
+    args: &DecryptArgs,
+    side: &ClientSide<B>,
+) -> Result<(Request, Name, Vec<[f32; CLASSES]>), Failure> {
     let mut input = directory::input(&args.input, NO_INPUT)?;
     let columns = Columns::new(WINDOW, BATCH)?;
     let (mut found, mut batches) = (None, 0);

@@ -169,7 +169,11 @@ fn examine(kind: BackendKind, ordinal: usize, auto: BackendChoice) -> Finding {
 /// All devices of a kind, or why there is none.
 fn examine_all(kind: BackendKind, auto: BackendChoice) -> Vec<Finding> {
     match Device::count(kind) {
-        Ok(0) => vec![missing(kind, kind.device(0), format!("there is no {kind} device"))],
+        Ok(0) => vec![missing(
+            kind,
+            kind.device(0),
+            format!("there is no {kind} device"),
+        )],
         Ok(count) => (0..count).map(|i| examine(kind, i, auto)).collect(),
         Err(error) => vec![missing(kind, kind.device(0), error.to_string())],
     }
@@ -256,7 +260,11 @@ fn print(auto: &Device, findings: &[Finding]) {
         say!("  {:<9} {}", "", show::dim(&f.why));
     }
     say!();
-    say!("  auto takes {}: {}", show::bold(&auto.choice().to_string()), auto.why());
+    say!(
+        "  auto takes {}: {}",
+        show::bold(&auto.choice().to_string()),
+        auto.why()
+    );
     say!(
         "  {}",
         show::dim(&format!(

@@ -11,7 +11,10 @@ use super::{
     texts::{self, BATCH},
 };
 use crate::{
-    backend::{Backend, device::{Device, on}},
+    backend::{
+        Backend,
+        device::{Device, on},
+    },
     ckks::{Ciphertext, Evaluator, SeededCiphertext},
     model::{CLASSES, LanguageModel, Quantised, WIDTH},
     report::{bytes, seconds},

@@ -217,8 +217,19 @@ struct ConformanceArgs {
 enum Bench {
     /// Encrypted multi-head attention on random weights, column packing
     Attention(AttentionArgs),
+    /// What the device can do at best: products of words, and copies
+    Ceilings(CeilingsArgs),
     /// Every operation, beside the least time that this machine could take for it
     Ops(OpsArgs),
+}
+
+#[derive(Args)]
+struct CeilingsArgs {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -276,6 +287,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
+        Command::Bench(Bench::Ceilings(args)) => bench::ceilings::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
     };
     match result {

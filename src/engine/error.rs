@@ -41,7 +41,9 @@ pub enum EngineError {
         own: BackendChoice,
     },
     /// The engine computes on another kind of backend than the caller's code is written for.
-    #[error("{operation}: the engine computes on {own}, not on {wanted}; write it for any backend as a `Job`, or open that one")]
+    #[error(
+        "{operation}: the engine computes on {own}, not on {wanted}; write it for any backend as a `Job`, or open that one"
+    )]
     OtherBackend {
         /// Who asked.
         operation: &'static str,

@@ -150,11 +150,7 @@ impl Encrypted {
         self.0.typed("Encrypted::inner")
     }
 
-    fn on<B: DeviceBackend>(
-        &self,
-        operation: &'static str,
-        engine: &Engine,
-    ) -> Result<&ckks::Ciphertext<B>> {
+    fn on<B: DeviceBackend>(&self, operation: &'static str, engine: &Engine) -> Result<&ckks::Ciphertext<B>> {
         self.0.for_device(operation, engine.device())
     }
 }

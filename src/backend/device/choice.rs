@@ -142,7 +142,15 @@ mod tests {
             let message = error.to_string();
             assert!(message.contains("cuda") && message.contains("auto"), "{message}");
         }
-        for text in ["cuda:", "cuda:x", "cuda:-1", "cuda:+1", "cuda:1:2", "cuda:65536", "cuda: 1"] {
+        for text in [
+            "cuda:",
+            "cuda:x",
+            "cuda:-1",
+            "cuda:+1",
+            "cuda:1:2",
+            "cuda:65536",
+            "cuda: 1",
+        ] {
             let error = text.parse::<BackendChoice>().unwrap_err();
             assert!(matches!(error, DeviceError::Number { .. }), "{text}: {error}");
             assert!(error.to_string().contains("cuda:1"), "{error}");

@@ -7,7 +7,10 @@ use super::BackendKind;
 #[non_exhaustive]
 pub enum DeviceError {
     /// No backend has this name.
-    #[error("there is no backend {given:?}; choose auto, {}, or one of several devices as in cuda:1", known())]
+    #[error(
+        "there is no backend {given:?}; choose auto, {}, or one of several devices as in cuda:1",
+        known()
+    )]
     Unknown {
         /// What was given.
         given: String,

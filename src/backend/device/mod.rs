@@ -100,12 +100,7 @@ impl Device {
         Self::new(cpu, (BackendKind::Cpu, 0), false, why)
     }
 
-    fn new(
-        backend: Any<Itself>,
-        (kind, ordinal): (BackendKind, usize),
-        emulated: bool,
-        why: String,
-    ) -> Self {
+    fn new(backend: Any<Itself>, (kind, ordinal): (BackendKind, usize), emulated: bool, why: String) -> Self {
         Self(Arc::new(Opened {
             backend,
             kind,

@@ -106,7 +106,11 @@ fn run_on<B: DeviceBackend>(
         threads: args.threads,
         ceilings: Ceilings::of(backend)?,
         // The scale that processors share.
-        slowness: if B::KIND == BackendKind::Cpu { slowness() } else { None },
+        slowness: if B::KIND == BackendKind::Cpu {
+            slowness()
+        } else {
+            None
+        },
     };
     let mut reports = Vec::new();
     for (group, ops) in chosen {

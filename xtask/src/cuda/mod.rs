@@ -9,7 +9,7 @@ mod wheels;
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -20,12 +20,12 @@ fn workshop() -> PathBuf {
 }
 
 /// `error` with the place where it happened.
-fn at<E: std::fmt::Display>(place: impl std::fmt::Display) -> impl FnOnce(E) -> String {
+pub fn at<E: std::fmt::Display>(place: impl std::fmt::Display) -> impl FnOnce(E) -> String {
     move |error| format!("{place}: {error}")
 }
 
 /// Runs a command to its end.
-fn run(command: &mut std::process::Command) -> Result<(), String> {
+pub fn run(command: &mut std::process::Command) -> Result<(), String> {
     let status = command.status().map_err(at(format!("{command:?}")))?;
     if status.success() {
         Ok(())
