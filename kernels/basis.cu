@@ -2,7 +2,7 @@
 //
 // y_i = x_i f_i mod q_i;  v = (sum y_i fraction_i + 2^63) >> 64;  result_r = sum y_i w_ri + v o_r mod r.
 // The scaled sources of a block stay in shared memory; each thread takes one coefficient and four targets at a time.
-#include "common.cuh"
+#include "ntt.cuh"
 
 #define COEFFICIENTS 128
 #define TARGETS_A_BLOCK 16
@@ -24,11 +24,7 @@ struct Conversion {
 KERNEL __launch_bounds__(COEFFICIENTS)
 convert_rows(const Shape shape, const Shape from, const Rows dst, const Rows src, const Conversion c,
              const Prime *__restrict__ primes) {
-#ifdef CUDA_EMU
-  u32 *scaled = (u32 *)emu::dynamic_shared;
-#else
-  extern __shared__ u32 scaled[];
-#endif
+  u32 *scaled = dynamic_shared();
   const u32 z = blockIdx.z + shape.first, item = z / shape.polys, poly = z % shape.polys;
   const u32 x = blockIdx.x * COEFFICIENTS + threadIdx.x;
   if (x >> shape.log_n) return;
@@ -51,7 +47,7 @@ convert_rows(const Shape shape, const Shape from, const Rows dst, const Rows src
       sums[t] = high * weights[t][c.sources];
     }
     for (u32 i = 0; i < c.sources; i++) {
-      if (i && i % (TERMS - 2) == 0) {
+      if (i && i % TERMS == 0) {
 #pragma unroll
         for (int t = 0; t < TARGETS_A_PASS; t++) sums[t] = reduce(sums[t], primes[shape.prime[min(target + t, end - 1)]]);
       }
@@ -68,3 +64,139 @@ convert_rows(const Shape shape, const Shape from, const Rows dst, const Rows src
     }
   }
 }
+
+// Several conversions at once, each with the outer pass of the transform of its targets: what goes to memory is ready for the inner pass.
+//
+// grid: (N / 1024, groups of GROUP targets of all conversions, items x polynomials), 512 threads. Sources are scaled already. A block has all
+// sources of 1024 coefficients, 2^S rows of the outer pass by 1024 / 2^S columns, in shared memory, and forms four targets at a time,
+// which go through their stages side by side, a quarter of the block each.
+#define WORKERS 512
+#define GROUP 24
+#define AT_ONCE 4
+#define MAX_CONVERSIONS 16
+#define MAX_TARGETS 512
+#define TILE (1 << Quarter::LOG_TILE)
+
+// What is converted, and where targets go.
+struct Conversions {
+  // Rows of targets.
+  u32 *words;
+  u32 item_stride, poly_stride;
+  u32 count;
+  Conversion part[MAX_CONVERSIONS];
+  // Its first source among the rows of the source, and its first target below.
+  u16 source[MAX_CONVERSIONS];
+  u16 target[MAX_CONVERSIONS];
+  // Row and prime of each target.
+  u16 at[MAX_TARGETS];
+  u16 prime[MAX_TARGETS];
+};
+
+template <int S>
+__device__ __forceinline__ void convert_outer(const Shape &from, const Rows &src, const Conversions &c,
+                                              const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
+  u32 *tiles = dynamic_shared();
+  const u32 z = blockIdx.z + from.first, item = z / from.polys, poly = z % from.polys;
+  u32 part = 0, begin = blockIdx.y * GROUP;
+  while (begin >= (c.part[part].targets + GROUP - 1) / GROUP * GROUP) begin -= (c.part[part++].targets + GROUP - 1) / GROUP * GROUP;
+  const Conversion &own = c.part[part];
+  const u32 sources = own.sources, terms = sources + 1, count = min(GROUP, own.targets - begin);
+  u32 *weights = tiles + AT_ONCE * TILE_WORDS(Quarter), *y = weights + GROUP * terms;
+
+  // Each thread uses the two coefficients that it loads.
+  constexpr int LANES = Quarter::LOG_TILE - S;
+  u64 low[2] = {1ull << 63, 1ull << 63};
+  u32 high[2] = {}, x[2];
+#pragma unroll
+  for (int k = 0; k < 2; k++) {
+    const u32 e = threadIdx.x + WORKERS * k;
+    x[k] = ((e >> LANES) << (from.log_n - S)) + (blockIdx.x << LANES) + (e & ((1u << LANES) - 1));
+  }
+  for (u32 i = 0; i < sources; i++) {
+    const u32 *row = row_of(src, from, item, poly, c.source[part] + i);
+    const u64 fraction = own.fractions[i];
+#pragma unroll
+    for (int k = 0; k < 2; k++) {
+      const u32 word = row[x[k]];
+      y[i * TILE + threadIdx.x + WORKERS * k] = word;
+      const u64 product = word * fraction;
+      low[k] += product;
+      high[k] += (u32)__umul64hi(word, fraction) + (low[k] < product);
+    }
+  }
+  // Weights of four targets together; those beyond the last repeat it.
+  for (u32 i = threadIdx.x; i < GROUP * terms; i += WORKERS) {
+    const u32 target = min(i / (AT_ONCE * terms) * AT_ONCE + i % AT_ONCE, count - 1);
+    weights[i] = own.weights[(begin + target) * terms + i / AT_ONCE % terms];
+  }
+  __syncthreads();
+
+  const u32 quarter = threadIdx.x / Quarter::THREADS_A_TILE;
+  Place at = {0, tiles + quarter * TILE_WORDS(Quarter), from.log_n, threadIdx.x % Quarter::THREADS_A_TILE};
+  for (u32 first = 0; first < count; first += AT_ONCE) {
+    const uint4 *w = (const uint4 *)(weights + first * terms);
+    u64 sums[AT_ONCE][2];
+    const u16 *prime = c.prime + c.target[part] + begin;
+    const uint4 overflow = w[sources];
+#pragma unroll
+    for (int k = 0; k < 2; k++) {
+      sums[0][k] = (u64)high[k] * overflow.x;
+      sums[1][k] = (u64)high[k] * overflow.y;
+      sums[2][k] = (u64)high[k] * overflow.z;
+      sums[3][k] = (u64)high[k] * overflow.w;
+    }
+    for (u32 i = 0; i < sources; i++) {
+      if (i && i % TERMS == 0) {
+#pragma unroll
+        for (int t = 0; t < AT_ONCE; t++) {
+          const Prime m = primes[prime[min(first + t, count - 1)]];
+          sums[t][0] = reduce(sums[t][0], m);
+          sums[t][1] = reduce(sums[t][1], m);
+        }
+      }
+      const uint4 four = w[i];
+#pragma unroll
+      for (int k = 0; k < 2; k++) {
+        const u64 word = y[i * TILE + threadIdx.x + WORKERS * k];
+        sums[0][k] += word * four.x;
+        sums[1][k] += word * four.y;
+        sums[2][k] += word * four.z;
+        sums[3][k] += word * four.w;
+      }
+    }
+    // The words of the four targets before may still be read.
+    __syncthreads();
+#pragma unroll
+    for (int t = 0; t < AT_ONCE; t++) {
+      const Prime &m = primes[prime[min(first + t, count - 1)]];
+      const u32 p = m.p, inverse = m.inverse;
+#pragma unroll
+      for (int k = 0; k < 2; k++)
+        tiles[t * TILE_WORDS(Quarter) + PADDED(threadIdx.x + WORKERS * k)] = montgomery_sum(sums[t][k], p, inverse);
+    }
+    __syncthreads();
+    const u32 target = min(first + quarter, count - 1);
+    const Prime m = primes[prime[target]];
+    at.twiddles = twiddles + ((u64)prime[target] << from.log_n);
+    u32 held[Quarter::HELD];
+    from_shared<Quarter, S, 0, FIRST(Quarter, S), true>(held, at);
+    pass_down<Quarter, S, 0, true>(held, at, m);
+    if (first + quarter < count) {
+      const u32 row = item * c.item_stride + poly * c.poly_stride + c.at[c.target[part] + begin + target];
+      to_global<Quarter, S, LAST_ROUND(Quarter, S), true>(held, c.words + ((u64)row << from.log_n), at);
+    }
+  }
+}
+
+#define CONVERT_OUTER(S)                                                                                                     \
+  KERNEL __launch_bounds__(WORKERS, 2)                                                                                       \
+  convert_outer_##S(const Shape from, const Rows src, const Conversions c, const Prime *__restrict__ primes,                 \
+                    const u32 *__restrict__ twiddles) {                                                                      \
+    convert_outer<S>(from, src, c, primes, twiddles);                                                                        \
+  }
+CONVERT_OUTER(3)
+CONVERT_OUTER(4)
+CONVERT_OUTER(5)
+CONVERT_OUTER(6)
+CONVERT_OUTER(7)
+CONVERT_OUTER(8)

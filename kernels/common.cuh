@@ -55,6 +55,24 @@ struct __align__(16) Prime {
   u32 unused[3];
 };
 
+// What a kernel adds to its result: a factor times a row, where there is one.
+struct Addend {
+  Rows rows;
+  // 2^32 c mod p, one a row.
+  u32 factor[MAX_ROWS];
+};
+#define NO_ROW 0xffff
+
+// The shared memory whose size the launch gives, from its start.
+__device__ __forceinline__ u32 *dynamic_shared() {
+#ifdef CUDA_EMU
+  return (u32 *)emu::dynamic_shared;
+#else
+  extern __shared__ u32 memory[];
+  return memory;
+#endif
+}
+
 struct Cell {
   u32 item, poly, row;
 };
@@ -86,10 +104,15 @@ __device__ __forceinline__ u32 montgomery_lazy(u64 x, u32 p, u32 inverse) {
   return (u32)(x >> 32) - __umulhi((u32)x * inverse, p) + p;
 }
 
-// x 2^-32 mod p, canonical, for x < 3 p 2^32: twelve products of a word below 2^30 and a residue.
-#define TERMS 12
+// x 2^-32 mod p in (0, 3p), for x < 4 p 2^32: fifteen products of a word below 2^30 and a residue, and one of a word below 2^12.
+#define TERMS 15
+__device__ __forceinline__ u32 montgomery_sum(u64 x, u32 p, u32 inverse) {
+  return reduce_once((u32)(x >> 32), 2 * p) - __umulhi((u32)x * inverse, p) + p;
+}
+
+// The same, canonical.
 __device__ __forceinline__ u32 montgomery(u64 x, u32 p, u32 inverse) {
-  return canonical(montgomery_lazy(x, p, inverse), p);
+  return canonical(montgomery_sum(x, p, inverse), p);
 }
 
 // x w mod p, canonical, for x < 4p and w' = 2^32 w mod p.
@@ -107,4 +130,12 @@ __device__ __forceinline__ u32 reduce_product(u64 x, const Prime &m) {
 __device__ __forceinline__ u32 reduce(u64 x, const Prime &m) {
   const u64 q = __umul64hi(x, m.barrett);
   return reduce_once((u32)(x - q * m.p), m.p);
+}
+
+// Position j of sigma_g f, e = 2 bitrev(j) + 1, is f(psi^(g e)), which f has at bitrev((g e mod 2N - 1) / 2). Low bits of a position are
+// high bits of the exponent: neighbours, up to any power of two, stay neighbours.
+__device__ __forceinline__ u32 source_of(u32 j, u32 g, u32 log_n) {
+  const u32 exponent = 2 * (__brev(j) >> (32 - log_n)) + 1;
+  const u32 moved = (g * exponent) & ((2u << log_n) - 1);
+  return __brev(moved >> 1) >> (32 - log_n);
 }

@@ -103,13 +103,6 @@ KERNEL mul_i_rows(const Shape shape, const Rows dst, const Prime *__restrict__ p
   }
 }
 
-// Position j of sigma_g f, e = 2 bitrev(j) + 1, is f(psi^(g e)), which f has at bitrev((g e mod 2N - 1) / 2).
-__device__ __forceinline__ u32 source_of(u32 j, u32 g, u32 log_n) {
-  const u32 exponent = 2 * (__brev(j) >> (32 - log_n)) + 1;
-  const u32 moved = (g * exponent) & ((2u << log_n) - 1);
-  return __brev(moved >> 1) >> (32 - log_n);
-}
-
 // `elements`: g, one for all items (item_step 0) or one an item.
 KERNEL permute_rows(const Shape shape, const Rows dst, const Rows src, const u32 *__restrict__ elements,
                     const u32 item_step) {

@@ -11,6 +11,7 @@
     doc = "* `engine`: the short way in; it needs the feature `fallback`, which this build is without."
 )]
 //! * [`ckks`]: approximate arithmetic on vectors of complex numbers, in full. [`bfv`]: exact integers.
+//! * [`circuit`]: polynomials and functions on ciphertexts.
 //! * [`matmul`] and [`transformer`]: matrix products and attention on batches of ciphertexts; [`model`]: their plain twins.
 //! * [`wire`]: files and messages, validated before use.
 //!
@@ -24,14 +25,15 @@
 //! backend agrees on to the bit, and `SECURITY.md` what is promised and what is not: above all, never show exact CKKS
 //! decryptions to anyone but the owner of the key.
 //!
-//! Features: `fallback` (the CPU backend and `engine`), `cli` (the program), `bench` (timed operations and
-//! their floors), `speed` (times on a scale that machines share), `diagnostics` (measured BFV noise).
+//! Features: `fallback` (the CPU backend and `engine`), `cuda` and `wgpu` (backends for GPUs), `cli` (the program), `bench`
+//! (timed operations and their floors), `speed` (times on a scale that machines share), `diagnostics` (measured BFV noise).
 
 pub mod arith;
 pub mod backend;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod bfv;
+pub mod circuit;
 pub mod ckks;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -87,6 +87,11 @@ fn transcript<B: Backend>(backend: B, params: &Params) -> (Vec<Vec<u32>>, Vec<Co
     let plain = plain.unwrap();
     let sum = keep(ev.add_plain(&merged, &plain).unwrap());
     let scaled = keep(ev.mul_plain(&sum, &plain).unwrap());
+    let pairs = [(&sum, &plain), (&merged, &plain), (&sum, &plain)];
+    let summed = keep(ev.inner_product_plain(&pairs).unwrap());
+    let twice = ev.add(&scaled, &scaled).unwrap();
+    let wanted = ev.add(&twice, &ev.mul_plain(&merged, &plain).unwrap()).unwrap();
+    assert_eq!(words(ctx, &summed), words(ctx, &wanted));
     let last = keep(ev.rescale(&scaled).unwrap());
     let last = keep(ev.sub(&ev.add(&last, &last).unwrap(), &last).unwrap());
     let decrypted = ckks.decrypt(&sk, &last).unwrap().release(Release::Owner).unwrap();

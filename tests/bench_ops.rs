@@ -43,13 +43,15 @@ fn lines_have_all_fields() {
         assert!((29.0..30.0).contains(&positive("log_qp")));
         assert!(positive("min_us") <= positive("median_us"));
         positive("floor_us");
-        // One row read and written, in one launch.
+        // One row read and written.
         let bytes = 8 << whole("log_n");
-        assert_eq!(
-            (positive("floor_bytes"), whole("moved_bytes")),
-            (bytes as f64, bytes)
-        );
-        assert_eq!(positive("a100_predicted_us"), 2.0);
+        assert_eq!(positive("floor_bytes"), bytes as f64);
+        if cfg!(feature = "cuda") {
+            assert!(whole("moved_bytes") >= bytes);
+            assert!(positive("a100_predicted_us") >= 2.0);
+        } else {
+            assert!(line["a100_predicted_us"].is_null());
+        }
         assert!(line.as_object().unwrap().contains_key("scaled_us"));
         if cfg!(feature = "speed") {
             positive("scaled_us");

@@ -172,6 +172,10 @@ fn levels() {
         ev.mul_plain(&high, &plain),
         "mul_plain: levels differ: level 2 and level 1; encode the plaintext at the ciphertext's level",
     );
+    says(
+        ev.inner_product_plain(&[(&high, &plain)]),
+        "inner_product_plain: levels differ: level 2 and level 1; encode the plaintext at the ciphertext's level",
+    );
     let concat = rlwe::Ciphertext::concat(set.ctx(), &[high.rlwe().clone(), low.rlwe().clone()]);
     says(
         concat,

@@ -188,6 +188,12 @@ fn laws<B: Backend>(set: &Set<B>, packing: Packing, items: usize) {
         &ev.mul_plain(&a, &one).unwrap(),
         &set.times(packing, &x, &all),
     );
+    // Both at once: x y for each item's own plaintext, and for the shared one.
+    set.is(
+        packing,
+        &ev.inner_product_plain(&[(&a, &factor), (&a, &one)]).unwrap(),
+        &set.zip(&set.times(packing, &x, &y), &set.times(packing, &x, &all), 1),
+    );
     for c in set.values(3) {
         let scaled: Vec<u64> = x.iter().map(|x| t.mul(*x, c)).collect();
         set.is(packing, &ev.mul_integer(&a, c).unwrap(), &scaled);

@@ -229,6 +229,10 @@ fn constant_laws(set: &Set, a: &Ciphertext<Cpu>, x: &[Complex], check: &Check) {
         let result = ev.mul_plain(a, &plain).unwrap();
         assert_eq!(result.scale(), &canonical.mul(canonical).unwrap());
         check("mul_plain", &result, &zip(x, &all, |p, q| p * q), FRESH);
+        let sum = ev.inner_product_plain(&[(a, &plain); 20]).unwrap();
+        let added = (0..19).fold(result.clone(), |sum, _| ev.add(&sum, &result).unwrap());
+        assert_eq!((sum.scale(), sum.slots()), (result.scale(), slots));
+        assert_eq!(set.words(&sum), set.words(&added));
         let result = ev.rescale(&result).unwrap();
         set.canonical("mul_plain, rescale", &result, Level(2));
         check("mul_plain, rescale", &result, &zip(x, &all, |p, q| p * q), FRESH);

@@ -163,7 +163,7 @@ impl Embedding {
         })
     }
 
-    fn precise_twiddles(&self) -> &[Pair<Double>] {
+    pub(crate) fn precise_twiddles(&self) -> &[Pair<Double>] {
         self.precise.get_or_init(|| {
             let table = twiddles(&self.rotation_group);
             table.map(|(re, im)| Pair { re, im }).collect()

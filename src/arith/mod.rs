@@ -10,6 +10,8 @@ mod prime;
 mod root;
 
 pub use complex::Complex;
+#[cfg(feature = "cuda")]
+pub(crate) use complex::Pair;
 pub use double::Double;
 #[cfg(feature = "fallback")]
 pub(crate) use eights::Eights;

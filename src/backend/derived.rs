@@ -5,7 +5,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Mut, Ref, Result, Row, Span, compact,
+    Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Moved, Mut, Onto, Product, Ref, Result,
+    Row, Span, compact,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -54,6 +55,50 @@ pub fn tensor<B: Backend>(
     Ok(())
 }
 
+/// See [`Backend::block_product`].
+pub fn block_product<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    mut dst: Mut<B>,
+    x: Ref<B>,
+    y: Ref<B>,
+    terms: usize,
+) -> Result<()> {
+    let columns = y.span.items.checked_div(terms).unwrap_or(0).max(1);
+    let polys = dst.span.polys;
+    for item in 0..dst.span.items {
+        let (row, column) = (item / columns, item % columns);
+        let term = |j| Product {
+            a: x.map(|s| s.slice_items(row * terms + j, 1)),
+            b: y.map(|s| s.slice_items(column * terms + j, 1).repeat_polys(polys)),
+        };
+        let terms: Vec<Product<B>> = (0..terms).map(term).collect();
+        b.mul_accumulate(t, dst.part(|s| s.slice_items(item, 1)), Onto::Zero, &terms)?;
+    }
+    Ok(())
+}
+
+/// The values of every polynomial, then zeros up to N.
+fn padded<T: Copy + Default + zeroize::Zeroize>(values: &[T], polys: usize, n: usize) -> Zeroizing<Vec<T>> {
+    let length = values.len() / polys.max(1);
+    let mut all = Zeroizing::new(vec![T::default(); polys * n]);
+    for (to, from) in all.chunks_mut(n).zip(values.chunks(length.max(1))) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    }
+    all
+}
+
+/// See [`Backend::evaluate`].
+pub fn evaluate<B: Backend>(b: &B, t: &B::Tables, mut dst: Mut<B>, values: Integers) -> Result<()> {
+    let (n, polys) = (1usize << b.log_n(t), dst.span.items * dst.span.polys);
+    match values {
+        Integers::I32(v) => b.lift(t, dst.again(), Integers::I32(&padded(v, polys, n)))?,
+        Integers::I64(v) => b.lift(t, dst.again(), Integers::I64(&padded(v, polys, n)))?,
+        Integers::I128(v) => b.lift(t, dst.again(), Integers::I128(&padded(v, polys, n)))?,
+    }
+    b.ntt(t, dst)
+}
+
 /// See [`Backend::permute_add`].
 pub fn permute_add<B: Backend>(b: &B, t: &B::Tables, dst: Mut<B>, src: Ref<B>, g: &[Galois]) -> Result<()> {
     let (log_n, rows) = (
@@ -64,6 +109,50 @@ pub fn permute_add<B: Backend>(b: &B, t: &B::Tables, dst: Mut<B>, src: Ref<B>, g
     let span = Span::dense(src.span.items, src.span.polys, &rows);
     b.permute(t, Mut::new(&mut moved, span), src, g)?;
     b.add(t, dst, Ref::new(&moved, span))
+}
+
+/// See [`Backend::mul_accumulate`].
+pub fn mul_accumulate<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    mut dst: Mut<B>,
+    onto: Onto,
+    terms: &[Product<B>],
+) -> Result<()> {
+    let mut onto = onto;
+    for term in terms {
+        match onto {
+            Onto::Zero => b.mul(t, dst.again(), term.a, term.b)?,
+            Onto::Destination => b.mul_add(t, dst.again(), term.a, term.b)?,
+        }
+        onto = Onto::Destination;
+    }
+    match onto {
+        Onto::Zero => b.zero(dst),
+        Onto::Destination => Ok(()),
+    }
+}
+
+/// See [`Backend::permute_accumulate`].
+pub fn permute_accumulate<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    mut dst: Mut<B>,
+    onto: Onto,
+    terms: &[Moved<B>],
+) -> Result<()> {
+    let mut onto = onto;
+    for term in terms {
+        match onto {
+            Onto::Zero => b.permute(t, dst.again(), term.src, &[term.element])?,
+            Onto::Destination => b.permute_add(t, dst.again(), term.src, &[term.element])?,
+        }
+        onto = Onto::Destination;
+    }
+    match onto {
+        Onto::Zero => b.zero(dst),
+        Onto::Destination => Ok(()),
+    }
 }
 
 /// See [`Backend::mod_up`].

@@ -11,6 +11,8 @@ pub mod device;
 mod memory;
 pub mod null;
 pub mod oracle;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
 pub use memory::{Mut, Ref, Row, Span, compact};
 
@@ -212,9 +214,49 @@ pub trait Backend: Send + Sync + Sized + 'static {
     ) -> Result<()> {
         derived::tensor(self, t, dst, a, b, terms)
     }
+    /// dst item r C + c = sum over j < `terms` of a item r `terms` + j times b item c `terms` + j (E): rows of a times columns of b,
+    /// C = b's items / `terms` of them. b has one polynomial an item, which every polynomial of a is multiplied by.
+    fn block_product(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        derived::block_product(self, t, dst, a, b, terms)
+    }
+    /// dst (E) = the polynomials with these first coefficients, all further ones zero: equally many for each polynomial, a power
+    /// of two up to N, those of all items one after the other.
+    fn evaluate(&self, t: &Self::Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
+        derived::evaluate(self, t, dst, values)
+    }
     /// dst += sigma_g(src) (E).
     fn permute_add(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
         derived::permute_add(self, t, dst, src, g)
+    }
+    /// dst = sum over terms of a b pointwise (E), onto zero or onto what dst holds.
+    ///
+    /// Every factor is a view shaped as dst: the terms may be items of one operand, a plaintext may serve all items or
+    /// polynomials, and with the extended rows of a level the sum is one of a double-hoisted transform.
+    fn mul_accumulate(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Product<Self>],
+    ) -> Result<()> {
+        derived::mul_accumulate(self, t, dst, onto, terms)
+    }
+    /// dst = sum over terms of sigma(src) (E), onto zero or onto what dst holds: rotate-and-accumulate.
+    fn permute_accumulate(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Moved<Self>],
+    ) -> Result<()> {
+        derived::permute_accumulate(self, t, dst, onto, terms)
     }
     /// The digits of src (E, one polynomial an item), extended (E): dst polynomial j holds digit j modulo every row of dst.
     fn mod_up(
@@ -293,6 +335,47 @@ pub enum EncodeError {
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
+
+/// What a sum of terms is added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onto {
+    /// Zero: the destination may hold anything.
+    Zero,
+    /// What the destination holds.
+    Destination,
+}
+
+/// A term of [`Backend::mul_accumulate`]: a b, both shaped as the destination.
+pub struct Product<'a, B: Backend> {
+    /// One factor.
+    pub a: Ref<'a, B>,
+    /// The other; a plaintext for all polynomials has a stride of zero along them.
+    pub b: Ref<'a, B>,
+}
+
+impl<B: Backend> Clone for Product<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Product<'_, B> {}
+
+/// A term of [`Backend::permute_accumulate`]: sigma(src), shaped as the destination.
+pub struct Moved<'a, B: Backend> {
+    /// What is moved.
+    pub src: Ref<'a, B>,
+    /// sigma, for all items.
+    pub element: Galois,
+}
+
+impl<B: Backend> Clone for Moved<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Moved<'_, B> {}
 
 /// A [`Step`] with its conversion prepared.
 pub struct BasisStep<B: Backend> {

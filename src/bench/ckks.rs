@@ -8,12 +8,20 @@ use crate::{
     backend::Backend,
     ckks::{Ciphertext, Ckks, Evaluator, Plaintext, Release},
     ring::Scale,
-    rlwe::{Context, EvaluationKeys, KeyNeeds, LevelContext, Params, PublicKey, SecretKey},
+    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, LevelContext, Params, PublicKey, SecretKey},
+};
+#[cfg(feature = "cuda")]
+use crate::{
+    backend::{conformance::Opaque, cuda::Cuda},
+    bench::{BenchError, traffic::Traffic},
+    rlwe::RlweError,
 };
 
 const ROTATE: &str = "ckks/rotate";
 const HOISTED: &str = "ckks/rotate_hoisted_8";
 const MUL: &str = "ckks/mul_relin_rescale";
+#[cfg(feature = "cuda")]
+const RESCALE: &str = "ckks/rescale";
 const MUL_PLAIN: &str = "ckks/mul_plain";
 const ENCODE: &str = "ckks/encode";
 const ENCRYPT: &str = "ckks/encrypt";
@@ -40,8 +48,8 @@ struct Operands<B: Backend> {
 }
 
 impl<B: Backend> Operands<B> {
-    fn new(backend: B, params: Params, wanted: &[&str]) -> Result<Self> {
-        let (top, mut needs) = (params.top(), KeyNeeds::new(&params));
+    fn new(backend: B, params: Params, wanted: &[&str], top: Level) -> Result<Self> {
+        let mut needs = KeyNeeds::new(&params);
         if wanted.contains(&MUL) {
             needs = needs.relinearise();
         }
@@ -79,6 +87,8 @@ impl<B: Backend> Operands<B> {
             MUL => drop(black_box(ev.relinearise_rescale(&ev.mul(&self.x, &self.y)?)?)),
             ROTATE => drop(black_box(ev.rotate(&self.x, 1)?)),
             HOISTED => drop(black_box(ev.rotate_hoisted(&self.x, &STEPS)?)),
+            #[cfg(feature = "cuda")]
+            RESCALE => drop(black_box(ev.rescale(&self.x)?)),
             MUL_PLAIN => drop(black_box(ev.mul_plain(&self.x, &self.plain)?)),
             ENCODE => drop(black_box(ckks.encode(&self.values, 1, top, &self.scale)?)),
             ENCRYPT => drop(black_box(ckks.encrypt_public(
@@ -113,6 +123,11 @@ fn work<B: Backend>(op: &str, ring: Ring, level: &LevelContext<B>) -> Work {
             let one = ring.inner_product(level) + ring.mod_down(level) + ring.moved(2 * l);
             ring.digits(level) + STEPS.len() * one + ring.moved(2 * l)
         }
+        #[cfg(feature = "cuda")]
+        RESCALE => level.rescale.as_ref().map_or(Work::default(), |s| {
+            let rows = s.step.result.len();
+            2 * ring.division(s.step.removed.len(), rows) + ring.moved(2 * (l + rows))
+        }),
         MUL_PLAIN => ring.sums(1, 2 * l) + ring.moved(5 * l),
         ENCODE => ring.embedding() + ring.transform(l) + slots + ring.moved(l),
         // v, e_0 + m and e_1; the public key's second half is a seed.
@@ -129,7 +144,9 @@ fn work<B: Backend>(op: &str, ring: Ring, level: &LevelContext<B>) -> Work {
 }
 
 pub(super) fn cases<B: Backend>(backend: B, chain: &str, wanted: &[&str]) -> Result<Vec<Case>> {
-    let operands = Rc::new(Operands::new(backend, Params::shipped(chain)?, wanted)?);
+    let params = Params::shipped(chain)?;
+    let top = params.top();
+    let operands = Rc::new(Operands::new(backend, params, wanted, top)?);
     let ctx = operands.ckks.context().clone();
     let level = ctx.level("bench", operands.x.level())?;
     let shape = Shape {
@@ -152,4 +169,40 @@ pub(super) fn cases<B: Backend>(backend: B, chain: &str, wanted: &[&str]) -> Res
             }
         })
         .collect())
+}
+
+/// The traffic of operations at levels of so many limbs, fused and by the derived bodies.
+#[cfg(feature = "cuda")]
+pub(super) fn traffic(params: &Params) -> Result<Vec<Traffic>> {
+    let wanted = [(47, &[MUL, ROTATE, RESCALE][..]), (28, &[HOISTED]), (12, &[MUL])];
+    let mut all = Vec::new();
+    for (limbs, ops) in wanted {
+        let level = (params.levels().iter()).position(|l| l.primes.len() == limbs);
+        let level = level.ok_or(BenchError::Rlwe(RlweError::NoLevel {
+            operation: "traffic",
+            level: Level(limbs as u32),
+            top: params.top().0,
+        }))?;
+        let level = Level(level as u32);
+        let (fused, parts) = (Cuda::counting(), Cuda::counting());
+        let whole = Operands::new(fused.clone(), params.clone(), ops, level)?;
+        let unfused = Operands::new(Opaque::new(parts.clone()), params.clone(), ops, level)?;
+        let ctx = whole.ckks.context();
+        for op in ops {
+            fused.launches();
+            whole.run(op)?;
+            let launches = fused.launches();
+            parts.launches();
+            unfused.run(op)?;
+            let moved = parts.launches().iter().map(|l| l.moved_bytes()).sum();
+            all.push(Traffic {
+                operation: format!("{}, {limbs} limbs of N = 2^{}", &op[5..], ctx.log_n()),
+                log_n: ctx.log_n(),
+                launches,
+                unfused_bytes: Some(moved),
+                floor_bytes: work(op, Ring::new(ctx.log_n()), ctx.level("traffic", level)?).bytes,
+            });
+        }
+    }
+    Ok(all)
 }

@@ -9,25 +9,31 @@ mod bfv;
 mod ceilings;
 mod ckks;
 mod clock;
+mod coefficient;
 mod field;
 pub mod floor;
 mod predict;
 #[cfg(feature = "speed")]
 mod reference;
+#[cfg(feature = "cuda")]
+pub mod traffic;
 mod transformer;
 
 pub use ceilings::Ceilings;
 pub use clock::{Times, time};
+pub use coefficient::{Ask, Measured, measure as measure_coefficient};
 pub use floor::Work;
 pub use predict::Prediction;
 
 use crate::{
     arith::ArithError,
-    backend::{Backend, BackendError, null::Null},
+    backend::{Backend, BackendError},
     bfv::BfvError,
     ckks::CkksError,
+    matmul::coefficient::CoefficientError,
     model::ModelError,
     rlwe::RlweError,
+    wire::WireError,
 };
 
 /// What a set-up or an operation can fail with.
@@ -49,6 +55,12 @@ pub enum BenchError {
     /// BFV.
     #[error(transparent)]
     Bfv(#[from] BfvError),
+    /// Products in coefficient packing.
+    #[error(transparent)]
+    Coefficient(#[from] CoefficientError),
+    /// Sizes of files.
+    #[error(transparent)]
+    Wire(Box<WireError>),
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -138,18 +150,24 @@ impl Group {
 }
 
 impl Group {
-    /// What an A100 would take for the operations that `wanted` names, in the order of [`Group::load`]: counted, not measured.
-    pub fn predict(&self, wanted: &[&str]) -> Result<Vec<(&'static str, Prediction)>> {
-        let backend = Null::new();
-        let count = |case: &mut Case| {
-            backend.reset();
-            case.run()?;
-            Ok((case.op, Prediction::new(&backend.counts())))
-        };
-        self.load(backend.clone(), wanted)?
-            .iter_mut()
-            .map(count)
-            .collect()
+    /// What an A100 would take for the operations that `wanted` names, in the order of [`Group::load`], by the kernels of the CUDA
+    /// backend; nothing in a build without it.
+    pub fn predict(&self, wanted: &[&str]) -> Result<Vec<Option<Prediction>>> {
+        #[cfg(feature = "cuda")]
+        {
+            let backend = crate::backend::cuda::Cuda::counting();
+            let count = |case: &mut Case| {
+                backend.launches();
+                case.run()?;
+                Ok(Some(Prediction::new(&backend.launches())))
+            };
+            self.load(backend.clone(), wanted)?
+                .iter_mut()
+                .map(count)
+                .collect()
+        }
+        #[cfg(not(feature = "cuda"))]
+        Ok(vec![None; wanted.len()])
     }
 }
 
@@ -190,6 +208,7 @@ pub fn slowness() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::null::Null;
 
     /// Formulas stay below what the implementation of today does, and are not far below it.
     #[test]

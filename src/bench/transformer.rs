@@ -81,6 +81,32 @@ fn work(op: &str) -> Result<Work> {
     Ok(counted + Ring::new(ctx.log_n()).moved(rows(&operands.x)? + rows(&result)?))
 }
 
+/// The traffic of the attention block, fused and by the derived bodies.
+#[cfg(feature = "cuda")]
+pub(super) fn traffic() -> Result<super::traffic::Traffic> {
+    use crate::backend::{conformance::Opaque, cuda::Cuda};
+
+    let (fused, parts) = (Cuda::counting(), Cuda::counting());
+    let (whole, unfused) = (
+        Operands::new(fused.clone())?,
+        Operands::new(Opaque::new(parts.clone()))?,
+    );
+    fused.launches();
+    whole.run(ATTENTION)?;
+    let launches = fused.launches();
+    parts.launches();
+    unfused.run(ATTENTION)?;
+    let moved = parts.launches().iter().map(|l| l.moved_bytes()).sum();
+    let log_n = whole.ckks.context().log_n();
+    Ok(super::traffic::Traffic {
+        operation: format!("attention block of the classifier, batch {BATCH}, N = 2^{log_n}"),
+        log_n,
+        launches,
+        unfused_bytes: Some(moved),
+        floor_bytes: work(ATTENTION)?.bytes,
+    })
+}
+
 pub(super) fn cases<B: Backend>(backend: B, wanted: &[&str]) -> Result<Vec<Case>> {
     let operands = Rc::new(Operands::new(backend)?);
     let ctx = operands.ckks.context().clone();

@@ -1,11 +1,13 @@
 //! Sums, products with plaintexts and integers, and changes of level.
 
+use smallvec::SmallVec;
+
 use super::{
     Addend, Bfv, BfvError, Ciphertext, Factor, Result,
     ciphertext::{Encoded, check_plain},
 };
 use crate::{
-    backend::{Backend, Mut, Ref},
+    backend::{Backend, Mut, Onto, Product, Ref},
     rlwe::{self, Context, EvaluationKeys, Level, RlweError},
 };
 
@@ -128,6 +130,36 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             Ok(ctx.backend().mul(ctx.tables(), dst, a.inner.view(), view)?)
         })?;
         Ok(a.with(inner))
+    }
+
+    /// The sum over pairs of a p, each as [`mul_plain`](Self::mul_plain) forms it: all ciphertexts share level, items and components;
+    /// each plaintext is one for all items or one an item. One pass over the operands. Noise: the sum of that of the products.
+    pub fn inner_product_plain(&self, pairs: &[(&Ciphertext<B>, &Factor<B>)]) -> Result<Ciphertext<B>> {
+        let operation = "inner_product_plain";
+        let Some((first, _)) = pairs.first() else {
+            let remedy = "pass at least one pair";
+            return Err(RlweError::mismatch(operation, "pairs", 0, "at least 1", remedy).into());
+        };
+        let components = first.components();
+        let mut terms: SmallVec<[Product<B>; 16]> = SmallVec::new();
+        for (a, p) in pairs {
+            let b = self.plain_view(operation, a, &p.0)?;
+            first.inner.check_like(operation, &a.inner)?;
+            let remedy = "relinearise all ciphertexts, or none";
+            (a.inner).check_components(operation, components, remedy)?;
+            terms.push(Product {
+                a: a.inner.view(),
+                b: b.map(|s| s.repeat_polys(components)),
+            });
+        }
+        let ctx = self.ctx();
+        let inner =
+            rlwe::Ciphertext::build(ctx, operation, first.level(), first.items(), components, |dst| {
+                Ok(ctx
+                    .backend()
+                    .mul_accumulate(ctx.tables(), dst, Onto::Zero, &terms)?)
+            })?;
+        Ok(first.with(inner))
     }
 
     /// Demands a residue modulo t.

@@ -197,7 +197,7 @@ impl<B: Backend> Evaluator<'_, B> {
     }
 
     /// a X^k, 0 <= k < N.
-    fn times_monomial(&self, a: &Ciphertext<B>, k: usize) -> Result<Ciphertext<B>> {
+    pub(super) fn times_monomial(&self, a: &Ciphertext<B>, k: usize) -> Result<Ciphertext<B>> {
         let ctx = self.ctx();
         let mut coefficients = vec![0i32; self.bfv.params().degree()];
         coefficients.iter_mut().skip(k).take(1).for_each(|c| *c = 1);

@@ -24,6 +24,7 @@ mod ciphertext;
 mod encode;
 mod error;
 mod evaluate;
+mod interleave;
 mod lwe;
 mod matrix;
 #[cfg(feature = "diagnostics")]
@@ -40,6 +41,7 @@ mod slots;
 pub use ciphertext::{Addend, Ciphertext, Factor, SeededCiphertext};
 pub use error::BfvError;
 pub use evaluate::Evaluator;
+pub use interleave::{interleaved_place, interleaving_automorphisms};
 pub use lwe::{Lwe, packing_automorphisms};
 pub use matrix::{Matrix, sum_keys};
 #[cfg(feature = "diagnostics")]

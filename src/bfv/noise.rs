@@ -300,6 +300,31 @@ impl Noise {
         Ok(noise)
     }
 
+    /// Of a sum of `count` ciphertexts with this noise each.
+    pub fn sum(&self, count: usize) -> Self {
+        let count = (count.max(1) as f64).log2();
+        self.times(count, count)
+    }
+
+    /// Of up to `count` ciphertexts with this noise, interleaved: a power of two up to N.
+    ///
+    /// At the coefficients that later steps keep, each step doubles what there is of either half and takes the other half's away
+    /// exactly, noise included. The doublings of a ciphertext's own noise undo the factor 1 / count; a key switch is doubled by
+    /// every step behind it.
+    pub fn interleave(&self, count: usize) -> Result<Self> {
+        self.check_components("interleave")?;
+        let nothing = Self {
+            variance: Vec::new(),
+            bound: f64::NEG_INFINITY,
+            ..self.clone()
+        };
+        let (mut switches, one) = (nothing.clone(), nothing.switched()?);
+        for _ in 0..count.max(1).ilog2() {
+            switches = switches.times(2.0, 1.0).add(&one)?;
+        }
+        self.add(&switches)
+    }
+
     /// Of groups of `count` LWE ciphertexts with this noise, packed: a power of two up to N.
     ///
     /// The noise of key switches doubles with every automorphism, and in both halves while there are halves.

@@ -34,6 +34,17 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// N = 2^12, log2 Q = 60, log2 QP = 90 of the 106 bits that 128 bits of security allow.
+    pub fn n12(plain: u128) -> Self {
+        let (log_n, primes, digits) = (12, 2, 2);
+        Self {
+            log_n,
+            primes,
+            digits,
+            plain,
+        }
+    }
+
     /// N = 2^13, log2 Q = 180, log2 QP = 210 of the 214 bits that 128 bits of security allow.
     pub fn n13(plain: u128) -> Self {
         let (log_n, primes, digits) = (13, 6, 6);
@@ -123,10 +134,8 @@ impl Params {
         }
         let chain = chain(&spec, plain, &q, special)?;
         let rlwe = check(rlwe::Spec { chain })?;
-        // |round(t d / Q)| <= t N Q / 2 for a tensor d of centred operands: R above t N Q holds it, with 2^-26 of it for the
-        // operands' window and as much for the way back; 0.01 bits are far more.
-        let needed = |log2_q: f64| plain.log2() + f64::from(log_n) + log2_q + 0.01;
-        let count = |log2_q: f64| (1..=most).find(|n| log2_product(&spare[..*n]) >= needed(log2_q));
+        let count =
+            |log2_q: f64| (1..=most).find(|n| log2_product(&spare[..*n]) >= needed(plain, log_n, log2_q));
         let auxiliary: Vec<usize> = (rlwe.levels().iter())
             .map(|l| count(l.log2_q).unwrap_or(most))
             .collect();
@@ -185,6 +194,23 @@ impl Params {
         })?;
         Ok((first..first + *count as u32).collect())
     }
+
+    /// How many products of ciphertexts at `level` can be summed before they are divided by Q / t: at least 1.
+    pub(super) fn terms(&self, operation: &'static str, level: Level) -> Result<usize> {
+        let primes = self.auxiliary(operation, level)?;
+        let primes: Vec<u32> = (primes.iter()).map(|i| self.0.wide.prime(*i).value()).collect();
+        let log2_q = self.rlwe().level(operation, level)?.log2_q;
+        let spare = log2_product(&primes) - needed(self.plain(), self.rlwe().log_n(), log2_q);
+        Ok((spare.exp2() as usize).max(1))
+    }
+}
+
+/// log2 of what the auxiliary primes have to reach at a modulus Q.
+///
+/// |round(t d / Q)| <= t N Q / 2 for a tensor d of centred operands: R above t N Q holds it, with 2^-26 of it for the
+/// operands' window and as much for the way back; 0.01 bits are far more.
+fn needed(plain: PlainModulus, log_n: u32, log2_q: f64) -> f64 {
+    plain.log2() + f64::from(log_n) + log2_q + 0.01
 }
 
 /// The chain: level 0 has the fewest primes that leave [`MARGIN_BITS`] above t, each level above has one more.

@@ -10,7 +10,7 @@ use crate::{
     arith::Modulus,
     backend::{Backend, BasisStep, DigitStep, Mut, Ref, Row, Span, compact},
     ring::{Conversion, Step},
-    rlwe::{self, Level},
+    rlwe::{self, Level, RlweError},
 };
 
 /// Constants of products at one level.
@@ -99,7 +99,8 @@ impl<B: Backend> Evaluator<'_, B> {
         }
         let level = self.bfv.product_level("mul", a.level())?;
         let (x, y) = (self.bfv.extended(level, a)?, self.bfv.extended(level, b)?);
-        self.product("mul", a, &x, &y)
+        let span = Span::dense(a.items(), 2, &level.rows);
+        self.product("mul", a, a.items(), Ref::new(&x, span), Ref::new(&y, span), 1)
     }
 
     /// a^2, 3 components: less work than a product.
@@ -108,32 +109,80 @@ impl<B: Backend> Evaluator<'_, B> {
         (a.inner).check_components("square", 2, "relinearise the operand first")?;
         let level = self.bfv.product_level("square", a.level())?;
         let x = self.bfv.extended(level, a)?;
-        self.product("square", a, &x, &x)
+        let x = Ref::new(&x, Span::dense(a.items(), 2, &level.rows));
+        self.product("square", a, a.items(), x, x, 1)
     }
 
-    /// The product of extended operands, for ciphertexts shaped like `a`.
+    /// Rows of a times rows of b, each of `terms` items: item r C + c of the result is the sum over j of a item r `terms` + j times b
+    /// item c `terms` + j, C rows of b; 3 components, same level.
+    ///
+    /// Operands are lifted once each, and sums are divided by Q / t once for as many terms as the auxiliary primes have room for.
+    /// Noise: at most that of [`Noise::mul`](super::Noise::mul), summed.
+    pub fn inner_products(
+        &self,
+        a: &Ciphertext<B>,
+        b: &Ciphertext<B>,
+        terms: usize,
+    ) -> Result<Ciphertext<B>> {
+        let operation = "inner_products";
+        for operand in [a, b] {
+            self.bfv.check(operation, operand)?;
+            (operand.inner).check_components(operation, 2, "relinearise the operand first")?;
+            if terms == 0 || !operand.items().is_multiple_of(terms) {
+                let (left, right) = (operand.items(), format!("rows of {terms}"));
+                let remedy = "pass whole rows of both operands";
+                return Err(RlweError::mismatch(operation, "items", left, right, remedy).into());
+            }
+        }
+        if a.level() != b.level() {
+            let remedy = "bring both to one level with `switch_to`";
+            return Err(RlweError::mismatch(operation, "levels", a.level(), b.level(), remedy).into());
+        }
+        let level = self.bfv.product_level(operation, a.level())?;
+        let (x, y) = (self.bfv.extended(level, a)?, self.bfv.extended(level, b)?);
+        let (rows, columns) = (a.items() / terms, b.items() / terms);
+        let room = self.bfv.params().terms(operation, a.level())?.min(terms);
+        let at = |buffer, items: usize, from: usize, count: usize| {
+            Ref::new(
+                buffer,
+                Span::dense(items, 2, &level.rows).slice_items(from, count),
+            )
+        };
+        let mut all = Vec::with_capacity(rows * columns);
+        for item in 0..rows * columns {
+            let (r, c) = (item / columns, item % columns);
+            let mut sum: Option<Ciphertext<B>> = None;
+            for first in (0..terms).step_by(room) {
+                let count = room.min(terms - first);
+                let x = at(&x, a.items(), r * terms + first, count);
+                let y = at(&y, b.items(), c * terms + first, count);
+                let part = self.product(operation, a, 1, x, y, count)?;
+                sum = Some(match sum {
+                    Some(sum) => self.add(&sum, &part)?,
+                    None => part,
+                });
+            }
+            all.extend(sum);
+        }
+        self.concat(&all)
+    }
+
+    /// Sums of `terms` products of extended operands, for `items` ciphertexts at the level of `a`.
     fn product(
         &self,
         operation: &'static str,
         a: &Ciphertext<B>,
-        x: &B::Buffer,
-        y: &B::Buffer,
+        items: usize,
+        x: Ref<B>,
+        y: Ref<B>,
+        terms: usize,
     ) -> Result<Ciphertext<B>> {
         let level = self.bfv.product_level(operation, a.level())?;
-        let (ctx, wide, items) = (self.ctx(), self.bfv.wide(), a.items());
+        let (ctx, wide) = (self.ctx(), self.bfv.wide());
         let backend = ctx.backend();
-        let (two, three) = (
-            Span::dense(items, 2, &level.rows),
-            Span::dense(items, 3, &level.rows),
-        );
+        let three = Span::dense(items, 3, &level.rows);
         let mut tensor = backend.alloc(ctx.log_n(), three.count())?;
-        backend.tensor(
-            wide,
-            Mut::new(&mut tensor, three),
-            Ref::new(x, two),
-            Ref::new(y, two),
-            1,
-        )?;
+        backend.tensor(wide, Mut::new(&mut tensor, three), x, y, terms)?;
         let narrow = Span::dense(items, 3, &level.auxiliary);
         let mut quotient = backend.alloc(ctx.log_n(), narrow.count())?;
         backend.step(

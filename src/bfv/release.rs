@@ -43,6 +43,16 @@ impl Decrypted {
         self.values.is_empty()
     }
 
+    /// The integers at these places of all, in this order.
+    pub(crate) fn pick(&self, places: impl Iterator<Item = usize>) -> Self {
+        let values = places.map(|at| self.values.get(at).copied().unwrap_or(0));
+        Self {
+            values: Zeroizing::new(values.collect()),
+            params: self.params.clone(),
+            level: self.level,
+        }
+    }
+
     fn check(&self, release: Release) -> Result<()> {
         let Release::Exact(noise) = release else {
             return Ok(());

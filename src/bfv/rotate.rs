@@ -1,7 +1,7 @@
 //! Automorphisms of ciphertexts: rotations of columns, the swap of rows.
 
 use super::{Ciphertext, Evaluator, Result};
-use crate::{backend::Backend, ring::Galois};
+use crate::{backend::Backend, ring::Galois, rlwe};
 
 impl<B: Backend> Evaluator<'_, B> {
     /// Both rows of slots rotated left by `k` columns (right for negative k); the key is `KeyNeeds::rotate(k)`.
@@ -15,17 +15,22 @@ impl<B: Backend> Evaluator<'_, B> {
         self.bfv.check(operation, a)?;
         (a.inner).check_components(operation, 2, "relinearise first")?;
         let ctx = self.ctx();
-        let digits = ctx.mod_up(&a.inner, 1)?;
-        let rotated = |k: &i64| {
-            let g = Galois::rotation(*k, ctx.log_n());
-            if g == Galois::IDENTITY {
-                return Ok(a.clone());
-            }
-            let key = self.keys.galois(operation, g)?;
-            let inner = ctx.automorphism(operation, &a.inner, Some(&digits), &[key], &[g])?;
-            Ok(a.with(inner))
+        let elements: Vec<Galois> = (steps.iter())
+            .map(|k| Galois::rotation(*k, ctx.log_n()))
+            .collect();
+        let moving: Vec<Galois> = (elements.iter().copied())
+            .filter(|g| *g != Galois::IDENTITY)
+            .collect();
+        let keys = moving.iter().map(|g| self.keys.galois(operation, *g));
+        let keys = keys.collect::<rlwe::Result<Vec<_>>>()?;
+        let mut moved = ctx
+            .automorphisms(operation, &a.inner, &keys, &moving)?
+            .into_iter();
+        let one = |g: &Galois| match *g {
+            Galois::IDENTITY => a.clone(),
+            _ => moved.next().map_or_else(|| a.clone(), |inner| a.with(inner)),
         };
-        steps.iter().map(rotated).collect()
+        Ok(elements.iter().map(one).collect())
     }
 
     /// The two rows of slots swapped; the key is `KeyNeeds::conjugate()`.

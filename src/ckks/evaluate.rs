@@ -3,6 +3,7 @@
 use super::{
     Ciphertext, Ckks, CkksError, Plaintext, Result,
     ciphertext::{check_scales, check_slots},
+    level::step_ratio,
 };
 use crate::{
     backend::{Backend, Entries, Matrix, Mut, Ref},
@@ -23,6 +24,11 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             ckks: ckks.clone(),
             keys,
         }
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &'k EvaluationKeys<B> {
+        self.keys
     }
 
     /// The CKKS context.
@@ -178,7 +184,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         })
     }
 
-    fn plain_view<'p>(
+    pub(super) fn plain_view<'p>(
         &self,
         operation: &'static str,
         a: &Ciphertext<B>,
@@ -202,7 +208,11 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     }
 
     /// The residues of integers modulo the primes of a level, one row of them an integer.
-    fn residues(&self, level: Level, integers: impl IntoIterator<Item = i128>) -> Result<Vec<u32>> {
+    pub(super) fn residues(
+        &self,
+        level: Level,
+        integers: impl IntoIterator<Item = i128>,
+    ) -> Result<Vec<u32>> {
         let params = self.ctx().params();
         let primes = &params.level("constant", level)?.primes;
         let of = |c: i128| {
@@ -214,7 +224,13 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     }
 
     /// round(value scale); errors beyond 2^120 and from half the level's modulus, where it would wrap around.
-    fn integer(&self, operation: &'static str, level: Level, value: f64, scale: &Scale) -> Result<i128> {
+    pub(super) fn integer(
+        &self,
+        operation: &'static str,
+        level: Level,
+        value: f64,
+        scale: &Scale,
+    ) -> Result<i128> {
         let (hi, lo) = scale.to_parts();
         let (a, b) = (value * hi, value * lo);
         self.check_integer(operation, level, (value, scale.log2()), a.abs())?;
@@ -466,16 +482,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// prod(A) / prod(R) of the step down to `below`.
     pub(super) fn step_ratio(&self, operation: &'static str, below: Level) -> Result<Scale> {
-        let params = self.ctx().params();
-        let (to, from) = (
-            params.level(operation, below)?,
-            params.level(operation, Level(below.0 + 1))?,
-        );
-        let apart = |a: &[u32], b: &[u32]| -> Vec<u32> {
-            let only = a.iter().filter(|i| !b.contains(i));
-            only.map(|i| params.basis().prime(*i).value()).collect()
-        };
-        Ok(Scale::pow2(0).rescaled(&apart(&to.primes, &from.primes), &apart(&from.primes, &to.primes))?)
+        step_ratio(self.ctx().params(), operation, below)
     }
 
     pub(super) fn exhausted(&self, operation: &'static str, a: &Ciphertext<B>) -> CkksError {

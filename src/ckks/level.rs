@@ -4,11 +4,24 @@ use super::{Ciphertext, CkksError, Evaluator, Result};
 use crate::{
     backend::Backend,
     ring::Scale,
-    rlwe::{Level, RlweError},
+    rlwe::{Level, Params, RlweError},
 };
 
 /// The integer that stands for a ratio of scales must have this many bits, so that it is right to 2^-(bits + 1).
 const RATIO_BITS: f64 = 20.0;
+
+/// prod(A) / prod(R) of the step down to `below`: what a rescale multiplies the scale by.
+pub(crate) fn step_ratio(params: &Params, operation: &'static str, below: Level) -> Result<Scale> {
+    let (to, from) = (
+        params.level(operation, below)?,
+        params.level(operation, Level(below.0.saturating_add(1)))?,
+    );
+    let apart = |a: &[u32], b: &[u32]| -> Vec<u32> {
+        let only = a.iter().filter(|i| !b.contains(i));
+        only.map(|i| params.basis().prime(*i).value()).collect()
+    };
+    Ok(Scale::pow2(0).rescaled(&apart(&to.primes, &from.primes), &apart(&from.primes, &to.primes))?)
+}
 
 impl<B: Backend> Evaluator<'_, B> {
     /// At a lower level with the same scale: a selection of rows, without work or noise.

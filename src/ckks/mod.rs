@@ -7,6 +7,7 @@
 //! A decryption is a [`Decrypted`], which prints nothing; [`Decrypted::release`] decodes it for its owner, or under noise or rounding
 //! for others.
 
+mod accumulate;
 mod ciphertext;
 mod encode;
 mod error;
@@ -20,6 +21,7 @@ pub use ciphertext::{Ciphertext, Plaintext, SeededCiphertext};
 pub use encode::Ckks;
 pub use error::CkksError;
 pub use evaluate::Evaluator;
+pub(crate) use level::step_ratio;
 pub use precision::*;
 pub use release::{Decrypted, Guard, Release};
 

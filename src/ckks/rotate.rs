@@ -3,11 +3,7 @@
 //! The digits of c_1 do not depend on the rotation, and a hoisted set of rotations shares them.
 
 use super::{Ciphertext, CkksError, Evaluator, Result};
-use crate::{
-    backend::Backend,
-    ring::Galois,
-    rlwe::{self, Digits},
-};
+use crate::{backend::Backend, ring::Galois, rlwe};
 
 impl<B: Backend> Evaluator<'_, B> {
     fn rotation(&self, k: i64) -> Galois {
@@ -29,14 +25,21 @@ impl<B: Backend> Evaluator<'_, B> {
         a.inner.check_context("rotate_hoisted", self.ctx())?;
         a.inner
             .check_components("rotate_hoisted", 2, "relinearise first")?;
-        if steps.iter().all(|k| self.rotation(*k) == Galois::IDENTITY) {
-            return Ok(steps.iter().map(|_| a.clone()).collect());
-        }
-        let digits = self.ctx().mod_up(&a.inner, 1)?;
-        steps
-            .iter()
-            .map(|k| self.switched("rotate_hoisted", a, Some(&digits), &[self.rotation(*k)]))
-            .collect()
+        let elements: Vec<Galois> = steps.iter().map(|k| self.rotation(*k)).collect();
+        let moving: Vec<Galois> = (elements.iter().copied())
+            .filter(|g| *g != Galois::IDENTITY)
+            .collect();
+        let keys = moving.iter().map(|g| self.keys.galois("rotate_hoisted", *g));
+        let keys = keys.collect::<rlwe::Result<Vec<_>>>()?;
+        let moved = self
+            .ctx()
+            .automorphisms("rotate_hoisted", &a.inner, &keys, &moving)?;
+        let mut moved = moved.into_iter();
+        let one = |g: &Galois| match *g {
+            Galois::IDENTITY => a.clone(),
+            _ => moved.next().map_or_else(|| a.clone(), |inner| a.with(inner)),
+        };
+        Ok(elements.iter().map(one).collect())
     }
 
     /// Item i rotated left by `steps[i]`: one launch for a batch whose items need different rotations. An item that stays
@@ -65,7 +68,7 @@ impl<B: Backend> Evaluator<'_, B> {
             return Ok(a.clone());
         }
         if moving.len() == a.items() {
-            return self.switched("rotate_each", a, None, &elements);
+            return self.switched("rotate_each", a, &elements);
         }
         // Items that stay need no key: only the others are switched.
         let parts = moving
@@ -73,7 +76,7 @@ impl<B: Backend> Evaluator<'_, B> {
             .map(|i| a.slice(*i, 1))
             .collect::<Result<Vec<_>>>()?;
         let parts = self.concat(&parts)?;
-        let moved = self.switched("rotate_each", &parts, None, &elements)?;
+        let moved = self.switched("rotate_each", &parts, &elements)?;
         let item = |i: usize| match moving.binary_search(&i) {
             Ok(place) => moved.slice(place, 1),
             Err(_) => a.slice(i, 1),
@@ -88,7 +91,7 @@ impl<B: Backend> Evaluator<'_, B> {
         if g == Galois::IDENTITY {
             return Ok(a.clone());
         }
-        self.switched(operation, a, None, &[g])
+        self.switched(operation, a, &[g])
     }
 
     /// One Galois element for all items, or one an item: then none of them is the identity, for which there is no key.
@@ -96,7 +99,6 @@ impl<B: Backend> Evaluator<'_, B> {
         &self,
         operation: &'static str,
         a: &Ciphertext<B>,
-        digits: Option<&Digits<B>>,
         elements: &[Galois],
     ) -> Result<Ciphertext<B>> {
         if elements.iter().all(|g| *g == Galois::IDENTITY) {
@@ -105,11 +107,11 @@ impl<B: Backend> Evaluator<'_, B> {
         let ctx = self.ctx();
         let inner = if let [g] = elements {
             let key = self.keys.galois(operation, *g)?;
-            ctx.automorphism(operation, &a.inner, digits, &[key], elements)?
+            ctx.automorphism(operation, &a.inner, None, &[key], elements)?
         } else {
             let keys = elements.iter().map(|g| self.keys.galois(operation, *g));
             let keys = keys.collect::<rlwe::Result<Vec<_>>>()?;
-            ctx.automorphism(operation, &a.inner, digits, &keys, elements)?
+            ctx.automorphism(operation, &a.inner, None, &keys, elements)?
         };
         Ok(a.with(inner))
     }

@@ -50,6 +50,22 @@ fn object(s: &Summary) -> Value {
         } => json!({
             "ciphertexts": items, "polynomials": polys, "level": level, "plain": plain.to_string(),
         }),
+        Detail::CoefficientWeights {
+            product,
+            bound,
+            biased,
+        } => json!({
+            "m": product.shape.m, "k": product.shape.k, "n": product.shape.n, "encrypted": product.encrypted,
+            "plain": product.plain.to_string(), "bound": bound, "bias": biased,
+        }),
+        Detail::CoefficientOutputs {
+            product,
+            packed,
+            items,
+        } => json!({
+            "m": product.shape.m, "k": product.shape.k, "n": product.shape.n, "encrypted": product.encrypted,
+            "plain": product.plain.to_string(), "packed": packed, "ciphertexts": items,
+        }),
         Detail::BfvParameters(spec) => json!({
             "log_n": spec.log_n, "primes": spec.primes, "digits": spec.digits, "plain": spec.plain.to_string(),
         }),
@@ -108,6 +124,34 @@ fn print(s: &Summary) {
                 stored(*polys)
             );
             say!("  level       {level}");
+        }
+        Detail::CoefficientWeights {
+            product,
+            bound,
+            biased,
+        } => {
+            let bias = if *biased { ", with a bias" } else { "" };
+            say!("  holds       weights up to {bound} in magnitude{bias}");
+            say!(
+                "  product     {} modulo t = {}, encrypted: {}",
+                product.shape,
+                product.plain,
+                product.encrypted
+            );
+        }
+        Detail::CoefficientOutputs {
+            product,
+            packed,
+            items,
+        } => {
+            let how = if *packed { "packed" } else { "cut" };
+            say!("  holds       {items} ciphertexts of results, {how}");
+            say!(
+                "  product     {} modulo t = {}, encrypted: {}",
+                product.shape,
+                product.plain,
+                product.encrypted
+            );
         }
         Detail::BfvParameters(spec) => {
             say!("  holds       N = 2^{}, t = {}", spec.log_n, spec.plain);

@@ -42,10 +42,10 @@ pub struct AttentionReport {
     pub floor_seconds: f64,
     /// Bytes of input and output, once each: what no implementation does without.
     pub floor_bytes: f64,
-    /// Bytes that its operations read and write when each is done as it is defined.
-    pub moved_bytes: u64,
-    /// A prediction of the seconds on an A100, from counts.
-    pub a100_predicted_seconds: f64,
+    /// Bytes that the kernels of the CUDA backend read and write, counted; nothing in a build without it.
+    pub moved_bytes: Option<u64>,
+    /// A prediction of the seconds on an A100, from these.
+    pub a100_predicted_seconds: Option<f64>,
     /// Seconds for one request of the batch.
     pub seconds_per_request: f64,
     /// Rotations.

@@ -32,10 +32,10 @@ pub struct OperationReport {
     pub floor_us: f64,
     /// Bytes of operands and results, once each: what no implementation does without.
     pub floor_bytes: f64,
-    /// Bytes that its operations read and write when each is done as it is defined.
-    pub moved_bytes: u64,
-    /// A prediction of the microseconds on an A100, from counts.
-    pub a100_predicted_us: f64,
+    /// Bytes that the kernels of the CUDA backend read and write, counted; nothing in a build without it.
+    pub moved_bytes: Option<u64>,
+    /// A prediction of the microseconds on an A100, from these.
+    pub a100_predicted_us: Option<f64>,
     /// The median on the machine of reference, if a peer's transform was timed to tell.
     pub scaled_us: Option<f64>,
     /// Products of a weight and a residue a second, for matrix products.

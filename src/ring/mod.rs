@@ -10,7 +10,7 @@ mod chain_search;
 mod chain_spec;
 mod crt;
 mod galois;
-#[cfg(feature = "fallback")]
+#[cfg(any(feature = "fallback", feature = "cuda"))]
 pub(crate) mod mixed_radix;
 mod scale;
 pub mod security;

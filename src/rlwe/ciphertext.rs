@@ -202,6 +202,11 @@ impl<B: Backend> Ciphertext<B> {
         })
     }
 
+    /// Whether the items are one, repeated.
+    pub(super) fn repeats(&self) -> bool {
+        self.items > 1 && self.item_stride == 0
+    }
+
     /// A copy with its own memory.
     pub(crate) fn duplicate(&self, ctx: &Context<B>) -> Result<Self> {
         Self::build(ctx, "copy", self.level, self.items, self.components, |dst| {
@@ -215,8 +220,7 @@ impl<B: Backend> Ciphertext<B> {
         ctx: &Context<B>,
         write: impl FnOnce(Mut<B>) -> Result<()>,
     ) -> Result<()> {
-        let repeated = self.items > 1 && self.item_stride == 0;
-        if repeated || Arc::get_mut(&mut self.buffer).is_none() {
+        if self.repeats() || Arc::get_mut(&mut self.buffer).is_none() {
             *self = self.duplicate(ctx)?;
         }
         let span = Span {

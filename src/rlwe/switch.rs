@@ -96,11 +96,40 @@ impl<B: Backend> Context<B> {
                 Source::Digits(digits) => {
                     check_digits(ct, digits)?;
                     let span = Span::dense(digits.items, level.digits.len(), &level.extended);
+                    // A single item may be repeated.
+                    let span = match digits.items {
+                        1 => span.repeat_items(ct.items()),
+                        _ => span,
+                    };
                     let digits = Ref::new(&digits.buffer, span);
                     Ok(backend.switch_digits(tables, dst, digits, addend, &k)?)
                 }
             }
         })
+    }
+
+    /// sigma_g of `ct` for each key and element, with one ModUp for all; a single ciphertext is switched in one call for all of them, and the
+    /// results share memory.
+    pub(crate) fn automorphisms(
+        &self,
+        operation: &'static str,
+        ct: &Ciphertext<B>,
+        keys: &[&SwitchKey<B>],
+        elements: &[Galois],
+    ) -> Result<Vec<Ciphertext<B>>> {
+        if elements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let digits = self.mod_up(ct, 1)?;
+        if ct.items() == 1 {
+            let repeated = ct.every(0, 0, elements.len())?;
+            let all = self.automorphism(operation, &repeated, Some(&digits), keys, elements)?;
+            return (0..elements.len()).map(|i| all.slice(i, 1)).collect();
+        }
+        keys.iter()
+            .zip(elements)
+            .map(|(key, g)| self.automorphism(operation, ct, Some(&digits), &[*key], &[*g]))
+            .collect()
     }
 
     fn check_keys(&self, operation: &str, ct: &Ciphertext<B>, keys: &[&SwitchKey<B>]) -> Result<()> {
@@ -175,7 +204,8 @@ fn check_component<B: Backend>(ct: &Ciphertext<B>, component: usize) -> Result<(
 
 /// Demands digits as of the ciphertext's level and items.
 fn check_digits<B: Backend>(ct: &Ciphertext<B>, digits: &Digits<B>) -> Result<()> {
-    if (digits.level, digits.items) != (ct.level(), ct.items()) {
+    let items = digits.items == ct.items() || digits.items == 1 && ct.repeats();
+    if digits.level != ct.level() || !items {
         let shape = |level: Level, items: usize| format!("{items} items at {level}");
         let (left, right) = (shape(ct.level(), ct.items()), shape(digits.level, digits.items));
         let remedy = "extend the digits of this ciphertext";

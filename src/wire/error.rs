@@ -5,6 +5,7 @@ use std::{io, path::PathBuf};
 use crate::{
     backend::BackendError,
     bfv::BfvError,
+    matmul::coefficient::CoefficientError,
     ring::{ChainError, ScaleError},
     rlwe::RlweError,
     wire::{Kind, Name, Place},
@@ -195,6 +196,9 @@ pub enum WireError {
     /// A specification of BFV that cannot be.
     #[error(transparent)]
     Bfv(#[from] BfvError),
+    /// Weights that the plan does not take.
+    #[error(transparent)]
+    Coefficient(#[from] CoefficientError),
     /// From the layer below.
     #[error(transparent)]
     Rlwe(#[from] RlweError),

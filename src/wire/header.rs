@@ -40,10 +40,14 @@ pub enum Kind {
     BfvCiphertexts,
     /// A [`Quantised`](crate::model::Quantised) model.
     Model,
+    /// [`Weights`](crate::matmul::coefficient::Weights) of a product in coefficient packing.
+    CoefficientWeights,
+    /// [`Outputs`](crate::matmul::coefficient::Outputs) of such a product.
+    CoefficientOutputs,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Parameters,
         Self::SecretKey,
         Self::PublicKey,
@@ -54,6 +58,8 @@ impl Kind {
         Self::SeededBfvCiphertexts,
         Self::BfvCiphertexts,
         Self::Model,
+        Self::CoefficientWeights,
+        Self::CoefficientOutputs,
     ];
 
     /// In words; for programs; where such a file comes from.
@@ -90,6 +96,8 @@ impl Kind {
             Self::SeededBfvCiphertexts => ["seeded BFV ciphertexts", "seeded-bfv-ciphertexts", own],
             Self::BfvCiphertexts => ["BFV ciphertexts", "bfv-ciphertexts", own],
             Self::Model => ["a model", "model", own],
+            Self::CoefficientWeights => ["weights in coefficient packing", "coefficient-weights", own],
+            Self::CoefficientOutputs => ["results in coefficient packing", "coefficient-outputs", own],
         }
     }
 
@@ -110,15 +118,20 @@ impl Kind {
 
     /// Whether it belongs to a key.
     fn has_key(self) -> bool {
-        !matches!(self, Self::Parameters | Self::BfvParameters | Self::Model)
+        !matches!(
+            self,
+            Self::Parameters | Self::BfvParameters | Self::Model | Self::CoefficientWeights
+        )
     }
 
     /// Whether it is part of a request.
     pub(super) fn has_request(self) -> bool {
-        use Kind::{BfvCiphertexts, Ciphertexts, SeededBfvCiphertexts, SeededCiphertexts};
+        use Kind::{
+            BfvCiphertexts, Ciphertexts, CoefficientOutputs, SeededBfvCiphertexts, SeededCiphertexts,
+        };
         matches!(
             self,
-            SeededCiphertexts | Ciphertexts | SeededBfvCiphertexts | BfvCiphertexts
+            SeededCiphertexts | Ciphertexts | SeededBfvCiphertexts | BfvCiphertexts | CoefficientOutputs
         )
     }
 

@@ -12,6 +12,7 @@ mod batch;
 mod bfv;
 mod bits;
 mod ckks;
+mod coefficient;
 mod error;
 mod evaluation;
 mod file;
@@ -29,6 +30,7 @@ mod stream;
 mod summary;
 mod temporary;
 
+pub use coefficient::Product;
 pub use error::WireError;
 pub use evaluation::KeyEntry;
 pub use file::{Existing, load, save, write_private, write_public};

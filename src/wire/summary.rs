@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Header, Kind, ModelSummary, Reader, Record, Result, Source, WireError, bfv::read_plain, evaluation,
-    known_name, model, scale,
+    Header, Kind, ModelSummary, Product, Reader, Record, Result, Source, WireError, bfv::read_plain,
+    coefficient, evaluation, known_name, model, scale,
 };
 use crate::{bfv, rlwe::Spec};
 
@@ -51,6 +51,24 @@ pub enum Detail {
         level: u32,
         /// The plaintext modulus t.
         plain: u128,
+    },
+    /// Weights in coefficient packing.
+    CoefficientWeights {
+        /// The product.
+        product: Product,
+        /// The bound on weights.
+        bound: u64,
+        /// Whether there is a bias.
+        biased: bool,
+    },
+    /// Results in coefficient packing.
+    CoefficientOutputs {
+        /// The product.
+        product: Product,
+        /// Whether they are interleaved.
+        packed: bool,
+        /// How many ciphertexts.
+        items: u32,
     },
     /// Ciphertexts of CKKS, seeded or whole.
     Ciphertexts {
@@ -106,6 +124,31 @@ fn detail(source: &mut Source<'_>) -> Result<Detail> {
                 source.section(format_args!("{name}"), bytes, rest)?;
             }
             Detail::Model(summary)
+        }
+        Kind::CoefficientWeights => {
+            let (product, bound, sections) = source.first("index", coefficient::read_weights_index)?;
+            let biased = sections.len() > 1;
+            for (name, bytes) in sections {
+                source.section(format_args!("{name}"), bytes, rest)?;
+            }
+            Detail::CoefficientWeights {
+                product,
+                bound,
+                biased,
+            }
+        }
+        Kind::CoefficientOutputs => {
+            let (product, packed, each) = source.first("index", coefficient::read_outputs_index)?;
+            let items = each.len();
+            for (i, bytes) in each.into_iter().enumerate() {
+                let name = format_args!("ciphertext {} of {items}", i + 1);
+                source.section(name, bytes, rest)?;
+            }
+            Detail::CoefficientOutputs {
+                product,
+                packed: packed == 1,
+                items: items as u32,
+            }
         }
         Kind::SecretKey => {
             source.first("secret", rest)?;

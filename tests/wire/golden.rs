@@ -34,8 +34,9 @@ fn check_summary(version: u16, name: &str) {
     let summary = wire::inspect(&golden(version, name)).unwrap();
     let bytes = read(version, name).len() as u64;
     assert_eq!((summary.version, summary.bytes), (version, bytes));
-    assert_eq!(summary.header.kind.name(), name.replace('_', "-"));
-    if !name.contains("bfv") {
+    let kind = name.trim_end_matches("_cut").trim_end_matches("_biased");
+    assert_eq!(summary.header.kind.name(), kind.replace('_', "-"));
+    if !name.contains("bfv") && !name.contains("coefficient") {
         assert_eq!(summary.parameters, "insecure_n4_rational40_l3_d2");
     }
     match (name, summary.detail) {
@@ -48,6 +49,31 @@ fn check_summary(version: u16, name: &str) {
             assert_eq!((items, polys), (3, 2))
         }
         ("seeded_bfv_ciphertexts", Detail::BfvCiphertexts { plain, .. }) => assert_eq!(plain, 65537),
+        (
+            name,
+            Detail::CoefficientWeights {
+                product,
+                bound,
+                biased,
+            },
+        ) => {
+            assert_eq!((product.plain, bound), (65537, 300));
+            assert_eq!(biased, name.ends_with("_biased"));
+        }
+        (
+            name,
+            Detail::CoefficientOutputs {
+                product,
+                packed,
+                items,
+            },
+        ) => {
+            assert_eq!(product.shape.to_string(), "3x5x3");
+            assert_eq!(
+                (packed, items > 1),
+                (!name.ends_with("_cut"), name.ends_with("_cut"))
+            );
+        }
         (_, Detail::Key) => {}
         (name, detail) => panic!("{name}: {detail:?}"),
     }

@@ -4,6 +4,7 @@
 #![cfg(feature = "fallback")]
 
 mod bfv;
+mod coefficient;
 mod damage;
 mod faults;
 mod files;

@@ -5,6 +5,7 @@ use cipherformer::{
     backend::cpu::Cpu,
     bfv::{self, Bfv, Packing},
     ckks::{Ciphertext, Ckks, Evaluator, SeededCiphertext},
+    matmul::coefficient::{Output, Outputs, Plain, Plan, Request, Shape, Side, Weights},
     model::{LanguageModel, Quantised},
     ring::insecure_chain,
     rlwe::{
@@ -35,12 +36,17 @@ pub fn bfv_spec() -> bfv::Spec {
 pub struct Home {
     pub ctx: Context<Cpu>,
     pub bfv: Bfv<Cpu>,
+    pub cut: Plan,
+    pub packed: Plan,
 }
 
 pub fn home() -> Home {
+    let bfv = Bfv::new(Cpu::poisoned(), bfv::Params::insecure(bfv_spec()).unwrap()).unwrap();
     Home {
         ctx: context(),
-        bfv: Bfv::new(Cpu::poisoned(), bfv::Params::insecure(bfv_spec()).unwrap()).unwrap(),
+        cut: plan(&bfv, Output::Cut),
+        packed: plan(&bfv, Output::Packed),
+        bfv,
     }
 }
 
@@ -70,7 +76,59 @@ fn object<C, T: Record<C>>(name: &'static str, value: &T, home: &C, stamp: Stamp
 pub fn make(home: &Home) -> Vec<Object> {
     let mut objects = make_ckks(&home.ctx);
     objects.extend(make_bfv(&home.bfv));
+    objects.extend(make_coefficient(home));
     objects
+}
+
+/// A product of which cut results have rows that are no whole number of bytes, for both ways that results travel.
+pub fn plan(bfv: &Bfv<Cpu>, output: Output) -> Plan {
+    let request = Request::new(Shape::new(3, 5, 3)).output(output);
+    Plan::new(bfv.params(), &request.weight_bound(300)).unwrap()
+}
+
+fn make_coefficient(home: &Home) -> Vec<Object> {
+    let Home { bfv, cut, packed, .. } = home;
+    let ctx = bfv.context();
+    let key = SecretKey::insecure_deterministic(ctx, [9; 32]).unwrap();
+    let stamp = Stamp {
+        key: Name(key.name()),
+        request: Name(*b"another sixteen!"),
+    };
+    let values: Vec<i64> = (0..15).map(|i| i * i * 3 - 300).collect();
+    let outputs = |plan: &Plan| {
+        let weights = plan.weights(&values).unwrap();
+        let keys = key
+            .evaluation_keys(&plan.keys(KeyNeeds::new(ctx.params())))
+            .unwrap();
+        let keys = keys.expand(ctx).unwrap();
+        let sent = plan.encrypt(bfv, &key, Side::Left, &[7; 15]).unwrap();
+        let inputs = [sent.expand(ctx).unwrap()];
+        let plain = Plain::OnTheFly(&weights);
+        let results = plan.multiply(bfv, &plain, &inputs, &[&keys]).unwrap();
+        results.into_iter().next().unwrap().release(bfv).unwrap()
+    };
+    let plain = packed.weights(&values).unwrap();
+    let biased = cut
+        .weights(&values)
+        .unwrap()
+        .with_bias(&[-32768, 5, 32767])
+        .unwrap();
+    vec![
+        object("coefficient_weights", &plain, packed, Stamp::default()),
+        object("coefficient_weights_biased", &biased, cut, Stamp::default()),
+        object(
+            "coefficient_outputs",
+            &outputs(packed),
+            &(bfv.clone(), packed.clone()),
+            stamp,
+        ),
+        object(
+            "coefficient_outputs_cut",
+            &outputs(cut),
+            &(bfv.clone(), cut.clone()),
+            stamp,
+        ),
+    ]
 }
 
 fn make_bfv(bfv: &Bfv<Cpu>) -> Vec<Object> {
@@ -133,7 +191,13 @@ pub fn again(name: &str, bytes: &[u8], home: &Home) -> wire::Result<Vec<u8>> {
         let (value, stamp): (T, Stamp) = wire::from_bytes(bytes, home)?;
         wire::to_bytes(&value, home, stamp)
     }
-    let Home { ctx, bfv } = home;
+    let Home {
+        ctx,
+        bfv,
+        cut,
+        packed,
+    } = home;
+    let with = |plan: &Plan| (bfv.clone(), plan.clone());
     match name {
         "parameters" => pass::<(), Spec>(bytes, &()),
         "secret_key" => pass::<_, SecretKey<Cpu>>(bytes, ctx),
@@ -144,6 +208,10 @@ pub fn again(name: &str, bytes: &[u8], home: &Home) -> wire::Result<Vec<u8>> {
         "bfv_parameters" => pass::<(), bfv::Spec>(bytes, &()),
         "seeded_bfv_ciphertexts" => pass::<_, bfv::SeededCiphertext<Cpu>>(bytes, bfv),
         "bfv_ciphertexts" => pass::<_, bfv::Ciphertext<Cpu>>(bytes, bfv),
+        "coefficient_weights" => pass::<_, Weights>(bytes, packed),
+        "coefficient_weights_biased" => pass::<_, Weights>(bytes, cut),
+        "coefficient_outputs" => pass::<_, Outputs<Cpu>>(bytes, &with(packed)),
+        "coefficient_outputs_cut" => pass::<_, Outputs<Cpu>>(bytes, &with(cut)),
         "model" => pass::<_, Quantised>(bytes, ctx),
         _ => panic!("no object is called {name}"),
     }

@@ -3,6 +3,7 @@
 // A thread of a block is a fiber; a block runs on one thread of the operating system. Function follows CUDA's rules for barriers and
 // warps, and breaks of these rules end the process with a table of the threads. Time and memory order between blocks are not modelled.
 #pragma once
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -47,6 +48,8 @@ struct Kernel {
   const char *name;
   void *function;
   void (*call)(void *function, void **arguments);
+  // Sizes of the arguments, ended by 0.
+  const size_t *sizes;
   const Kernel *next;
 };
 extern const Kernel *kernels;
@@ -61,10 +64,14 @@ template <class... A>
 void call(void *f, void **arguments) {
   apply((void (*)(A...))f, arguments, std::index_sequence_for<A...>{});
 }
+template <class... A>
+struct Sizes {
+  static constexpr size_t value[] = {sizeof(A)..., 0};
+};
 struct Registration {
   Kernel kernel;
   template <class... A>
-  Registration(const char *name, void (*f)(A...)) : kernel{name, (void *)f, call<A...>, kernels} {
+  Registration(const char *name, void (*f)(A...)) : kernel{name, (void *)f, call<A...>, Sizes<A...>::value, kernels} {
     kernels = &kernel;
   }
 };
@@ -110,3 +117,10 @@ static inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned by)
 }
 template <class T>
 static inline T __ldg(const T *p) { return *p; }
+static inline unsigned atomicOr(unsigned *at, unsigned bits) { return __atomic_fetch_or(at, bits, __ATOMIC_RELAXED); }
+
+// Compiled without contraction: each is one rounding.
+static inline double __dadd_rn(double a, double b) { return a + b; }
+static inline double __dsub_rn(double a, double b) { return a - b; }
+static inline double __dmul_rn(double a, double b) { return a * b; }
+static inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }

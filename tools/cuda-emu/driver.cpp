@@ -1,12 +1,17 @@
 // libcuda.so.1 for machines without a GPU: the entry points of the driver API that cudarc calls, over host memory and fibers.
 //
 // It checks what a driver checks and more: sizes of grids and blocks, shared memory beyond what was asked for, copies beyond an
-// allocation. Fresh memory is filled with 0xA5. Faults are planted by `emuFail`.
+// allocation. Fresh memory is filled with 0xA5. A stream that is captured collects launches and copies instead of doing them, and a graph does
+// them: arguments have the values of the capture, memory is that of the time of the replay. Faults are planted by `emuFail`.
 #include "cuda_emu.h"
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #define API extern "C" __attribute__((visibility("default"))) int
 
@@ -21,6 +26,9 @@ enum Result {
   NOT_FOUND = 500,
   ILLEGAL_ADDRESS = 700,
   LAUNCH_FAILED = 719,
+  CAPTURE_UNSUPPORTED = 900,
+  CAPTURE_INVALIDATED = 901,
+  ILLEGAL_STATE = 401,
 };
 
 const size_t MEMORY = size_t(8) << 30;
@@ -36,19 +44,51 @@ std::map<uintptr_t, size_t> allocations;
 size_t in_use;
 std::map<std::string, Function> functions;
 thread_local void *context;
-char the_context, the_stream, the_module;
+char the_context, the_module;
+int driver_version = 13000;
+
+// What a captured stream has collected, and what a graph does.
+typedef std::vector<std::function<int()>> Work;
+struct Stream {
+  bool captures = false, invalid = false;
+  int mode = 0;
+  Work work;
+};
+// Objects that were made and not destroyed: streams, events, graphs, modules, contexts.
+long objects;
+// Streams that capture in a mode that forbids other calls to touch memory.
+long strict;
 
 // Faults: how many calls of each kind still succeed; -1 for all.
-enum Kind { ALLOCATE, LAUNCH, LOAD, KINDS };
-long left[KINDS] = {-1, -1, -1};
+enum Kind { ALLOCATE, LAUNCH, LOAD, ANY, KINDS };
+long left[KINDS] = {-1, -1, -1, -1};
 // A launch that failed takes the device with it.
 bool lost;
+
+int count(long by, int result) {
+  std::lock_guard<std::mutex> lock(mutex);
+  return objects += by, result;
+}
 
 bool fails(Kind kind) {
   std::lock_guard<std::mutex> lock(mutex);
   if (left[kind] > 0) left[kind]--;
   else return left[kind] == 0;
   return false;
+}
+
+// Whether the device is lost, which it becomes when no more calls of any kind succeed.
+bool gone() {
+  if (fails(ANY)) lost = true;
+  return lost;
+}
+
+// Does the work now, or leaves it to the graph that the stream is captured into.
+int submit(void *stream, std::function<int()> work) {
+  Stream *s = (Stream *)stream;
+  if (!s || !s->captures) return work();
+  s->work.push_back(std::move(work));
+  return SUCCESS;
 }
 
 bool within(uintptr_t at, size_t bytes) {
@@ -61,8 +101,8 @@ bool within(uintptr_t at, size_t bytes) {
 
 }  // namespace
 
-// Kinds: 0 allocations, 1 launches, 2 loading a module. After `successes` further calls all fail; a negative number ends it.
-// A failed launch loses the device until the next call of this.
+// Kinds: 0 allocations, 1 launches, 2 loading a module, 3 calls of any kind that reach the device. After `successes` further calls all fail; a
+// negative number ends it. A failed launch, and any failure of kind 3, loses the device until the next call of this.
 extern "C" __attribute__((visibility("default"))) void emuFail(int kind, long successes) {
   std::lock_guard<std::mutex> lock(mutex);
   if (kind >= 0 && kind < KINDS) left[kind] = successes;
@@ -74,8 +114,16 @@ extern "C" __attribute__((visibility("default"))) size_t emuBytes() {
   return in_use;
 }
 
+// Streams, events, graphs, modules and contexts that exist.
+extern "C" __attribute__((visibility("default"))) long emuObjects() {
+  std::lock_guard<std::mutex> lock(mutex);
+  return objects;
+}
+// The version that the driver says it supports.
+extern "C" __attribute__((visibility("default"))) void emuVersion(int version) { driver_version = version; }
+
 API cuInit(unsigned) { return SUCCESS; }
-API cuDriverGetVersion(int *version) { return *version = 13000, SUCCESS; }
+API cuDriverGetVersion(int *version) { return *version = driver_version, SUCCESS; }
 API cuDeviceGetCount(int *count) { return *count = 1, SUCCESS; }
 API cuDeviceGet(int *device, int ordinal) { return *device = 0, ordinal ? INVALID_DEVICE : SUCCESS; }
 API cuDeviceGetName(char *name, int length, int) { return snprintf(name, size_t(length), "CPU emulation"), SUCCESS; }
@@ -92,14 +140,15 @@ API cuDeviceGetAttribute(int *value, int attribute, int) {
   }
   return SUCCESS;
 }
-API cuDevicePrimaryCtxRetain(void **c, int) { return *c = &the_context, SUCCESS; }
-API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
+API cuDevicePrimaryCtxRetain(void **c, int) { return *c = &the_context, count(1, SUCCESS); }
+API cuDevicePrimaryCtxRelease_v2(int) { return count(-1, SUCCESS); }
 API cuCtxSetCurrent(void *c) { return context = c, SUCCESS; }
 API cuCtxGetCurrent(void **c) { return *c = context, SUCCESS; }
 API cuCtxSynchronize() { return lost ? LAUNCH_FAILED : SUCCESS; }
 
 API cuMemAlloc_v2(uintptr_t *at, size_t bytes) {
-  if (lost) return LAUNCH_FAILED;
+  if (gone()) return LAUNCH_FAILED;
+  if (strict) return CAPTURE_UNSUPPORTED;
   if (fails(ALLOCATE)) return OUT_OF_MEMORY;
   std::lock_guard<std::mutex> lock(mutex);
   if (bytes == 0) return INVALID_VALUE;
@@ -125,40 +174,80 @@ API cuMemGetInfo_v2(size_t *available, size_t *total) {
   std::lock_guard<std::mutex> lock(mutex);
   return *available = MEMORY - in_use, *total = MEMORY, SUCCESS;
 }
-API cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, void *) {
-  if (lost) return LAUNCH_FAILED;
+API cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, void *stream) {
+  if (gone()) return LAUNCH_FAILED;
   if (!within(to, bytes)) return ILLEGAL_ADDRESS;
-  return memcpy((void *)to, from, bytes), SUCCESS;
+  return submit(stream, [=] { return memcpy((void *)to, from, bytes), SUCCESS; });
 }
-API cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *) {
-  if (lost) return LAUNCH_FAILED;
+API cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *stream) {
+  if (gone()) return LAUNCH_FAILED;
   if (!within(from, bytes)) return ILLEGAL_ADDRESS;
-  return memcpy(to, (void *)from, bytes), SUCCESS;
+  return submit(stream, [=] { return memcpy(to, (void *)from, bytes), SUCCESS; });
 }
-API cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t bytes, void *) {
-  if (lost) return LAUNCH_FAILED;
+API cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t bytes, void *stream) {
+  if (gone()) return LAUNCH_FAILED;
   if (!within(to, bytes) || !within(from, bytes)) return ILLEGAL_ADDRESS;
-  return memmove((void *)to, (void *)from, bytes), SUCCESS;
+  return submit(stream, [=] { return memmove((void *)to, (void *)from, bytes), SUCCESS; });
 }
-API cuMemsetD8Async(uintptr_t at, unsigned char value, size_t bytes, void *) {
-  if (lost) return LAUNCH_FAILED;
+API cuMemsetD8Async(uintptr_t at, unsigned char value, size_t bytes, void *stream) {
+  if (gone()) return LAUNCH_FAILED;
   if (!within(at, bytes)) return ILLEGAL_ADDRESS;
-  return memset((void *)at, value, bytes), SUCCESS;
+  return submit(stream, [=] { return memset((void *)at, value, bytes), SUCCESS; });
 }
 
-API cuStreamCreate(void **stream, unsigned) { return *stream = &the_stream, SUCCESS; }
-API cuStreamDestroy_v2(void *) { return SUCCESS; }
-API cuStreamSynchronize(void *) { return lost ? LAUNCH_FAILED : SUCCESS; }
+API cuStreamCreate(Stream **stream, unsigned) { return *stream = new Stream(), count(1, SUCCESS); }
+API cuStreamDestroy_v2(Stream *stream) { return delete stream, count(-1, SUCCESS); }
+API cuStreamSynchronize(Stream *stream) {
+  if (gone()) return LAUNCH_FAILED;
+  if (stream && stream->captures) return stream->invalid = true, CAPTURE_UNSUPPORTED;
+  return SUCCESS;
+}
 API cuStreamWaitEvent(void *, void *, unsigned) { return SUCCESS; }
-API cuEventCreate(void **event, unsigned) { return *event = malloc(1), SUCCESS; }
-API cuEventDestroy_v2(void *event) { return free(event), SUCCESS; }
+
+API cuStreamBeginCapture_v2(Stream *stream, int mode) {
+  if (gone()) return LAUNCH_FAILED;
+  if (!stream || stream->captures) return ILLEGAL_STATE;
+  strict += mode != 2;
+  *stream = {true, false, mode, {}};
+  return SUCCESS;
+}
+API cuStreamIsCapturing(Stream *stream, int *status) {
+  return *status = !stream || !stream->captures ? 0 : stream->invalid ? 2 : 1, SUCCESS;
+}
+API cuStreamEndCapture(Stream *stream, Work **graph) {
+  *graph = nullptr;
+  if (!stream || !stream->captures) return ILLEGAL_STATE;
+  strict -= stream->mode != 2;
+  Stream done = std::move(*stream);
+  *stream = Stream();
+  if (gone()) return LAUNCH_FAILED;
+  if (done.invalid) return CAPTURE_INVALIDATED;
+  return *graph = new Work(std::move(done.work)), count(1, SUCCESS);
+}
+API cuGraphInstantiateWithFlags(Work **executable, Work *graph, unsigned long long) {
+  if (gone()) return LAUNCH_FAILED;
+  return *executable = new Work(*graph), count(1, SUCCESS);
+}
+API cuGraphDestroy(Work *graph) { return delete graph, count(-1, SUCCESS); }
+API cuGraphExecDestroy(Work *graph) { return delete graph, count(-1, SUCCESS); }
+API cuGraphUpload(Work *, void *) { return gone() ? LAUNCH_FAILED : SUCCESS; }
+API cuGraphLaunch(Work *graph, Stream *stream) {
+  if (gone()) return LAUNCH_FAILED;
+  if (stream && stream->captures) return stream->invalid = true, CAPTURE_UNSUPPORTED;
+  for (const auto &node : *graph)
+    if (int error = node()) return error;
+  return SUCCESS;
+}
+API cuEventCreate(void **event, unsigned) { return *event = malloc(1), count(1, SUCCESS); }
+API cuEventDestroy_v2(void *event) { return free(event), count(-1, SUCCESS); }
 API cuEventRecord(void *, void *) { return SUCCESS; }
 API cuEventSynchronize(void *) { return SUCCESS; }
 
 API cuModuleLoadData(void **module, const void *) {
-  return *module = &the_module, fails(LOAD) ? NO_BINARY_FOR_GPU : SUCCESS;
+  if (fails(LOAD)) return NO_BINARY_FOR_GPU;
+  return *module = &the_module, count(1, SUCCESS);
 }
-API cuModuleUnload(void *) { return SUCCESS; }
+API cuModuleUnload(void *) { return count(-1, SUCCESS); }
 API cuModuleGetFunction(Function **function, void *, const char *name) {
   std::lock_guard<std::mutex> lock(mutex);
   for (const emu::Kernel *k = emu::kernels; k; k = k->next) {
@@ -175,14 +264,28 @@ API cuFuncSetAttribute(Function *function, int attribute, int value) {
 }
 API cuFuncGetAttribute(int *value, int, Function *) { return *value = 0, SUCCESS; }
 API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-                   unsigned shared_bytes, void *, void **arguments, void **) {
-  if (lost) return LAUNCH_FAILED;
+                   unsigned shared_bytes, void *stream, void **arguments, void **) {
+  if (gone()) return LAUNCH_FAILED;
   bool grid = gx && gy && gz && gx <= 0x7fffffff && gy <= 0xffff && gz <= 0xffff;
   bool block = bx && by && bz && bz <= 64 && uint64_t(bx) * by * bz <= 1024;
   if (!grid || !block || shared_bytes > f->shared_most) return INVALID_VALUE;
-  if (fails(LAUNCH)) return lost = true, LAUNCH_FAILED;
-  emu::launch(*f->kernel, arguments, {gx, gy, gz}, {bx, by, bz}, shared_bytes);
-  return SUCCESS;
+  // Values are those of this moment, also for a graph. A driver takes 4 KiB of them.
+  std::vector<size_t> sizes;
+  size_t bytes = 0;
+  for (const size_t *size = f->kernel->sizes; *size; size++) sizes.push_back(*size), bytes += (*size + 7) / 8 * 8;
+  if (bytes > 4096) return INVALID_VALUE;
+  std::vector<std::shared_ptr<char>> values;
+  for (size_t i = 0; i < sizes.size(); i++) {
+    values.emplace_back((char *)aligned_alloc(16, (sizes[i] + 15) / 16 * 16), free);
+    memcpy(values.back().get(), arguments[i], sizes[i]);
+  }
+  return submit(stream, [=]() -> int {
+    if (fails(LAUNCH)) return lost = true, LAUNCH_FAILED;
+    std::vector<void *> pointers;
+    for (const auto &value : values) pointers.push_back(value.get());
+    emu::launch(*f->kernel, pointers.data(), {gx, gy, gz}, {bx, by, bz}, shared_bytes);
+    return SUCCESS;
+  });
 }
 
 API cuGetErrorString(int, const char **text) { return *text = "an error of the emulation", SUCCESS; }
@@ -192,6 +295,8 @@ API cuGetErrorName(int error, const char **text) {
     case NO_BINARY_FOR_GPU: *text = "CUDA_ERROR_NO_BINARY_FOR_GPU"; break;
     case ILLEGAL_ADDRESS: *text = "CUDA_ERROR_ILLEGAL_ADDRESS"; break;
     case LAUNCH_FAILED: *text = "CUDA_ERROR_LAUNCH_FAILED"; break;
+    case CAPTURE_UNSUPPORTED: *text = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"; break;
+    case CAPTURE_INVALIDATED: *text = "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"; break;
     default: *text = "CUDA_ERROR_EMULATED";
   }
   return SUCCESS;

@@ -78,10 +78,12 @@ pub fn run(args: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// The program in its release build.
+/// The program in its release build, with every backend.
 fn build() -> Result<PathBuf, String> {
     let mut cargo = results::cargo();
-    crate::cuda::run(cargo.args(["build", "--quiet", "--release", "--bin", "cipherformer"]))?;
+    crate::cuda::run(cargo.args([
+        "build", "--quiet", "--release", "--features", "wgpu", "--bin", "cipherformer",
+    ]))?;
     Ok(results::target().join("release/cipherformer"))
 }
 

@@ -7,6 +7,7 @@ mod conformance;
 mod cuda;
 mod layers;
 mod results;
+mod traffic;
 mod train;
 
 use std::process::ExitCode;
@@ -69,6 +70,11 @@ const CHORES: &[Chore] = &[
         "ptx",
         "make the image of the CUDA kernels (--check: compare only)",
         cuda::image::run,
+    ),
+    (
+        "traffic",
+        "count the bytes that the CUDA backend's operations move (--json; --write, --check: the tables of docs/gpu.md)",
+        traffic::run,
     ),
     (
         "train",

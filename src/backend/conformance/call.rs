@@ -3,7 +3,10 @@
 use super::operand::Operand;
 use crate::{
     arith::{Complex, Double, Embedding},
-    backend::{Backend, BasisStep, DigitStep, Integers, KeySwitch, Matrix, Mut, Ref, compact, derived},
+    backend::{
+        Backend, BasisStep, DigitStep, Integers, KeySwitch, Matrix, Moved, Mut, Onto, Product, Ref, compact,
+        derived,
+    },
     ring::{Conversion, Galois, Step},
     sample::PublicSeed,
 };
@@ -48,7 +51,13 @@ pub(super) enum Call<'a> {
     KeyInnerProduct(&'a [u32], &'a [Operand]),
     Gemm(Matrix<'a>),
     Tensor(usize),
+    BlockProduct(usize),
+    Evaluate(Integers<'a>),
     PermuteAdd(&'a [Galois]),
+    /// Terms that are items of each pair of operands, one after the other.
+    MulAccumulate(Onto, usize),
+    /// As many operands as elements.
+    PermuteAccumulate(Onto, &'a [Galois]),
     ModUp(&'a [Digit]),
     Step(&'a Step),
     KeySwitch(Switch<'a>),
@@ -78,7 +87,11 @@ impl Call<'_> {
             Self::KeyInnerProduct(..) => "key_inner_product",
             Self::Gemm(_) => "gemm",
             Self::Tensor(_) => "tensor",
+            Self::BlockProduct(_) => "block_product",
+            Self::Evaluate(_) => "evaluate",
             Self::PermuteAdd(_) => "permute_add",
+            Self::MulAccumulate(..) => "mul_accumulate",
+            Self::PermuteAccumulate(..) => "permute_accumulate",
             Self::ModUp(_) => "mod_up",
             Self::Step(_) => "step",
             Self::KeySwitch(s) if s.extended_already => "switch_digits",
@@ -101,6 +114,8 @@ impl Call<'_> {
                 | Self::Ntt
                 | Self::Intt
                 | Self::PermuteAdd(_)
+                | Self::MulAccumulate(Onto::Destination, _)
+                | Self::PermuteAccumulate(Onto::Destination, _)
         )
     }
 
@@ -109,7 +124,11 @@ impl Call<'_> {
         matches!(
             self,
             Self::Tensor(_)
+                | Self::BlockProduct(_)
+                | Self::Evaluate(_)
                 | Self::PermuteAdd(_)
+                | Self::MulAccumulate(..)
+                | Self::PermuteAccumulate(..)
                 | Self::ModUp(_)
                 | Self::Step(_)
                 | Self::KeySwitch(_)
@@ -158,8 +177,39 @@ impl Call<'_> {
             Self::Gemm(weights) => b.gemm(t, dst, first()?, *weights),
             Self::Tensor(terms) if by_body => derived::tensor(b, t, dst, first()?, second()?, *terms),
             Self::Tensor(terms) => b.tensor(t, dst, first()?, second()?, *terms),
+            Self::BlockProduct(terms) if by_body => {
+                derived::block_product(b, t, dst, first()?, second()?, *terms)
+            }
+            Self::BlockProduct(terms) => b.block_product(t, dst, first()?, second()?, *terms),
+            Self::Evaluate(values) if by_body => derived::evaluate(b, t, dst, *values),
+            Self::Evaluate(values) => b.evaluate(t, dst, *values),
             Self::PermuteAdd(g) if by_body => derived::permute_add(b, t, dst, first()?, g),
             Self::PermuteAdd(g) => b.permute_add(t, dst, first()?, g),
+            Self::MulAccumulate(onto, terms) => {
+                let items = dst.span.items;
+                let products = src.as_chunks::<2>().0.iter().flat_map(|[a, b]| {
+                    (0..*terms).map(move |term| Product {
+                        a: a.map(|s| s.slice_items(term * items, items)),
+                        b: b.map(|s| s.slice_items(term * items, items)),
+                    })
+                });
+                let products: Vec<_> = products.collect();
+                match by_body {
+                    true => derived::mul_accumulate(b, t, dst, *onto, &products),
+                    false => b.mul_accumulate(t, dst, *onto, &products),
+                }
+            }
+            Self::PermuteAccumulate(onto, g) => {
+                let moved = (src.iter().zip(*g)).map(|(src, g)| Moved {
+                    src: *src,
+                    element: *g,
+                });
+                let moved: Vec<_> = moved.collect();
+                match by_body {
+                    true => derived::permute_accumulate(b, t, dst, *onto, &moved),
+                    false => b.permute_accumulate(t, dst, *onto, &moved),
+                }
+            }
             Self::ModUp(list) => {
                 let digits = digits(b, t, list)?;
                 match by_body {

@@ -16,8 +16,11 @@ const PRIMES: [u32; 4] = [1, 23, 19, 20];
 pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
     for (shape, polys) in [(Shape::Dense, 1), (Shape::Gaps, 2), (Shape::Swapped, 2)] {
         let dst = runner.operand(shape, polys, &PRIMES, Fill::Zero);
-        for length in [runner.degree(), runner.degree() / 2, 1] {
-            lift(runner, &dst, length * polys * runner.items);
+        let n = runner.degree();
+        for length in [n, n / 2, n / 4, n / 16, n / 128, 1] {
+            if length > 0 {
+                lift(runner, &dst, length * polys * runner.items);
+            }
         }
         expand(runner, &dst);
     }
@@ -46,9 +49,10 @@ fn lift<B: Backend>(runner: &mut Runner<B>, dst: &Operand, count: usize) {
     {
         (long[i], short[i]) = (l, s);
     }
-    runner.check(&Call::Lift(Integers::I128(&wide)), dst, &[]);
-    runner.check(&Call::Lift(Integers::I64(&long)), dst, &[]);
-    runner.check(&Call::Lift(Integers::I32(&short)), dst, &[]);
+    for values in [Integers::I128(&wide), Integers::I64(&long), Integers::I32(&short)] {
+        runner.check(&Call::Lift(values), dst, &[]);
+        runner.check(&Call::Evaluate(values), dst, &[]);
+    }
 }
 
 fn expand<B: Backend>(runner: &mut Runner<B>, dst: &Operand) {

@@ -85,12 +85,25 @@ fn switch<B: Backend>(runner: &mut Runner<B>, count: usize, fill: Fill, kept: us
     let to = &level[..level.len() - 1];
     let step = Step::new(&runner.basis, &extended, to);
     let factor: Vec<u32> = to.iter().map(|i| runner.prime(*i).value() - 1).collect();
-    for (extended_already, polys, primes) in [
-        (false, 1, level.as_slice()),
-        (true, digits.len(), extended.as_slice()),
+    // Digits that all items share are those of a hoisted set of rotations.
+    for (extended_already, polys, primes, shapes) in [
+        (false, 1, level.as_slice(), [Shape::Gaps, Shape::Swapped]),
+        (
+            true,
+            digits.len(),
+            extended.as_slice(),
+            [Shape::Gaps, Shape::Swapped],
+        ),
+        (true, digits.len(), extended.as_slice(), [Shape::SharedItems; 2]),
+        (
+            true,
+            digits.len(),
+            extended.as_slice(),
+            [Shape::SharedItems, Shape::Dense],
+        ),
     ] {
-        let src = runner.operand(Shape::Gaps, polys, primes, fill);
-        let addend = runner.operand(Shape::Swapped, kept, to, fill);
+        let src = runner.operand(shapes[0], polys, primes, fill);
+        let addend = runner.operand(shapes[1], kept, to, fill);
         let dst = runner.operand(Shape::Gaps, 2, to, Fill::Zero);
         let call = Call::KeySwitch(Switch {
             digits: &digits,

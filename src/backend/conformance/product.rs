@@ -1,11 +1,11 @@
-//! Products of ciphertexts, and of ciphertexts with matrices of small integers.
+//! Products of ciphertexts, sums of products over many terms, and products with matrices of small integers.
 
 use super::{
     call::Call,
     operand::{Fill, Shape},
     runner::Runner,
 };
-use crate::backend::{Backend, Entries, Matrix};
+use crate::backend::{Backend, Entries, Matrix, Onto};
 
 const PRIMES: [u32; 3] = [4, 22, 0];
 
@@ -32,6 +32,50 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
             [Shape::Swapped, Shape::SharedItems, Shape::SharedPolys],
         );
     }
+    let tiles: &[[usize; 3]] = if runner.large() {
+        &[[2, 3, 2]]
+    } else {
+        &[
+            [1, 1, 1],
+            [1, 16, 2],
+            [2, 17, 3],
+            [3, 9, 1],
+            [4, 26, 2],
+            [5, 2, 3],
+        ]
+    };
+    for tile in tiles {
+        for fill in [Fill::Random, Fill::Max] {
+            block_product(runner, *tile, 2, fill, [Shape::Dense; 3]);
+        }
+        let shapes = [Shape::Gaps, Shape::Swapped, Shape::Gaps];
+        block_product(runner, *tile, 2, Fill::Random, shapes);
+        let shapes = [Shape::Swapped, Shape::SharedItems, Shape::Swapped];
+        block_product(runner, *tile, 1, Fill::Random, shapes);
+        let shapes = [Shape::Swapped, Shape::SharedPolys, Shape::SharedItems];
+        block_product(runner, *tile, 3, Fill::Max, shapes);
+    }
+    let terms: &[usize] = if runner.large() {
+        &[19]
+    } else {
+        &[0, 1, 2, 6, 7, 8, 9, 12, 17, 35]
+    };
+    for terms in terms {
+        for fill in [Fill::Random, Fill::Max] {
+            for onto in [Onto::Zero, Onto::Destination] {
+                sum(runner, *terms, onto, 2, fill, [Shape::Dense; 3]);
+                let shapes = [Shape::Gaps, Shape::Gaps, Shape::SharedPolys];
+                sum(runner, *terms, onto, 2, fill, shapes);
+            }
+        }
+        for (polys, shapes) in [
+            (3, [Shape::Swapped, Shape::Swapped, Shape::SharedPolys]),
+            (2, [Shape::Dense, Shape::SharedItems, Shape::SharedPolys]),
+            (1, [Shape::Gaps, Shape::SharedPolys, Shape::SharedItems]),
+        ] {
+            sum(runner, *terms, Onto::Zero, polys, Fill::Random, shapes);
+        }
+    }
     let sizes: &[(usize, usize)] = if runner.large() {
         &[(3, 5)]
     } else {
@@ -48,6 +92,36 @@ fn tensor<B: Backend>(runner: &mut Runner<B>, terms: usize, fill: Fill, shapes: 
     let a = runner.operand_of(items * terms, shapes[1], 2, &PRIMES, fill);
     let b = runner.operand_of(items * terms, shapes[2], 2, &PRIMES, fill);
     runner.check(&Call::Tensor(terms), &dst, &[a, b]);
+}
+
+/// Rows of a, terms of a sum, columns of b.
+fn block_product<B: Backend>(
+    runner: &mut Runner<B>,
+    [rows, terms, columns]: [usize; 3],
+    polys: usize,
+    fill: Fill,
+    shapes: [Shape; 3],
+) {
+    let dst = runner.operand_of(rows * columns, shapes[0], polys, &PRIMES, Fill::Zero);
+    let a = runner.operand_of(rows * terms, shapes[1], polys, &PRIMES, fill);
+    let b = runner.operand_of(columns * terms, shapes[2], 1, &PRIMES, fill);
+    runner.check(&Call::BlockProduct(terms), &dst, &[a, b]);
+}
+
+/// Two pairs of operands, of which as many items as there are terms are summed.
+fn sum<B: Backend>(
+    runner: &mut Runner<B>,
+    terms: usize,
+    onto: Onto,
+    polys: usize,
+    fill: Fill,
+    shapes: [Shape; 3],
+) {
+    let dst = runner.operand(shapes[0], polys, &PRIMES, fill);
+    let items = runner.items * terms.max(1);
+    let factors = [shapes[1], shapes[2], Shape::Dense, shapes[2]];
+    let factors = factors.map(|shape| runner.operand_of(items, shape, polys, &PRIMES, fill));
+    runner.check(&Call::MulAccumulate(onto, terms), &dst, &factors);
 }
 
 fn gemm<B: Backend>(runner: &mut Runner<B>, outputs: usize, inputs: usize) {

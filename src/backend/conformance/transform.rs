@@ -5,7 +5,10 @@ use super::{
     operand::{Fill, Shape},
     runner::Runner,
 };
-use crate::{backend::Backend, ring::Galois};
+use crate::{
+    backend::{Backend, Onto},
+    ring::Galois,
+};
 
 const PRIMES: [u32; 4] = [3, 22, 0, 21];
 
@@ -53,5 +56,35 @@ fn automorphisms<B: Backend>(runner: &mut Runner<B>) {
             runner.check(&Call::Permute(g), &dst, &src);
             runner.check(&Call::PermuteAdd(g), &dst, &src);
         }
+    }
+    let counts: &[usize] = if runner.large() { &[3] } else { &[0, 1, 2, 5, 18] };
+    for (i, count) in counts.iter().enumerate() {
+        for onto in [Onto::Zero, Onto::Destination] {
+            let fill = fill_of(i);
+            let mut g: Vec<Galois> = (0..*count).map(|_| odd(runner)).collect();
+            g.iter_mut()
+                .skip(1)
+                .step_by(3)
+                .for_each(|g| *g = Galois::IDENTITY);
+            let dst = runner.operand(Shape::Gaps, 2, &PRIMES[..2], fill);
+            let shapes = [
+                Shape::Dense,
+                Shape::Swapped,
+                Shape::SharedItems,
+                Shape::SharedPolys,
+            ];
+            let src: Vec<_> = (0..*count)
+                .map(|j| runner.operand(shapes[j % 4], 2, &PRIMES[..2], fill))
+                .collect();
+            runner.check(&Call::PermuteAccumulate(onto, &g), &dst, &src);
+        }
+    }
+}
+
+fn fill_of(i: usize) -> Fill {
+    if i.is_multiple_of(2) {
+        Fill::Random
+    } else {
+        Fill::Max
     }
 }

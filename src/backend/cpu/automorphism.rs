@@ -3,18 +3,28 @@
 //! In bit-reversed order sixteen neighbours j hold f(psi^e), e = 2 bitrev(j) + 1, with the same bitrev(j) modulo N/16. So do the
 //! numbers g e, whose places are therefore sixteen neighbours as well, in another order: their upper four bits, all
 //! different, are (t + g r) mod 16 where those of bitrev(j) are r. One t of sixteen tells the order.
+//!
+//! What one source goes to is scattered; sums over many sources are gathered, and stay in a register until all are in.
+
+use smallvec::SmallVec;
 
 use super::{
     lanes::{LANES, Words, kernel},
     memory::{Reader, Writer},
     ntt::Tables,
 };
-use crate::{arith::Modulus, ring::Galois};
+use crate::{
+    arith::Modulus,
+    backend::{Moved, Onto, cpu::Cpu},
+    ring::Galois,
+};
 
 /// Where the neighbours of every sixteen positions go, and in which order.
 pub(super) struct Automorphism {
     /// For sixteen sources: first of the sixteen positions of the result, plus t as the low four bits.
     to: Vec<u32>,
+    /// For sixteen results: first of the sixteen positions of the source, plus t as the low four bits.
+    from: Vec<u32>,
     /// The orders: lane of the source for every lane of the result.
     orders: [Words; LANES],
 }
@@ -23,6 +33,7 @@ impl Automorphism {
     pub(super) fn new(g: Galois, log_n: u32) -> Self {
         let table = g.evaluation_table(log_n);
         let mut to = vec![0; table.len().div_ceil(LANES)];
+        let from = table.iter().step_by(LANES).copied().collect();
         let mut orders = [[0; LANES]; LANES];
         for (i, sources) in table.chunks(LANES).enumerate() {
             let first = sources[0] as usize;
@@ -33,7 +44,7 @@ impl Automorphism {
                 .zip(sources)
                 .for_each(|(lane, s)| *lane = s % LANES as u32);
         }
-        Self { to, orders }
+        Self { to, from, orders }
     }
 
     /// The first position that the sixteen sources from `at` on go to, and the lanes that they are taken from.
@@ -41,6 +52,13 @@ impl Automorphism {
     pub(super) fn target(&self, at: usize) -> (usize, &Words) {
         let to = self.to[at / LANES] as usize;
         (to & !(LANES - 1), &self.orders[to % LANES])
+    }
+
+    /// The first position that the sixteen results from `at` on come from, and the lanes that they are taken from.
+    #[inline(always)]
+    fn source(&self, at: usize) -> (usize, &Words) {
+        let from = self.from[at / LANES] as usize;
+        (from & !(LANES - 1), &self.orders[from % LANES])
     }
 }
 
@@ -60,6 +78,27 @@ kernel! {
             let (to, lanes) = sigma.target(at);
             let moved = l.rearrange(l.take(src, at), l.load(lanes));
             l.put(l.reduce_once(l.add(l.take(out, to), moved), p), out, to);
+        }
+    }
+}
+
+/// A row, and how it is moved.
+type Term<'a> = (&'a Automorphism, &'a [u32]);
+
+kernel! {
+    fn permute_sum_row(l, m: Modulus, onto: Onto, terms: &[Term], out: &mut [u32]) {
+        let p = l.splat(m.value());
+        for at in (0..out.len()).step_by(LANES) {
+            let mut sum = match onto {
+                Onto::Zero => l.splat(0),
+                Onto::Destination => l.take(out, at),
+            };
+            for (sigma, src) in terms {
+                let (from, lanes) = sigma.source(at);
+                let moved = l.rearrange(l.take(src, from), l.load(lanes));
+                sum = l.reduce_once(l.add(sum, moved), p);
+            }
+            l.put(sum, out, at);
         }
     }
 }
@@ -96,6 +135,28 @@ pub(super) fn permute_add(t: &Tables, dst: Writer, src: Reader, g: &[Galois]) {
     });
 }
 
+/// Terms of a sum that are gathered in one pass.
+const PASS: usize = 16;
+
+/// See [`derived::permute_accumulate`](crate::backend::derived::permute_accumulate).
+pub(super) fn permute_accumulate(t: &Tables, dst: &Writer, onto: Onto, terms: &[Moved<Cpu>]) {
+    if terms.is_empty() && onto == Onto::Zero {
+        dst.for_each(|_, _, _, out| out.fill(0));
+    }
+    for (pass, terms) in terms.chunks(PASS).enumerate() {
+        let onto = if pass == 0 { onto } else { Onto::Destination };
+        let sigmas: SmallVec<[_; PASS]> = terms.iter().map(|term| t.automorphism(term.element)).collect();
+        dst.for_each(|item, poly, row, out| {
+            let rows = terms.iter().zip(&sigmas).map(|(term, sigma)| {
+                let sigma: &Automorphism = sigma;
+                (sigma, Reader::new(term.src).row(item, poly, row))
+            });
+            let rows: SmallVec<[Term; PASS]> = rows.collect();
+            permute_sum_row(t.instructions, t.modulus(&dst.span, row), onto, &rows, out);
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +167,18 @@ mod tests {
             for g in [1, 3, 5, 25, (1 << log_n) + 1, (2 << log_n) - 1].map(|g| g & ((2 << log_n) - 1)) {
                 let Some(g) = Galois::new(g, log_n) else { continue };
                 let (automorphism, table) = (Automorphism::new(g, log_n), g.evaluation_table(log_n));
+                for at in (0..table.len()).step_by(LANES) {
+                    let (from, lanes) = automorphism.source(at);
+                    let sources = lanes.iter().map(|lane| from as u32 + lane);
+                    assert!(
+                        table[at..]
+                            .iter()
+                            .copied()
+                            .zip(sources)
+                            .take(LANES)
+                            .all(|(a, b)| a == b)
+                    );
+                }
                 let mut moved = vec![u32::MAX; table.len()];
                 for at in (0..table.len()).step_by(LANES) {
                     let (to, lanes) = automorphism.target(at);

@@ -65,8 +65,8 @@ fn spread(out: &mut [u32], length: usize) {
     }
 }
 
-/// Integer k of a polynomial goes to coefficient k gap; the others are zero.
-pub(super) fn lift(t: &Tables, dst: Writer, values: Integers) {
+/// `length` integers of each polynomial to the first words of its rows, then whatever `rest` does.
+fn lift_then(t: &Tables, dst: Writer, values: Integers, rest: impl Fn(usize, &mut [u32], usize) + Sync) {
     let polys = dst.span.polys;
     let length = values.len() / (dst.span.items * polys).max(1);
     dst.for_each(|item, poly, row, out| {
@@ -81,7 +81,20 @@ pub(super) fn lift(t: &Tables, dst: Writer, values: Integers) {
                 }
             }
         }
-        spread(out, length);
+        rest(row, out, length);
+    });
+}
+
+/// Integer k of a polynomial goes to coefficient k gap; the others are zero.
+pub(super) fn lift(t: &Tables, dst: Writer, values: Integers) {
+    lift_then(t, dst, values, |_, out, length| spread(out, length));
+}
+
+/// The evaluations of polynomials with these first coefficients.
+pub(super) fn evaluate(t: &Tables, dst: Writer, values: Integers) {
+    let rows = dst.span.rows;
+    lift_then(t, dst, values, |row, out, length| {
+        t.prime(rows[row].prime).forward_low(t.instructions, out, length);
     });
 }
 

@@ -4,6 +4,7 @@
 
 mod automorphism;
 mod basis;
+mod block;
 mod decode;
 mod elementwise;
 mod embed;
@@ -17,6 +18,7 @@ mod number;
 mod pages;
 mod products;
 mod scratch;
+mod sums;
 mod switch;
 mod tensor;
 mod threads;
@@ -35,8 +37,8 @@ use memory::{Pool, Reader, Writer};
 use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
-        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Mut, Ref,
-        Result,
+        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
+        Onto, Product, Ref, Result, derived,
     },
     ring::{self, Basis, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -215,6 +217,22 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn mul_accumulate(&self, t: &Tables, dst: Mut<Self>, onto: Onto, terms: &[Product<Self>]) -> Result<()> {
+        sums::mul_accumulate(t, &Writer::new(dst), onto, terms);
+        Ok(())
+    }
+
+    fn permute_accumulate(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Moved<Self>],
+    ) -> Result<()> {
+        automorphism::permute_accumulate(t, &Writer::new(dst), onto, terms);
+        Ok(())
+    }
+
     fn ntt(&self, t: &Tables, dst: Mut<Self>) -> Result<()> {
         ntt::forward(t, Writer::new(dst));
         Ok(())
@@ -263,6 +281,26 @@ impl Backend for Cpu {
 
     fn tensor(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>, terms: usize) -> Result<()> {
         tensor::tensor(t, Writer::new(dst), Reader::new(a), Reader::new(b), terms);
+        Ok(())
+    }
+
+    fn block_product(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        if block::fits(t, terms) {
+            block::product(t, Writer::new(dst), Reader::new(a), Reader::new(b), terms);
+            return Ok(());
+        }
+        derived::block_product(self, t, dst, a, b, terms)
+    }
+
+    fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
+        encode::evaluate(t, Writer::new(dst), values);
         Ok(())
     }
 

@@ -12,7 +12,8 @@ use cudarc::{
 use super::{
     Cuda,
     memory::{Buffer, Pool, lost},
-    operands::{Addend, ConversionConstants, Keys, Rows, Shape},
+    operands::{Addend, ConversionConstants, Conversions, Digits, Ends, Keys, Rows, Shape},
+    traffic::{Launch, Log},
 };
 use crate::backend::{BackendError, Mut, Ref, Result, Span};
 
@@ -24,6 +25,8 @@ const SHARE: (usize, usize) = (15, 16);
 pub(super) const THREADS: u32 = 256;
 /// Largest third dimension of a grid.
 const MOST_LAYERS: u32 = 65_535;
+/// Shared memory that a block of any device that we support may have.
+const MOST_SHARED: i32 = 163 << 10;
 
 /// Why there is no CUDA device to use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,11 +92,33 @@ impl From<DriverError> for CudaError {
 /// The CUDA version of the kernels' image, PTX ISA 8.4.
 const CUDA_VERSION: i32 = 12_040;
 
-/// A device with its kernels and its one queue.
+/// Where work goes.
+pub(super) enum Queue {
+    /// To the driver.
+    Driver {
+        /// All work, in order.
+        stream: Arc<CudaStream>,
+        /// Memory and constants of recordings, which must not become part of them.
+        side: Arc<CudaStream>,
+        kernels: HashMap<&'static str, CudaFunction>,
+    },
+    /// Nowhere: it is counted.
+    Counted(Log),
+}
+
+impl Queue {
+    /// Bytes that the device has left.
+    pub(super) fn free_bytes(&self) -> usize {
+        match self {
+            Self::Driver { stream, .. } => stream.context().mem_get_info().map_or(0, |(free, _)| free),
+            Self::Counted(_) => usize::MAX,
+        }
+    }
+}
+
+/// A device with its one queue.
 pub(super) struct Device {
     pub(super) name: String,
-    stream: Arc<CudaStream>,
-    kernels: HashMap<&'static str, CudaFunction>,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -101,6 +126,53 @@ pub(super) struct Device {
 fn kernels() -> impl Iterator<Item = &'static str> {
     let entry = |line: &'static str| line.trim().strip_prefix(".visible .entry ")?.split('(').next();
     IMAGE.lines().filter_map(entry)
+}
+
+/// Blocks along a row, threads of a block, blocks in the third dimension, and bytes of shared memory beside what the kernel declares.
+#[derive(Clone, Copy)]
+pub(super) struct Grid {
+    pub(super) blocks: u32,
+    pub(super) threads: u32,
+    pub(super) layers: u32,
+    pub(super) shared: u32,
+}
+
+impl Grid {
+    pub(super) fn new(blocks: u32, threads: u32, layers: usize) -> Self {
+        Self {
+            blocks,
+            threads,
+            layers: layers as u32,
+            shared: 0,
+        }
+    }
+}
+
+/// Bytes that a launch moves: of operands, and of tables that all of it shares.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Cost {
+    pub(super) read: u64,
+    pub(super) written: u64,
+    pub(super) tables: u64,
+}
+
+impl Cost {
+    /// Rows of 2^log_n words.
+    pub(super) fn rows(log_n: u32, read: usize, written: usize) -> Self {
+        Self {
+            read: (read as u64) << (log_n + 2),
+            written: (written as u64) << (log_n + 2),
+            tables: 0,
+        }
+    }
+
+    /// And words of tables.
+    pub(super) fn tables(self, words: usize) -> Self {
+        Self {
+            tables: 4 * words as u64,
+            ..self
+        }
+    }
 }
 
 impl Device {
@@ -122,7 +194,7 @@ impl Device {
             return Err(CudaError::NoDevice { ordinal, count });
         }
         let context = CudaContext::new(ordinal)?;
-        // SAFETY: one stream is used, whose order is all the order there has to be.
+        // SAFETY: work is in one stream, whose order is all the order there has to be; what the side stream does is waited for at once.
         unsafe { context.disable_event_tracking() };
         let device = context.name()?;
         let (major, minor) = context.compute_capability()?;
@@ -134,35 +206,56 @@ impl Device {
             reason: error.to_string(),
         };
         let module = context.load_module(Ptx::from_src(IMAGE)).map_err(image)?;
-        let load = |name| Ok((name, module.load_function(name).map_err(image)?));
+        let most = context
+            .attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+        let load = |name: &'static str| {
+            let kernel = module.load_function(name).map_err(image)?;
+            if name.starts_with("convert_") || name.starts_with("embed_") {
+                let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+                kernel.set_attribute(attribute, most.min(MOST_SHARED))?;
+            }
+            Ok((name, kernel))
+        };
         let kernels = kernels()
             .map(load)
             .collect::<std::result::Result<_, CudaError>>()?;
-        let stream = context.new_stream()?;
+        let (stream, side) = (context.new_stream()?, context.new_stream()?);
         let (free, _) = context.mem_get_info()?;
         let budget = budget.unwrap_or(free / SHARE.1 * SHARE.0);
-        let pool = Arc::new(Pool::new(Arc::clone(&stream), budget));
+        let queue = Queue::Driver {
+            stream,
+            side,
+            kernels,
+        };
         Ok(Self {
             name: device,
-            stream,
-            kernels,
-            pool,
+            pool: Arc::new(Pool::new(queue, budget)),
         })
+    }
+
+    /// No device: what would be launched is counted.
+    pub(super) fn counting() -> Self {
+        Self {
+            name: String::from("counts only"),
+            pool: Arc::new(Pool::new(Queue::Counted(Log::default()), usize::MAX)),
+        }
     }
 
     /// Waits for everything submitted.
     pub(super) fn wait(&self) -> Result<()> {
-        self.stream.synchronize().map_err(lost)
+        self.pool.refuse_while_recording()?;
+        match self.pool.queue() {
+            Queue::Driver { stream, .. } => stream.synchronize().map_err(lost),
+            Queue::Counted(_) => Ok(()),
+        }
     }
 
     /// Memory with these words.
     pub(super) fn constants(&self, words: &[u32]) -> Result<Buffer> {
-        let mut buffer = self.pool.take(0, words.len())?;
-        buffer.write(words)?;
-        Ok(buffer)
+        self.pool.with_words(0, words)
     }
 
-    /// Launches `kernel` over `blocks` blocks along each row and `layers` in the third dimension, as often as the layers need.
+    /// Launches `kernel` over the rows of `shape`, as often as the layers of the grid need.
     ///
     /// # Safety
     /// The arguments are those of the kernel after its shape, and all that it touches lies within memory that is alive.
@@ -170,26 +263,62 @@ impl Device {
         &self,
         kernel: &'static str,
         shape: &Shape,
-        [blocks, threads, layers]: [u32; 3],
-        shared_mem_bytes: u32,
+        grid: Grid,
+        cost: Cost,
         arguments: &[Argument],
     ) -> Result<()> {
-        let Some(function) = self.kernels.get(kernel) else {
-            return Err(BackendError::Unsupported { need: kernel });
+        // SAFETY: the caller's promise.
+        unsafe { self.launch_rows(kernel, shape, shape.rows, grid, cost, arguments) }
+    }
+
+    /// The same with another number of blocks in the second dimension than the shape has rows.
+    ///
+    /// # Safety
+    /// As for `launch`.
+    pub(super) unsafe fn launch_rows(
+        &self,
+        kernel: &'static str,
+        shape: &Shape,
+        rows: u32,
+        grid: Grid,
+        cost: Cost,
+        arguments: &[Argument],
+    ) -> Result<()> {
+        self.pool.check_thread()?;
+        if rows == 0 || grid.layers == 0 {
+            return Ok(());
+        }
+        let (stream, function) = match self.pool.queue() {
+            Queue::Counted(log) => {
+                log.launch(Launch {
+                    kernel,
+                    grid: [grid.blocks, rows, grid.layers],
+                    threads: grid.threads,
+                    shared_bytes: grid.shared,
+                    read_bytes: cost.read,
+                    written_bytes: cost.written,
+                    table_bytes: cost.tables,
+                });
+                return Ok(());
+            }
+            Queue::Driver { stream, kernels, .. } => match kernels.get(kernel) {
+                Some(function) => (stream, function),
+                None => return Err(BackendError::Unsupported { need: kernel }),
+            },
         };
         let mut first = 0;
-        while first < layers && shape.rows > 0 {
-            let count = MOST_LAYERS.min(layers - first);
+        while first < grid.layers {
+            let count = MOST_LAYERS.min(grid.layers - first);
             let shape = Shape { first, ..*shape };
-            let mut launch = self.stream.launch_builder(function);
+            let mut launch = stream.launch_builder(function);
             launch.arg(&shape);
             for argument in arguments {
                 argument.push(&mut launch);
             }
             let config = LaunchConfig {
-                grid_dim: (blocks, shape.rows, count),
-                block_dim: (threads, 1, 1),
-                shared_mem_bytes,
+                grid_dim: (grid.blocks, rows, count),
+                block_dim: (grid.threads, 1, 1),
+                shared_mem_bytes: grid.shared,
             };
             // SAFETY: the caller's promise.
             unsafe { launch.launch(config) }.map_err(lost)?;
@@ -209,12 +338,20 @@ pub(super) enum Argument {
     Number(u32),
     /// A large number.
     Wide(u64),
+    /// A number with a fraction, twofold.
+    Real([f64; 2]),
     /// The primes of the source of a conversion.
     Shape(Shape),
     /// Constants of a conversion.
     Conversion(ConversionConstants),
-    /// What a transform adds.
+    /// Conversions with where their targets go.
+    Conversions(Box<Conversions>),
+    /// Factors of an inverse transform.
+    Ends(Box<Ends>),
+    /// What is added to a result.
     Addend(Box<Addend>),
+    /// Digits on their way to the evaluation domain.
+    Digits(Box<Digits>),
     /// Keys of an inner product.
     Keys(Box<Keys>),
 }
@@ -225,26 +362,26 @@ impl Argument {
             Self::Rows(x) => launch.arg(x),
             Self::Address(x) | Self::Wide(x) => launch.arg(x),
             Self::Number(x) => launch.arg(x),
+            Self::Real(x) => launch.arg(&x[0]).arg(&x[1]),
             Self::Shape(x) => launch.arg(x),
             Self::Conversion(x) => launch.arg(x),
+            Self::Conversions(x) => launch.arg(x.as_ref()),
+            Self::Ends(x) => launch.arg(x.as_ref()),
             Self::Addend(x) => launch.arg(x.as_ref()),
+            Self::Digits(x) => launch.arg(x.as_ref()),
             Self::Keys(x) => launch.arg(x.as_ref()),
         };
     }
 
     /// The rows of an operand to read.
     pub(super) fn read(src: &Ref<Cuda>) -> Result<Self> {
-        Self::operand(src.buffer, &src.span)
+        Ok(Self::Rows(rows(src.buffer, &src.span)?))
     }
 
     /// The rows of an operand to write.
     pub(super) fn write(dst: &Mut<Cuda>) -> Result<Self> {
         assert!(dst.span.is_disjoint(), "rows to write coincide");
-        Self::operand(dst.buffer, &dst.span)
-    }
-
-    fn operand(buffer: &Buffer, span: &Span) -> Result<Self> {
-        Ok(Self::Rows(rows(buffer, span)?))
+        Ok(Self::Rows(rows(dst.buffer, &dst.span)?))
     }
 }
 

@@ -2,10 +2,7 @@
 
 use cudarc::driver::DeviceRepr;
 
-use crate::{
-    arith::{Modulus, bit_reverse, smallest_root},
-    backend::{BackendError, Result, Row, Span},
-};
+use crate::backend::{BackendError, Result, Row, Span};
 
 /// Rows of a polynomial that one launch can address.
 pub(super) const MAX_ROWS: usize = 192;
@@ -13,6 +10,9 @@ pub(super) const MAX_ROWS: usize = 192;
 pub(super) const MAX_KEYS: usize = 64;
 /// Digits of one inner product.
 pub(super) const MAX_DIGITS: usize = 64;
+/// Conversions of one launch, and their targets.
+pub(super) const MAX_CONVERSIONS: usize = 16;
+pub(super) const MAX_TARGETS: usize = 512;
 
 /// What a launch runs over.
 #[repr(C)]
@@ -35,24 +35,9 @@ pub(super) struct Rows {
     at: [u16; MAX_ROWS],
 }
 
-/// A prime with its constants.
-#[repr(C, align(16))]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Prime {
-    p: u32,
-    inverse: u32,
-    bits: u32,
-    mu: u32,
-    barrett: u64,
-    last_one: u32,
-    last_twist: u32,
-    i: u32,
-    unused: [u32; 3],
-}
-
 /// The prepared constants of a base conversion.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct ConversionConstants {
     pub(super) factors: u64,
     pub(super) fractions: u64,
@@ -61,40 +46,130 @@ pub(super) struct ConversionConstants {
     pub(super) targets: u32,
 }
 
-/// What a transform adds to its result: a factor times a row, where there is one.
+/// What a kernel adds to its result: a factor times a row, where there is one.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct Addend {
     rows: Rows,
-    factors: u64,
+    factor: [u32; MAX_ROWS],
 }
 
 impl Addend {
-    /// `at[i]` is the row of `rows` that is added to row i of the result, if any; `factors` one number for each row of the result.
-    pub(super) fn new(rows: Rows, at: &[Option<u32>], factors: u64) -> Result<Self> {
-        let mut table = [NO_ROW; MAX_ROWS];
-        for (entry, at) in table.iter_mut().zip(at) {
+    /// `at[i]` is the row of `rows` that is added to row i of the result, if any, times `factor[i]`, which is in Montgomery's form.
+    pub(super) fn new(rows: Rows, at: &[Option<u32>], factor: &[u32]) -> Result<Self> {
+        let mut addend = Self {
+            rows: Rows {
+                at: [NO_ROW; MAX_ROWS],
+                ..rows
+            },
+            factor: [0; MAX_ROWS],
+        };
+        for (entry, at) in addend.rows.at.iter_mut().zip(at) {
             if let Some(at) = at {
                 *entry = narrow(*at)?;
             }
         }
-        let rows = Rows { at: table, ..rows };
-        Ok(Self { rows, factors })
+        for (entry, factor) in addend.factor.iter_mut().zip(factor) {
+            *entry = *factor;
+        }
+        Ok(addend)
+    }
+
+    /// Nothing.
+    pub(super) fn none() -> Self {
+        Self {
+            rows: Rows {
+                words: 0,
+                item_stride: 0,
+                poly_stride: 0,
+                at: [NO_ROW; MAX_ROWS],
+            },
+            factor: [0; MAX_ROWS],
+        }
     }
 }
 
 const NO_ROW: u16 = u16::MAX;
 
-/// The keys of an inner product.
+/// Factors of the last stage of an inverse transform.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    scaled: u32,
+    one: [u32; MAX_ROWS],
+    twist: [u32; MAX_ROWS],
+}
+
+impl Ends {
+    /// Those of the rows, or those of their primes.
+    pub(super) fn new(ends: Option<&[[u32; 2]]>) -> Self {
+        let mut all = Self {
+            scaled: u32::from(ends.is_some()),
+            one: [0; MAX_ROWS],
+            twist: [0; MAX_ROWS],
+        };
+        let entries = all.one.iter_mut().zip(&mut all.twist);
+        for ((one, twist), ends) in entries.zip(ends.unwrap_or_default()) {
+            (*one, *twist) = (ends[0], ends[1]);
+        }
+        all
+    }
+}
+
+/// Several conversions, and where their targets go.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Conversions {
+    pub(super) words: u64,
+    pub(super) item_stride: u32,
+    pub(super) poly_stride: u32,
+    pub(super) count: u32,
+    pub(super) part: [ConversionConstants; MAX_CONVERSIONS],
+    pub(super) source: [u16; MAX_CONVERSIONS],
+    pub(super) target: [u16; MAX_CONVERSIONS],
+    pub(super) at: [u16; MAX_TARGETS],
+    pub(super) prime: [u16; MAX_TARGETS],
+}
+
+/// Digits as the outer pass left them, and the rows of each digit's own primes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Digits {
+    words: u64,
+    own: Rows,
+    of: [u8; MAX_ROWS],
+}
+
+impl Digits {
+    /// `own[i]` is the row at `rows` that row i of digit `of` is.
+    pub(super) fn new(words: u64, rows: Rows, own: &[Option<(u32, u8)>]) -> Result<Self> {
+        let mut digits = Self {
+            words,
+            own: rows,
+            of: [u8::MAX; MAX_ROWS],
+        };
+        for (i, own) in own.iter().enumerate().take(MAX_ROWS) {
+            if let Some((at, digit)) = own {
+                (digits.own.at[i], digits.of[i]) = (narrow(*at)?, *digit);
+            }
+        }
+        Ok(digits)
+    }
+}
+
+/// The keys of sums, and the automorphisms of their results.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct Keys {
     pub(super) words: [u64; MAX_KEYS],
+    pub(super) inverse: [u32; MAX_KEYS],
     pub(super) rows: u32,
-    pub(super) item_step: u32,
-    pub(super) at: [u16; MAX_ROWS],
-    pub(super) digit: [u16; MAX_DIGITS],
+    pub(super) key_step: u32,
+    pub(super) element_step: u32,
     pub(super) digits: u32,
+    pub(super) at: [u16; MAX_ROWS],
+    pub(super) digit: [u8; MAX_DIGITS],
+    pub(super) addends: u32,
 }
 
 // SAFETY: plain data in the layout of the kernels' structures, pointers as 64-bit addresses of the device.
@@ -102,11 +177,15 @@ unsafe impl DeviceRepr for Shape {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for Rows {}
 // SAFETY: as above.
-unsafe impl DeviceRepr for Prime {}
-// SAFETY: as above.
 unsafe impl DeviceRepr for ConversionConstants {}
 // SAFETY: as above.
+unsafe impl DeviceRepr for Conversions {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Ends {}
+// SAFETY: as above.
 unsafe impl DeviceRepr for Addend {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Digits {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for Keys {}
 
@@ -131,6 +210,17 @@ fn table(rows: &[Row], of: impl Fn(&Row) -> u32) -> Result<[u16; MAX_ROWS]> {
 }
 
 impl Shape {
+    /// Of rows that are none of residues.
+    pub(super) fn of_rows(rows: u32) -> Self {
+        Self {
+            log_n: 0,
+            polys: 1,
+            first: 0,
+            rows,
+            prime: [0; MAX_ROWS],
+        }
+    }
+
     pub(super) fn new(log_n: u32, span: &Span) -> Result<Self> {
         Ok(Self {
             log_n,
@@ -152,42 +242,4 @@ impl Rows {
             at: table(span.rows, |r| r.at)?,
         })
     }
-}
-
-/// 2^32 x mod p: Montgomery's form of a residue.
-pub(super) fn montgomery(m: Modulus, x: u32) -> u32 {
-    m.reduce(u64::from(x) << 32)
-}
-
-/// A prime's constants, and its twiddles (2^32 psi^bitrev(i), 2^32 psi^-bitrev(i)), i < N.
-pub(super) fn prime(m: Modulus, log_n: u32) -> Result<(Prime, Vec<u32>, Vec<u32>)> {
-    let no_root = BackendError::Unsupported { need: "this basis" };
-    let psi = smallest_root(m, log_n).map_err(|_| no_root.clone())?;
-    let inverse = |x| m.inv(x).ok_or(no_root.clone());
-    let (n_inverse, psi_inverse) = (inverse(m.reduce(1 << log_n))?, inverse(psi)?);
-    let powers = |base: u32| {
-        let mut table = vec![0; 1 << log_n];
-        let mut power = montgomery(m, 1);
-        for i in 0..1 << log_n {
-            table[bit_reverse(i, log_n)] = power;
-            power = m.mul(power, base);
-        }
-        table
-    };
-    let (forward, backward) = (powers(psi), powers(psi_inverse));
-    let (p, bits) = (m.value(), u32::BITS - m.value().leading_zeros());
-    // Newton's iteration: p is its own inverse modulo 8.
-    let inverse = (0..4).fold(p, |x, _| x.wrapping_mul(2u32.wrapping_sub(p.wrapping_mul(x))));
-    let constants = Prime {
-        p,
-        inverse,
-        bits,
-        mu: ((1u64 << (2 * bits + 1)) / u64::from(p)) as u32,
-        barrett: m.barrett(),
-        last_one: montgomery(m, n_inverse),
-        last_twist: m.mul(backward[1], n_inverse),
-        i: montgomery(m, m.pow(psi, 1 << (log_n - 1))),
-        unused: [0; 3],
-    };
-    Ok((constants, forward, backward))
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use super::{DeviceError, Itself, Result};
 #[cfg(feature = "cuda")]
 use crate::backend::cuda::{Cuda, CudaError};
+#[cfg(feature = "wgpu")]
+use crate::backend::wgpu::{AdapterKind, Wgpu, WgpuError};
 use crate::backend::{Backend, cpu::Cpu};
 
 /// `backends!(do WHAT { ARGUMENTS })`: hands the list to the arm `@ WHAT`.
@@ -15,6 +17,7 @@ macro_rules! backends {
     (do $what:ident $arguments:tt) => {
         $crate::backend::device::backends! { @ $what $arguments
             Cuda "cuda" "cuda" $crate::backend::cuda::Cuda;
+            Wgpu "wgpu" "wgpu" $crate::backend::wgpu::Wgpu;
             Cpu "cpu" "fallback" $crate::backend::cpu::Cpu;
         }
     };
@@ -213,6 +216,43 @@ fn cuda_error(ordinal: usize, error: CudaError) -> DeviceError {
             count: usize::try_from(count).unwrap_or(0),
         },
         CudaError::NoDriver => DeviceError::NoDriver {
+            kind,
+            reason: error.to_string(),
+        },
+        error => DeviceError::Failed {
+            kind,
+            ordinal,
+            reason: error.to_string(),
+        },
+    }
+}
+
+#[cfg(feature = "wgpu")]
+impl Open for Wgpu {
+    fn open_device(ordinal: usize, bytes: Option<usize>) -> Result<Self> {
+        Self::with_budget(ordinal, bytes).map_err(|error| wgpu_error(ordinal, error))
+    }
+
+    fn device_count() -> Result<usize> {
+        match Self::adapters().len() {
+            0 => Err(wgpu_error(0, WgpuError::NoAdapter)),
+            count => Ok(count),
+        }
+    }
+
+    fn is_emulated(&self) -> bool {
+        // The device's name says what the adapter is.
+        let software = AdapterKind::Cpu.to_string();
+        self.capabilities().device.contains(&software)
+    }
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu_error(ordinal: usize, error: WgpuError) -> DeviceError {
+    let kind = BackendKind::Wgpu;
+    match error {
+        WgpuError::NoOrdinal { ordinal, count } => DeviceError::NoDevice { kind, ordinal, count },
+        WgpuError::NoAdapter => DeviceError::NoDriver {
             kind,
             reason: error.to_string(),
         },

@@ -1,7 +1,8 @@
 //! The null backend: computes nothing and counts everything, for planners and for tests of what an operation costs.
 //!
 //! Derived operations are counted once under their own name (calls and rows), and their parts as the required operations
-//! that the derived bodies consist of. `download` writes zeros.
+//! that the derived bodies consist of; sums over many terms as the one pass that every backend makes of them. `download` writes
+//! zeros.
 
 mod counts;
 
@@ -10,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use counts::{Counts, Operation, Tally};
 
 use super::{
-    Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Mut, Ref, Result,
-    derived,
+    Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut, Onto,
+    Product, Ref, Result, derived,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -78,6 +79,14 @@ impl Traffic {
         Self {
             read: traffic.written,
             ..traffic
+        }
+    }
+
+    /// Rows that a sum is written to, read before unless it begins at zero.
+    fn sum(dst: &Mut<Null>, onto: Onto) -> Self {
+        match onto {
+            Onto::Zero => Self::write(dst),
+            Onto::Destination => Self::update(dst),
         }
     }
 
@@ -332,9 +341,49 @@ impl Backend for Null {
         derived::tensor(self, t, dst, a, b, terms)
     }
 
+    fn block_product(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        // A sum stays where it is until its last term: it is written once.
+        self.multiply(t, dst.span.count(), terms + 2);
+        let columns = b.span.items / terms.max(1);
+        let reads = (a.span.count() + b.span.count() * dst.span.items / columns.max(1)) as u64;
+        let bytes = reads * dst.buffer.row_bytes;
+        self.count(Operation::BlockProduct, Traffic::write(&dst).reads_bytes(bytes))
+    }
+
+    fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
+        self.count_whole(Operation::Evaluate, &dst);
+        derived::evaluate(self, t, dst, values)
+    }
+
     fn permute_add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, g: &[Galois]) -> Result<()> {
         self.count_whole(Operation::PermuteAdd, &dst);
         derived::permute_add(self, t, dst, src, g)
+    }
+
+    fn mul_accumulate(&self, t: &Tables, dst: Mut<Self>, onto: Onto, terms: &[Product<Self>]) -> Result<()> {
+        self.multiply(t, dst.span.count(), terms.len() + 2);
+        let traffic = (terms.iter()).fold(Traffic::sum(&dst, onto), |all, term| {
+            all.reads(&term.a).reads(&term.b)
+        });
+        self.count(Operation::MulAccumulate, traffic)
+    }
+
+    fn permute_accumulate(
+        &self,
+        _: &Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Moved<Self>],
+    ) -> Result<()> {
+        let traffic = (terms.iter()).fold(Traffic::sum(&dst, onto), |all, term| all.reads(&term.src));
+        self.count(Operation::PermuteAccumulate, traffic)
     }
 
     fn mod_up(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, digits: &[DigitStep<Self>]) -> Result<()> {

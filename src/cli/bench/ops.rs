@@ -49,7 +49,7 @@ fn known() -> String {
 fn measure(
     case: &mut Case,
     machine: &Machine,
-    prediction: Prediction,
+    prediction: Option<Prediction>,
     seconds: f64,
 ) -> Result<OperationReport, Failure> {
     let times = time(Duration::from_secs_f64(seconds), || case.run())?;
@@ -66,8 +66,8 @@ fn measure(
         min_us: times.min_us,
         floor_us: machine.ceilings.floor_us(case.work),
         floor_bytes: case.work.bytes,
-        moved_bytes: prediction.moved_bytes,
-        a100_predicted_us: prediction.a100_us,
+        moved_bytes: prediction.map(|p| p.moved_bytes),
+        a100_predicted_us: prediction.map(|p| p.a100_us),
         scaled_us: machine.slowness.map(|s| times.median_us / s),
         products_per_second: case.weighted.map(|n| n * 1e6 / times.median_us),
     })
@@ -117,7 +117,7 @@ fn run_on<B: DeviceBackend>(
         bar.set_message(format!("keys and operands, N = 2^{}", group.log_n));
         let predictions = group.predict(ops)?;
         let cases = group.load(backend.clone(), ops)?;
-        for (mut case, (_, prediction)) in cases.into_iter().zip(predictions) {
+        for (mut case, prediction) in cases.into_iter().zip(predictions) {
             bar.set_message(format!("{}, N = 2^{}", case.op, group.log_n));
             let report = measure(&mut case, &machine, prediction, args.seconds)?;
             bar.inc(1);
@@ -178,7 +178,7 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
             microseconds(r.min_us),
             microseconds(r.floor_us),
             bytes(r.floor_bytes as usize),
-            microseconds(r.a100_predicted_us),
+            r.a100_predicted_us.map_or(String::from("-"), microseconds),
             show::dim(&bar(1.0 / ratio, 12))
         );
         if let Some(rate) = r.products_per_second {
@@ -193,6 +193,6 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
     say!("  floors: median over floor, 1 is the least; the bar is its inverse, full at the floor");
     say!("  bytes:  operands and results, once each");
     say!(
-        "  A100:   a prediction, not a measurement: what the operations as defined read and write, at 1.94 TB/s; 2 us a launch at least"
+        "  A100:   a prediction, not a measurement: what the CUDA kernels read and write, at 1.94 TB/s; 2 us a launch at least"
     );
 }

@@ -72,15 +72,13 @@ pub fn run(args: &[String]) -> Result<(), String> {
 
 /// Builds everything for release, and says where it is.
 fn build() -> Result<Vec<Program>, String> {
-    let there = |folder: &str, name: &&str| results::root().join(format!("{folder}/{name}.rs")).exists();
+    let there = |folder: &str, name: &&str| {
+        let at = |file: String| results::root().join(folder).join(file).exists();
+        at(format!("{name}.rs")) || at(format!("{name}/main.rs"))
+    };
     let mut cargo = results::cargo();
-    cargo.args([
-        "build",
-        "--release",
-        "--message-format=json-render-diagnostics",
-        "--bin",
-        "cipherformer",
-    ]);
+    cargo.args(["build", "--release", "--features", "wgpu", "--bin", "cipherformer"]);
+    cargo.arg("--message-format=json-render-diagnostics");
     for name in TESTS.iter().filter(|n| there("tests", n)) {
         cargo.args(["--test", name]);
     }

@@ -115,8 +115,8 @@ if [ -n "$device" ]; then
         done
         if command -v compute-sanitizer > /dev/null 2>&1 && [ "$emulated" = false ]; then
             for tool in memcheck racecheck; do
-                step "$tool" env CIPHERFORMER_SCOPE=quick compute-sanitizer --tool "$tool" --error-exitcode 9 --log-file "$out/$tool.txt" \
-                    "$here/tests/cuda" --test-threads=1 --exact transforms conformance a_circuit_gives_the_bits_of_the_cpu
+                step "$tool" sh -c 'CIPHERFORMER_SCOPE=quick compute-sanitizer "$@" 1>&2' sh --tool "$tool" --error-exitcode 9 \
+                    --log-file "$out/$tool.txt" "$here/tests/cuda" --exact a_circuit_gives_the_bits_of_the_cpu
             done
         else
             skip compute-sanitizer "not installed"
@@ -129,7 +129,7 @@ if [ -n "$device" ]; then
         fi
     fi
     if "$cf" doctor --json --backend wgpu > "$out/doctor-wgpu.json" 2> "$out/doctor-wgpu.log"; then
-        step conformance-wgpu "$cf" conformance --json --scope quick --backend wgpu
+        step conformance-wgpu "$cf" conformance --json --scope "$scope" --backend wgpu
     else
         skip conformance-wgpu "$(tail -n 1 "$out/doctor-wgpu.log")"
     fi

@@ -62,15 +62,23 @@ struct Fault {
     findings: &'static [&'static str],
 }
 
-const FAULTS: [Fault; 3] = [
+const FAULTS: [Fault; 4] = [
     Fault {
         name: "a missing barrier",
         file: "ntt.cuh",
         change: [
-            "    __syncthreads();\n    from_shared<S, A, 4, OUTER>",
-            "    from_shared<S, A, 4, OUTER>",
+            "    __syncthreads();\n    from_shared<G, S, T + A, G::LOG_HELD, OUTER>",
+            "    from_shared<G, S, T + A, G::LOG_HELD, OUTER>",
         ],
         test: "transforms",
+        variant: "tsan",
+        findings: &["data race", "ntt.cuh"],
+    },
+    Fault {
+        name: "a missing barrier between digits",
+        file: "keyswitch.cu",
+        change: ["      __syncthreads();\n      inner_down", "      inner_down"],
+        test: "every_level_gives_the_bits_of_the_cpu",
         variant: "tsan",
         findings: &["data race", "ntt.cuh"],
     },
@@ -88,7 +96,7 @@ const FAULTS: [Fault; 3] = [
     Fault {
         name: "a wrong twiddle",
         file: "ntt.cuh",
-        change: ["__ldg(twiddles + node + g)", "__ldg(twiddles + node + (g ^ 1))"],
+        change: ["__ldg(twiddles + root + h)", "__ldg(twiddles + root + (h ^ 1))"],
         test: "transforms",
         variant: "plain",
         findings: &["a transform of 2^12 differs"],
@@ -242,6 +250,7 @@ fn build(variant: &Variant, kernels: &Path, folder: &Path) -> Result<(), String>
             "-pthread",
             "-fvisibility=hidden",
             "-DCUDA_EMU",
+            "-ffp-contract=off",
         ]);
         cxx.args(["-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function"]);
         cxx.arg("-I").arg(&emulator).arg("-I").arg(kernels);

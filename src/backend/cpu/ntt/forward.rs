@@ -168,9 +168,41 @@ pub(super) fn transform<L: Lanes>(
     row: &mut [Words],
     last: impl Epilogue<L>,
 ) {
+    stages(l, prime, t, row, row.len(), last);
+}
+
+/// The transform of a polynomial that is zero but for the first `low` vectors, a size of [`Plan::skipped`].
+#[inline(always)]
+pub(super) fn transform_from<L: Lanes>(
+    l: L,
+    prime: &Prime<L>,
+    t: &Twiddles,
+    row: &mut [Words],
+    low: usize,
+    last: impl Epilogue<L>,
+) {
+    let mut done = low;
+    while done < row.len() {
+        let (from, to) = row.split_at_mut(done);
+        to[..done].copy_from_slice(from);
+        done *= 2;
+    }
+    stages(l, prime, t, row, low, last);
+}
+
+/// The stages on nodes of `top` vectors and below.
+#[inline(always)]
+fn stages<L: Lanes>(
+    l: L,
+    prime: &Prime<L>,
+    t: &Twiddles,
+    row: &mut [Words],
+    top: usize,
+    last: impl Epilogue<L>,
+) {
     let plan = Plan::new(row);
     for start in plan.blocks() {
-        let mut size = row.len();
+        let mut size = top;
         while size > plan.tail {
             for node in plan.nodes_from(size, start) {
                 let words = &mut row[node.start..][..node.size];

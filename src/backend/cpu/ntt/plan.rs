@@ -47,6 +47,17 @@ impl Plan {
         }
     }
 
+    /// The size of the nodes that a polynomial of `used` vectors is still whole in.
+    ///
+    /// A pass over a node of which only the first quarter is not zero copies that quarter to the others: x + w 0 = x - w 0 = x.
+    pub(super) fn skipped(self, used: usize) -> usize {
+        let mut size = self.n;
+        while size > self.tail && 4 * used <= size {
+            size /= 4;
+        }
+        size
+    }
+
     /// The first vectors of all blocks.
     #[inline(always)]
     pub(super) fn blocks(self) -> impl Iterator<Item = usize> {

@@ -4,7 +4,7 @@ use super::{
     super::lanes::{Factor, Instructions, LANES, Prime, Words, kernel},
     forward::{self, Canonical, MulAdd},
     inverse,
-    plan::{From, InPlace},
+    plan::{From, InPlace, Plan},
     twiddles::Twiddles,
 };
 use crate::arith::{ArithError, Modulus, NttTable};
@@ -45,6 +45,12 @@ fn vectors_mut(row: &mut [u32]) -> &mut [Words] {
 kernel! {
     fn forward_in_place(l, m: Modulus, t: &Twiddles, row: &mut [Words]) {
         forward::transform(l, &Prime::new(l, m), t, row, Canonical);
+    }
+}
+
+kernel! {
+    fn forward_low(l, m: Modulus, t: &Twiddles, row: &mut [Words], low: usize) {
+        forward::transform_from(l, &Prime::new(l, m), t, row, low, Canonical);
     }
 }
 
@@ -109,6 +115,22 @@ impl Transform {
         match &self.kind {
             Kind::Small(table) => table.forward(row),
             Kind::Large { forward, .. } => forward_in_place(i, self.modulus, forward, vectors_mut(row)),
+        }
+    }
+
+    /// row = NTT of the polynomial whose first coefficients are the first `length` words of the row, which are below 2p, and whose
+    /// others are zero, whatever the row holds there.
+    pub(in crate::backend::cpu) fn forward_low(&self, i: Instructions, row: &mut [u32], length: usize) {
+        match &self.kind {
+            Kind::Small(table) => {
+                row[length..].fill(0);
+                table.forward(row);
+            }
+            Kind::Large { forward, .. } => {
+                let low = Plan::new(vectors(row)).skipped(length.div_ceil(LANES));
+                row[length..low * LANES].fill(0);
+                forward_low(i, self.modulus, forward, vectors_mut(row), low);
+            }
         }
     }
 

@@ -1,0 +1,151 @@
+//! Products of a matrix of polynomials with another, evaluation by evaluation.
+//!
+//! A block of every row of a is copied next to the others first: rows lie powers of two apart, and each is used by every column
+//! of b. Then the sums of some polynomials of the result stay in registers over all terms, while b is read once from where it is.
+
+use super::{
+    lanes::{Factor, LANES, Lanes, Prime, Words, kernel},
+    memory::{Reader, Writer},
+    ntt::Tables,
+    threads::Share,
+};
+use crate::arith::Modulus;
+
+/// Words of the copied part of a: as many as the first-level cache holds beside b.
+const COPIED: usize = 8192;
+/// Vectors of a block, at least and at most.
+const LEAST: usize = 4;
+const MOST: usize = 64;
+
+/// Whether rows are whole vectors, and there is something to sum.
+pub(super) fn fits(t: &Tables, terms: usize) -> bool {
+    terms > 0 && 1usize << t.log_n >= LANES
+}
+
+/// Sums of products with one column of b: T polynomials of a and G neighbouring vectors.
+///
+/// `a` holds `[vector][term][poly]`, `stride` polynomials a term; `b` the vectors of every term. Sums are below 4 p 2^32 after sixteen
+/// products, and folded before eight more are added ([`Prime::fold`]).
+#[inline(always)]
+fn tile<L: Lanes, const T: usize, const G: usize>(
+    l: L,
+    (prime, radix): (&Prime<L>, &Factor<L>),
+    a: &[Words],
+    b: &[&[Words]],
+    (first, stride): (usize, usize),
+    at: usize,
+    out: &mut [Words],
+) {
+    let mut sums = [[l.wide_splat(0); T]; G];
+    let per_vector = b.len() * stride;
+    for (eight, b) in b.chunks(8).enumerate() {
+        if eight >= 2 {
+            for sum in sums.as_flattened_mut() {
+                *sum = prime.fold(l, *sum);
+            }
+        }
+        for (term, b) in b.iter().enumerate() {
+            for g in 0..G {
+                let y = l.split(l.load(&b[at + g]));
+                let from = (at + g) * per_vector + (8 * eight + term) * stride + first;
+                let a = &a[from..from + T];
+                for t in 0..T {
+                    sums[g][t] = l.wide_mul_add(sums[g][t], l.split(l.load(&a[t])), y);
+                }
+            }
+        }
+    }
+    for g in 0..G {
+        for t in 0..T {
+            let reduced = prime.montgomery_lazy(l, prime.fold(l, sums[g][t]));
+            l.store(prime.mul(l, reduced, radix), &mut out[t * MOST + at + g]);
+        }
+    }
+}
+
+kernel! {
+    /// All polynomials of a (`polys` of them) times one column, vectors `0..vectors` of a block; `out` holds `[poly][MOST]`.
+    fn column(
+        l,
+        m: Modulus,
+        a: &[Words],
+        b: &[&[Words]],
+        polys: usize,
+        vectors: usize,
+        out: &mut [Words],
+    ) {
+        let prime = Prime::new(l, m);
+        let radix = m.reduce(1 << 32);
+        let radix = Factor::splat(l, radix, m.shoup(radix));
+        let constants = (&prime, &radix);
+        let mut first = 0;
+        while first < polys {
+            let out = &mut out[first * MOST..];
+            let rest = polys - first;
+            let (at, even) = ((first, polys), vectors - vectors % 2);
+            if rest >= 4 {
+                for v in 0..vectors {
+                    tile::<_, 4, 1>(l, constants, a, b, at, v, out);
+                }
+                first += 4;
+            } else if rest >= 2 {
+                for v in (0..even).step_by(2) {
+                    tile::<_, 2, 2>(l, constants, a, b, at, v, out);
+                }
+                for v in even..vectors {
+                    tile::<_, 2, 1>(l, constants, a, b, at, v, out);
+                }
+                first += 2;
+            } else {
+                for v in 0..vectors {
+                    tile::<_, 1, 1>(l, constants, a, b, at, v, out);
+                }
+                first += 1;
+            }
+        }
+    }
+}
+
+/// dst item r C + c = sum over j of a item r `terms` + j times b item c `terms` + j.
+pub(super) fn product(t: &Tables, dst: Writer, a: Reader, b: Reader, terms: usize) {
+    let columns = b.span.items / terms;
+    let (rows, polys) = (dst.span.items / columns.max(1), dst.span.polys);
+    let (lines, vectors) = (rows * polys, dst.n / LANES);
+    let room = COPIED / LANES / (lines * terms).max(1);
+    let block = room.clamp(LEAST, MOST).next_power_of_two().min(MOST).min(vectors);
+    let blocks = vectors.div_ceil(block);
+    Share::new().each(dst.span.rows.len() * blocks, |at| {
+        let (row, start) = (at / blocks, at % blocks * block);
+        let block = block.min(vectors - start);
+        let m = t.modulus(&dst.span, row);
+        let whole = |words: &[u32]| words.as_chunks::<LANES>().0.len();
+        debug_assert!(whole(a.row(0, 0, row)) >= start + block);
+        let mut copied = vec![[0; LANES]; block * terms * lines];
+        for term in 0..terms {
+            for line in 0..lines {
+                let from = a.row(line / polys * terms + term, line % polys, row);
+                let from = &from.as_chunks::<LANES>().0[start..start + block];
+                for (v, from) in from.iter().enumerate() {
+                    copied[(v * terms + term) * lines + line] = *from;
+                }
+            }
+        }
+        let mut out = vec![[0; LANES]; lines * MOST];
+        let mut factors = Vec::with_capacity(terms);
+        for c in 0..columns {
+            factors.clear();
+            factors.extend((0..terms).map(|term| {
+                let from = b.row(c * terms + term, 0, row);
+                &from.as_chunks::<LANES>().0[start..start + block]
+            }));
+            column(t.instructions, m, &copied, &factors, lines, block, &mut out);
+            for line in 0..lines {
+                let item = line / polys * columns + c;
+                let words = start * LANES..(start + block) * LANES;
+                // SAFETY: this block of this row belongs to this task alone; rows are split by blocks, items are distinct.
+                let to = unsafe { dst.block(item, line % polys, row, words) };
+                to.copy_from_slice(out[line * MOST..][..block].as_flattened());
+            }
+        }
+    });
+}

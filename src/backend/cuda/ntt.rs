@@ -1,0 +1,281 @@
+//! Transforms: the tables of a basis, and the launches of both passes.
+
+use super::{
+    Cuda,
+    device::{Argument, Cost, THREADS},
+    encode::Twiddles,
+    memory::Buffer,
+    operands::{Addend, Ends},
+};
+use crate::{
+    arith::{Modulus, bit_reverse, smallest_root},
+    backend::{Backend, BackendError, Mut, Ref, Result, Row, Span, compact},
+};
+
+/// log2 of the words of a block of the outer pass, and of the inner one.
+const LOG_OUTER: u32 = 12;
+const LOG_INNER: u32 = 11;
+/// Stages of the inner pass.
+const INNER_STAGES: u32 = 9;
+/// The smallest ring that takes two passes, and the largest.
+const TWO_PASSES: std::ops::RangeInclusive<u32> = 12..=17;
+
+/// The primes of a basis on the device, with their twiddles.
+pub struct Tables {
+    pub(super) log_n: u32,
+    pub(super) moduli: Vec<Modulus>,
+    /// The factors of the last stage of an inverse transform, by prime.
+    last: Vec<[u32; 2]>,
+    primes: Buffer,
+    forward: Buffer,
+    inverse: Buffer,
+    pub(super) slots: Twiddles,
+}
+
+/// A prime with its constants.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Prime {
+    p: u32,
+    inverse: u32,
+    bits: u32,
+    mu: u32,
+    barrett: u64,
+    last_one: u32,
+    last_twist: u32,
+    i: u32,
+    unused: [u32; 3],
+}
+
+/// Which kernel of a set goes with the stages of the outer pass.
+pub(super) type ByStages = [&'static str; 6];
+const NTT_OUTER: ByStages = [
+    "ntt_outer_3",
+    "ntt_outer_4",
+    "ntt_outer_5",
+    "ntt_outer_6",
+    "ntt_outer_7",
+    "ntt_outer_8",
+];
+const INTT_OUTER: ByStages = [
+    "intt_outer_3",
+    "intt_outer_4",
+    "intt_outer_5",
+    "intt_outer_6",
+    "intt_outer_7",
+    "intt_outer_8",
+];
+
+impl Tables {
+    pub(super) fn new(cuda: &Cuda, log_n: u32, moduli: &[Modulus]) -> Result<Self> {
+        let (mut primes, mut forward, mut inverse) = (Vec::new(), Vec::new(), Vec::new());
+        for m in moduli {
+            let (prime, down, up) = prime(*m, log_n)?;
+            primes.push(prime);
+            forward.extend(down);
+            inverse.extend(up);
+        }
+        Ok(Self {
+            log_n,
+            moduli: moduli.to_vec(),
+            last: primes.iter().map(|p| [p.last_one, p.last_twist]).collect(),
+            primes: cuda.device.constants(bytemuck::cast_slice(&primes))?,
+            forward: cuda.device.constants(&forward)?,
+            inverse: cuda.device.constants(&inverse)?,
+            slots: Twiddles::default(),
+        })
+    }
+
+    /// The kernel for this ring among those of an outer pass; none where the ring is so small that one pass does it all, or too large.
+    pub(super) fn outer(&self, kernels: ByStages) -> Option<&'static str> {
+        let stages = self.log_n.checked_sub(*TWO_PASSES.start())?;
+        kernels.get(stages as usize).copied()
+    }
+
+    pub(super) fn primes(&self) -> Result<Argument> {
+        Ok(Argument::Address(self.primes.address()))
+    }
+
+    pub(super) fn twiddles(&self) -> Argument {
+        Argument::Address(self.forward.address())
+    }
+
+    pub(super) fn modulus(&self, row: Row) -> Modulus {
+        self.moduli[row.prime as usize]
+    }
+
+    /// The factors of the last stage of an inverse transform that multiplies by `c` in addition.
+    pub(super) fn last_times(&self, prime: u32, c: u32) -> [u32; 2] {
+        let m = self.moduli[prime as usize];
+        self.last[prime as usize].map(|last| m.mul(last, c))
+    }
+
+    /// Blocks of the inner pass along a row.
+    pub(super) fn inner_tiles(&self) -> u32 {
+        (1 << self.log_n) >> LOG_INNER
+    }
+
+    /// Twiddles that the outer and the inner pass of a row read: all nodes; of the last three stages one root a lane and
+    /// the nodes of one lane.
+    pub(super) fn outer_twiddles(&self) -> usize {
+        1 << (self.log_n - INNER_STAGES)
+    }
+
+    pub(super) fn inner_twiddles(&self) -> usize {
+        let (lanes, early) = (1usize << (self.log_n - INNER_STAGES), INNER_STAGES - 3);
+        lanes * ((1 << early) - 1 + 3) + (1 << INNER_STAGES) - (1 << early)
+    }
+}
+
+impl Cuda {
+    /// dst in evaluation order, in place.
+    pub(super) fn forward(&self, t: &Tables, dst: &Mut<Self>) -> Result<()> {
+        let (count, rows) = (dst.span.count(), dst.span.rows.len());
+        let Some(outer) = t.outer(NTT_OUTER) else {
+            self.check_one_pass(t)?;
+            let cost = Cost::rows(t.log_n, count, count).tables(rows << t.log_n);
+            return self.over_rows(
+                "ntt_small",
+                dst,
+                [1, THREADS],
+                cost,
+                [t.primes(), Ok(t.twiddles())],
+            );
+        };
+        let cost = Cost::rows(t.log_n, count, count).tables(rows * t.outer_twiddles());
+        let blocks = (1 << t.log_n) >> LOG_OUTER;
+        self.over_rows(
+            outer,
+            dst,
+            [blocks, THREADS],
+            cost,
+            [t.primes(), Ok(t.twiddles())],
+        )?;
+        self.forward_inner(t, dst, None)
+    }
+
+    /// The inner pass, which adds `addend` of `added` rows, if any.
+    pub(super) fn forward_inner(
+        &self,
+        t: &Tables,
+        dst: &Mut<Self>,
+        addend: Option<(Addend, usize)>,
+    ) -> Result<()> {
+        let (count, rows) = (dst.span.count(), dst.span.rows.len());
+        let added = addend.as_ref().map_or(0, |(_, added)| *added);
+        let cost = Cost::rows(t.log_n, count + added, count).tables(rows * t.inner_twiddles());
+        let grid = [t.inner_tiles(), THREADS];
+        match addend {
+            None => self.over_rows("ntt_inner", dst, grid, cost, [t.primes(), Ok(t.twiddles())]),
+            Some((addend, _)) => {
+                let addend = Argument::Addend(Box::new(addend));
+                self.over_rows(
+                    "ntt_inner_add",
+                    dst,
+                    grid,
+                    cost,
+                    [Ok(addend), t.primes(), Ok(t.twiddles())],
+                )
+            }
+        }
+    }
+
+    /// dst = the coefficients of src, row i times a factor if `ends` has one for each; `src` may be the rows of `dst`. Only where there are
+    /// two passes do rows have factors.
+    pub(super) fn inverse(
+        &self,
+        t: &Tables,
+        dst: &Mut<Self>,
+        src: Result<Argument>,
+        ends: Option<&[[u32; 2]]>,
+    ) -> Result<()> {
+        let twiddles = || Ok(Argument::Address(t.inverse.address()));
+        let (count, rows) = (dst.span.count(), dst.span.rows.len());
+        let cost = Cost::rows(t.log_n, count, count);
+        let Some(outer) = t.outer(INTT_OUTER) else {
+            self.check_one_pass(t)?;
+            let cost = cost.tables(rows << t.log_n);
+            return self.over_rows(
+                "intt_small",
+                dst,
+                [1, THREADS],
+                cost,
+                [src, t.primes(), twiddles()],
+            );
+        };
+        let inner = cost.tables(rows * t.inner_twiddles());
+        let grid = [t.inner_tiles(), THREADS];
+        self.over_rows("intt_inner", dst, grid, inner, [src, t.primes(), twiddles()])?;
+        let cost = cost.tables(rows * t.outer_twiddles());
+        let ends = Ok(Argument::Ends(Box::new(Ends::new(ends))));
+        let blocks = (1 << t.log_n) >> LOG_OUTER;
+        self.over_rows(
+            outer,
+            dst,
+            [blocks, THREADS],
+            cost,
+            [ends, t.primes(), twiddles()],
+        )
+    }
+
+    fn check_one_pass(&self, t: &Tables) -> Result<()> {
+        let need = "rings beyond 2^17 on CUDA";
+        match t.log_n < *TWO_PASSES.start() {
+            true => Ok(()),
+            false => Err(BackendError::Unsupported { need }),
+        }
+    }
+
+    /// The rows of `src` as coefficients, in memory of their own, one after the other; row i times the factor in `ends`, if there are any.
+    pub(super) fn coefficients(
+        &self,
+        t: &Tables,
+        src: Ref<Self>,
+        ends: Option<&[[u32; 2]]>,
+    ) -> Result<(Buffer, Vec<Row>)> {
+        let primes: Vec<u32> = src.span.rows.iter().map(|r| r.prime).collect();
+        let rows = compact(&primes);
+        let mut own = self.alloc(t.log_n, src.span.count())?;
+        let span = Span::dense(src.span.items, src.span.polys, &rows);
+        self.inverse(t, &Mut::new(&mut own, span), Argument::read(&src), ends)?;
+        Ok((own, rows))
+    }
+}
+
+/// 2^32 x mod p: Montgomery's form of a residue.
+pub(super) fn montgomery(m: Modulus, x: u32) -> u32 {
+    m.reduce(u64::from(x) << 32)
+}
+
+/// A prime's constants, and its twiddles (2^32 psi^bitrev(i), 2^32 psi^-bitrev(i)), i < N.
+fn prime(m: Modulus, log_n: u32) -> Result<(Prime, Vec<u32>, Vec<u32>)> {
+    let no_root = BackendError::Unsupported { need: "this basis" };
+    let psi = smallest_root(m, log_n).map_err(|_| no_root.clone())?;
+    let inverse = |x| m.inv(x).ok_or(no_root.clone());
+    let (n_inverse, psi_inverse) = (inverse(m.reduce(1 << log_n))?, inverse(psi)?);
+    let powers = |base: u32| {
+        let mut table = vec![0; 1 << log_n];
+        let mut power = montgomery(m, 1);
+        for i in 0..1 << log_n {
+            table[bit_reverse(i, log_n)] = power;
+            power = m.mul(power, base);
+        }
+        table
+    };
+    let (forward, backward) = (powers(psi), powers(psi_inverse));
+    let (p, bits) = (m.value(), u32::BITS - m.value().leading_zeros());
+    // Newton's iteration: p is its own inverse modulo 8.
+    let inverse = (0..4).fold(p, |x, _| x.wrapping_mul(2u32.wrapping_sub(p.wrapping_mul(x))));
+    let constants = Prime {
+        p,
+        inverse,
+        bits,
+        mu: ((1u64 << (2 * bits + 1)) / u64::from(p)) as u32,
+        barrett: m.barrett(),
+        last_one: montgomery(m, n_inverse),
+        last_twist: m.mul(backward[1], n_inverse),
+        i: montgomery(m, m.pow(psi, 1 << (log_n - 1))),
+        unused: [0; 3],
+    };
+    Ok((constants, forward, backward))
+}

@@ -1,0 +1,153 @@
+//! Bases on the device, and transforms. Kernels: `shaders/ntt.wgsl`.
+
+use super::{
+    Wgpu,
+    elementwise::{Constants, OverRows},
+    memory::Buffer,
+    operands::{self, Operand},
+};
+use crate::{
+    arith::Modulus,
+    backend::{Mut, Ref, Result, Row, Span, compact},
+    ring::Basis,
+};
+
+/// log2 of the words of a tile.
+const LOG_TILE: u32 = 12;
+
+/// The primes of a basis on the device, with their twiddles.
+pub struct Tables {
+    pub(super) log_n: u32,
+    moduli: Vec<Modulus>,
+    primes: Buffer,
+    forward: Buffer,
+    inverse: Buffer,
+}
+
+impl Tables {
+    pub(super) fn primes(&self) -> &Buffer {
+        &self.primes
+    }
+
+    pub(super) fn modulus(&self, prime: u32) -> Modulus {
+        self.moduli[prime as usize]
+    }
+
+    /// Constants of the rows of a span, for all items or for each in turn, in Montgomery's form.
+    pub(super) fn montgomery(&self, span: &Span, c: &[u32]) -> Vec<u32> {
+        let form = |(row, c): (&Row, &u32)| operands::montgomery(self.modulus(row.prime), *c);
+        span.rows.iter().cycle().zip(c).map(form).collect()
+    }
+
+    /// Workgroups of a transform along a row.
+    fn tiles(&self) -> u32 {
+        1 << self.log_n.saturating_sub(LOG_TILE)
+    }
+}
+
+/// What a transform adds to its result: for each row a factor times a row of `from`, where `at` has one and not `NO_ROW`.
+pub(super) struct Addend<'a> {
+    /// With a row for each of the result; where there is none to add, any.
+    pub(super) from: Ref<'a, Wgpu>,
+    pub(super) at: &'a [u32],
+    pub(super) factors: &'a [u32],
+}
+
+/// Where the twiddles of each row's prime are.
+fn twiddle_rows(span: &Span) -> Vec<Row> {
+    let row = |r: &Row| Row {
+        at: r.prime,
+        prime: r.prime,
+    };
+    span.rows.iter().map(row).collect()
+}
+
+impl Wgpu {
+    pub(super) fn new_tables(&self, basis: &Basis) -> Result<Tables> {
+        let log_n = basis.log_n();
+        let count = basis.primes().len();
+        let (mut forward, mut inverse) = (self.device.take(log_n, count)?, self.device.take(log_n, count)?);
+        let mut primes = Vec::new();
+        for (i, m) in basis.primes().iter().enumerate() {
+            let (prime, down, up) = operands::prime(*m, log_n)?;
+            primes.push(prime);
+            for (buffer, words) in [(&mut forward, down), (&mut inverse, up)] {
+                self.device.write(buffer, &[(i << log_n, words.len())], &words)?;
+            }
+        }
+        Ok(Tables {
+            log_n,
+            moduli: basis.primes().to_vec(),
+            primes: self.constants(bytemuck::cast_slice(&primes))?,
+            forward,
+            inverse,
+        })
+    }
+
+    fn pass(
+        &self,
+        kernel: &'static str,
+        t: &Tables,
+        [dst, twiddles]: [Operand; 2],
+        left: Option<Operand>,
+        (constants, number): (Constants, u32),
+    ) -> Result<()> {
+        self.over_rows(&OverRows {
+            kernel,
+            tables: Some(t),
+            dst,
+            left,
+            right: None,
+            table: Some(twiddles),
+            constants,
+            numbers: &|_| [number, 0, 0, 0],
+            blocks: t.tiles(),
+        })
+    }
+
+    /// dst in evaluation order, in place; `addend`, if any, is added to it.
+    pub(super) fn forward(&self, t: &Tables, dst: &Mut<Self>, addend: Option<Addend>) -> Result<()> {
+        let rows = twiddle_rows(&dst.span);
+        let one = Span::dense(1, 1, &rows).repeat_polys(dst.span.polys);
+        let twiddles = Operand::new(&t.forward, one.repeat_items(dst.span.items));
+        let operands = [Operand::write(dst), twiddles];
+        if t.log_n > LOG_TILE {
+            self.pass("ntt_outer", t, operands, None, (Constants::None, 0))?;
+        }
+        let (left, constants) = match &addend {
+            None => (None, Constants::None),
+            Some(addend) => {
+                let left = Operand {
+                    at: Some(addend.at),
+                    ..Operand::read(&addend.from)
+                };
+                (Some(left), Constants::OfRows(addend.factors))
+            }
+        };
+        self.pass("ntt_inner", t, operands, left, (constants, 0))
+    }
+
+    /// dst = the coefficients of src, or of dst itself.
+    pub(super) fn inverse(&self, t: &Tables, dst: &Mut<Self>, src: Option<&Ref<Self>>) -> Result<()> {
+        let rows = twiddle_rows(&dst.span);
+        let one = Span::dense(1, 1, &rows).repeat_polys(dst.span.polys);
+        let twiddles = Operand::new(&t.inverse, one.repeat_items(dst.span.items));
+        let operands = [Operand::write(dst), twiddles];
+        let from = (Constants::None, u32::from(src.is_some()));
+        self.pass("intt_inner", t, operands, src.map(Operand::read), from)?;
+        if t.log_n > LOG_TILE {
+            self.pass("intt_outer", t, operands, None, (Constants::None, 0))?;
+        }
+        Ok(())
+    }
+
+    /// The rows of `src` as coefficients, in memory of their own.
+    pub(super) fn coefficients(&self, t: &Tables, src: Ref<Self>) -> Result<(Buffer, Vec<Row>)> {
+        let primes: Vec<u32> = src.span.rows.iter().map(|r| r.prime).collect();
+        let rows = compact(&primes);
+        let mut own = self.device.take(t.log_n, src.span.count())?;
+        let span = Span::dense(src.span.items, src.span.polys, &rows);
+        self.inverse(t, &Mut::new(&mut own, span), Some(&src))?;
+        Ok((own, rows))
+    }
+}

@@ -1,0 +1,343 @@
+//! The CUDA backend, on a GPU or on the driver of `cargo xtask emu` (LD_LIBRARY_PATH names its folder).
+//!
+//! Without a driver the tests are skipped and say so; with CIPHERFORMER_REQUIRE_CUDA=1 that is a failure. CIPHERFORMER_SCOPE:
+//! `quick`, `full` (default) or `large` (to N = 2^16 in addition).
+
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
+use std::process::ExitCode;
+
+mod faults;
+mod graphs;
+mod work;
+
+use cipherformer::{
+    arith::{Complex, Double, Embedding, ntt_primes},
+    backend::{
+        Backend, BackendError, Mut, Ref, Span, compact,
+        conformance::{Report, Scope, run},
+        cpu::Cpu,
+        cuda::Cuda,
+    },
+    ring::{Basis, Crt, Scale},
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use work::{circuit, every_level};
+
+/// Set for a process that only says what it finds of a driver.
+const PROBE: &str = "CIPHERFORMER_PROBE_CUDA";
+
+/// What the emulated driver is called, so that no reader takes its passes for those of a GPU.
+const EMULATION: &str = "CPU emulation";
+
+fn open() -> Cuda {
+    Cuda::open(0).unwrap()
+}
+
+fn judged(report: &Report) -> Result<(), Failed> {
+    println!("{}: {report}", open().capabilities().device);
+    if report.passed() {
+        Ok(())
+    } else {
+        Err(report.to_string().into())
+    }
+}
+
+fn conformance() -> Result<(), Failed> {
+    let scope = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
+        // Two degrees, without and with two passes.
+        Ok("quick") => Scope {
+            log_n: vec![6, 12],
+            items: vec![3],
+        },
+        _ => Scope::full(),
+    };
+    judged(&run(open, &scope))
+}
+
+fn conformance_of_large_rings() -> Result<(), Failed> {
+    let scope = Scope {
+        log_n: vec![13, 14, 15, 16],
+        items: vec![1],
+    };
+    judged(&run(open, &scope))
+}
+
+/// Both directions at the degrees of the two passes, against the CPU.
+fn transforms() -> Result<(), Failed> {
+    fn run<B: Backend>(b: &B, basis: &Basis, span: Span, words: &[u32]) -> [Vec<u32>; 2] {
+        let tables = b.tables(basis).unwrap();
+        let mut buffer = b.alloc(basis.log_n(), span.count()).unwrap();
+        b.upload(Mut::new(&mut buffer, span), words).unwrap();
+        let mut results = [words.to_vec(), words.to_vec()];
+        b.ntt(&tables, Mut::new(&mut buffer, span)).unwrap();
+        b.download(Ref::new(&buffer, span), &mut results[0]).unwrap();
+        b.upload(Mut::new(&mut buffer, span), words).unwrap();
+        b.intt(&tables, Mut::new(&mut buffer, span)).unwrap();
+        b.download(Ref::new(&buffer, span), &mut results[1]).unwrap();
+        results
+    }
+    let degrees = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
+        Ok("quick") => 12..=12,
+        _ => 12..=17,
+    };
+    for log_n in degrees {
+        let primes: Vec<u32> = ntt_primes(log_n, 2, 1 << 30).take(2).collect();
+        let basis = Basis::new(log_n, &primes)?;
+        let rows = compact(&[1, 0]);
+        let span = Span::dense(1, 1, &rows);
+        let words: Vec<u32> = (0..2u64 << log_n)
+            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 35) as u32 % primes[1].min(primes[0]))
+            .collect();
+        let want = run(&Cpu::new(), &basis, span, &words);
+        if run(&open(), &basis, span, &words) != want {
+            return Err(format!("a transform of 2^{log_n} differs").into());
+        }
+    }
+    Ok(())
+}
+
+fn a_circuit_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
+    for log_n in [8, 12] {
+        assert!(
+            circuit(open(), log_n)? == circuit(Cpu::new(), log_n)?,
+            "2^{log_n}"
+        );
+    }
+    Ok(())
+}
+
+/// Key switches, hoisted and alone, merged divisions and steps of every level of a chain, for one item and three.
+fn every_level_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
+    let scopes: &[(u32, usize, usize)] = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
+        Ok("quick") => &[(12, 2, 3)],
+        _ => &[(9, 4, 3), (12, 4, 1), (12, 4, 3), (13, 2, 2), (16, 3, 1)],
+    };
+    for (log_n, levels, items) in scopes {
+        let have = every_level(open(), *log_n, *levels, *items)?;
+        let want = every_level(Cpu::new(), *log_n, *levels, *items)?;
+        assert!(have == want, "N = 2^{log_n}, {items} items");
+        println!(
+            "N = 2^{log_n}, {levels} levels, {items} items: {} words agree",
+            have.len()
+        );
+    }
+    Ok(())
+}
+
+/// Slots to rows bit for bit, and back to the contract's tolerance.
+fn slots_and_rows() -> Result<(), Failed> {
+    fn run<B: Backend>(
+        b: &B,
+        basis: &Basis,
+        slots: &[Complex],
+        items: usize,
+        bits: i32,
+    ) -> Result<(Vec<u32>, Vec<Complex>), Failed> {
+        let log_n = basis.log_n();
+        let tables = b.tables(basis)?;
+        let primes: Vec<u32> = (0..basis.primes().len() as u32).collect();
+        let rows = compact(&primes);
+        let span = Span::dense(items, 1, &rows);
+        let mut buffer = b.alloc(log_n, span.count())?;
+        let embedding = Embedding::new(log_n);
+        let scale = Double::ONE.ldexp(bits);
+        b.embed(&tables, Mut::new(&mut buffer, span), &embedding, slots, scale)?;
+        let mut words = vec![0; span.count() << log_n];
+        b.download(Ref::new(&buffer, span), &mut words)?;
+        let moduli: Vec<u32> = basis.primes().iter().map(|m| m.value()).collect();
+        let mut back = vec![Complex::default(); slots.len()];
+        let (crt, scale) = (Crt::new(&moduli)?, Scale::pow2(bits));
+        b.decode(
+            &tables,
+            Ref::new(&buffer, span),
+            &embedding,
+            &crt,
+            &scale,
+            &mut back,
+        )?;
+        Ok((words, back))
+    }
+    let degrees: &[u32] = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
+        Ok("quick") => &[5, 12],
+        _ => &[1, 5, 12, 13, 15, 16],
+    };
+    let mut state = 3u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        let x = (state >> 11) as f64 / 2f64.powi(52) - 1.0;
+        match state >> 3 & 15 {
+            0 => 0.5,
+            1 => -0.0,
+            2 => x * 2f64.powi(-60),
+            3 => x * 64.0,
+            _ => x,
+        }
+    };
+    for log_n in degrees {
+        let primes: Vec<u32> = ntt_primes(*log_n, 1 << 20, 1 << 30).take(4).collect();
+        let basis = Basis::new(*log_n, &primes)?;
+        for log_slots in [0, 3, log_n / 2, log_n - 1] {
+            if log_slots >= *log_n {
+                continue;
+            }
+            let items = if *log_n < 13 { 3 } else { 1 };
+            for bits in [20, 45, 46, 53] {
+                let slots: Vec<Complex> = (0..items << log_slots)
+                    .map(|_| Complex::new(random(), random()))
+                    .collect();
+                let (words, back) = run(&open(), &basis, &slots, items, bits)?;
+                let (want, slots_of_cpu) = run(&Cpu::new(), &basis, &slots, items, bits)?;
+                let place = format!("N = 2^{log_n}, 2^{log_slots} slots, scale 2^{bits}");
+                assert!(words == want, "{place}");
+                let largest = slots_of_cpu.iter().map(|z| z.abs()).fold(0.0, f64::max);
+                for (a, b) in back.iter().zip(&slots_of_cpu) {
+                    let error = (*a - *b).abs();
+                    assert!(
+                        error <= largest * 2f64.powi(-44),
+                        "{place}: {error:e} of {largest:e}"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn a_budget_is_kept() -> Result<(), Failed> {
+    let backend = Cuda::with_budget(0, 1 << 20).unwrap();
+    let first = backend.alloc(10, 200).unwrap();
+    match backend.alloc(10, 100) {
+        Err(BackendError::OutOfMemory { wanted, free }) => {
+            assert_eq!((wanted, free), (100 << 12, (1 << 20) - (200 << 12)));
+        }
+        other => return Err(format!("{:?}", other.map(|_| ())).into()),
+    }
+    drop(first);
+    // What was released is given back for a different size.
+    backend.alloc(10, 100).unwrap();
+    backend.alloc(10, 250).unwrap();
+    Ok(())
+}
+
+/// More items than a grid has layers.
+fn many_layers() -> Result<(), Failed> {
+    let (log_n, items) = (1, 70_000);
+    let primes: Vec<u32> = ntt_primes(log_n, 2, 1 << 30).take(1).collect();
+    let backend = open();
+    let tables = backend.tables(&Basis::new(log_n, &primes)?)?;
+    let rows = compact(&[0]);
+    let span = Span::dense(items, 1, &rows);
+    let words: Vec<u32> = (0..2 * items as u32).collect();
+    let mut buffer = backend.alloc(log_n, items)?;
+    backend.upload(Mut::new(&mut buffer, span), &words)?;
+    let mut doubled = backend.alloc(log_n, items)?;
+    backend.mul_const(
+        &tables,
+        Mut::new(&mut doubled, span),
+        Ref::new(&buffer, span),
+        &[2],
+    )?;
+    let mut out = vec![0; words.len()];
+    backend.download(Ref::new(&doubled, span), &mut out)?;
+    assert!(out.iter().zip(&words).all(|(x, y)| *x == 2 * y));
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os(PROBE).is_some() {
+        match Cuda::open(0) {
+            Ok(backend) => println!("opened {}", backend.capabilities().device),
+            Err(why) => println!("{why}"),
+        }
+        return ExitCode::SUCCESS;
+    }
+    let args = Arguments::from_args();
+    let device = Cuda::open(0).map(|b| b.capabilities().device);
+    let required = std::env::var_os("CIPHERFORMER_REQUIRE_CUDA").is_some();
+    match &device {
+        Ok(name) => println!("CUDA device: {name}"),
+        Err(why) if required => {
+            eprintln!("CUDA is required: {why}");
+            return ExitCode::FAILURE;
+        }
+        Err(why) => println!("CUDA tests are skipped: {why}"),
+    }
+    let emulated = device.as_deref() == Ok(EMULATION);
+    let large = std::env::var("CIPHERFORMER_SCOPE").as_deref() == Ok("large");
+    let trial = |name: &str, f: fn() -> Result<(), Failed>, runs: bool| {
+        Trial::test(name, f).with_ignored_flag(device.is_err() || !runs)
+    };
+    let trials = vec![
+        trial("transforms", transforms, true),
+        trial("conformance", conformance, true),
+        trial("conformance_of_large_rings", conformance_of_large_rings, large),
+        trial(
+            "a_circuit_gives_the_bits_of_the_cpu",
+            a_circuit_gives_the_bits_of_the_cpu,
+            true,
+        ),
+        trial(
+            "every_level_gives_the_bits_of_the_cpu",
+            every_level_gives_the_bits_of_the_cpu,
+            true,
+        ),
+        trial("slots_and_rows", slots_and_rows, true),
+        trial("a_budget_is_kept", a_budget_is_kept, true),
+        trial("many_layers", many_layers, true),
+        trial(
+            "replays_give_the_bits_of_direct_runs",
+            graphs::replays_give_the_bits_of_direct_runs,
+            true,
+        ),
+        trial(
+            "a_recorded_circuit_keeps_what_it_needs",
+            graphs::a_recorded_circuit_keeps_what_it_needs,
+            emulated,
+        ),
+        trial(
+            "recordings_refuse_what_they_cannot_hold",
+            graphs::recordings_refuse_what_they_cannot_hold,
+            emulated,
+        ),
+        trial(
+            "failing_recordings_leave_nothing",
+            graphs::failing_recordings_leave_nothing,
+            emulated,
+        ),
+        trial(
+            "every_failing_allocation_is_reported",
+            faults::every_failing_allocation_is_reported,
+            emulated,
+        ),
+        trial(
+            "a_failed_launch_loses_the_device_and_says_so",
+            faults::a_failed_launch_loses_the_device_and_says_so,
+            emulated,
+        ),
+        trial(
+            "a_lost_device_is_reported_at_any_call",
+            faults::a_lost_device_is_reported_at_any_call,
+            emulated,
+        ),
+        trial(
+            "drivers_and_devices_that_do_not_fit_are_refused",
+            faults::drivers_and_devices_that_do_not_fit_are_refused,
+            emulated,
+        ),
+        trial(
+            "an_absent_driver_is_reported",
+            faults::an_absent_driver_is_reported,
+            emulated,
+        ),
+    ];
+    // Faults are planted in the one driver of the process: one test at a time.
+    let args = Arguments {
+        test_threads: Some(1),
+        ..args
+    };
+    libtest_mimic::run(&args, trials).exit_code()
+}

@@ -1,0 +1,413 @@
+//! The wgpu backend on an adapter of this machine: a GPU, or Mesa's lavapipe on the CPU, whose name says so.
+//!
+//! Without an adapter the tests are skipped and say so; with CIPHERFORMER_REQUIRE_WGPU=1 that is a failure. CIPHERFORMER_SCOPE:
+//! `quick`, `full` (default) or `large` (to N = 2^16 in addition).
+
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
+use std::{process::ExitCode, sync::OnceLock};
+
+use cipherformer::{
+    arith::{Complex, ntt_primes},
+    backend::{
+        Backend, BackendError, Mut, Ref, Span, compact,
+        conformance::{Report, Scope, run},
+        cpu::Cpu,
+        wgpu::{Options, Wgpu, WgpuError},
+    },
+    ckks::{Ckks, Evaluator},
+    ring::{Basis, ChainKind, ChainSpec, build},
+    rlwe::{Context, KeyNeeds, Params, SecretKey, Spec},
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+const CORE: Options = Options {
+    core_only: true,
+    binding_bytes: None,
+    poison: false,
+    fault: None,
+};
+
+/// Core WGSL alone, and what the adapter has: one device each, whose kernels are compiled once.
+fn open(core_only: bool) -> Wgpu {
+    static DEVICES: [OnceLock<Wgpu>; 2] = [const { OnceLock::new() }; 2];
+    let options = Options { core_only, ..CORE };
+    let device = DEVICES[usize::from(core_only)].get_or_init(|| Wgpu::with_options(0, options).unwrap());
+    device.clone()
+}
+
+fn scope() -> String {
+    std::env::var("CIPHERFORMER_SCOPE").unwrap_or_default()
+}
+
+fn judged(make: impl Fn() -> Wgpu, scope: &Scope) -> Result<(), Failed> {
+    let report: Report = run(&make, scope);
+    println!("{}: {report}", make().capabilities().device);
+    if report.passed() {
+        Ok(())
+    } else {
+        Err(report.to_string().into())
+    }
+}
+
+fn conformance(core_only: bool) -> Result<(), Failed> {
+    let scope = match scope().as_str() {
+        "quick" => Scope::quick(),
+        _ => Scope::full(),
+    };
+    judged(|| open(core_only), &scope)
+}
+
+fn conformance_of_large_rings() -> Result<(), Failed> {
+    let scope = Scope {
+        log_n: vec![13, 16],
+        items: vec![1],
+    };
+    judged(|| open(false), &scope)
+}
+
+/// What reads memory that it never wrote gives other bits than the oracle.
+fn conformance_on_poisoned_memory() -> Result<(), Failed> {
+    let poison = true;
+    let device = Wgpu::with_options(0, Options { poison, ..CORE }).unwrap();
+    judged(|| device.clone(), &Scope::quick())
+}
+
+/// Operands beyond what a binding holds are taken in parts: 128 rows of the larger ring.
+fn conformance_in_parts() -> Result<(), Failed> {
+    let binding_bytes = Some(128 << 10);
+    let device = Wgpu::with_options(
+        0,
+        Options {
+            binding_bytes,
+            ..CORE
+        },
+    )
+    .unwrap();
+    let scope = Scope {
+        log_n: vec![8],
+        items: vec![3],
+    };
+    judged(|| device.clone(), &scope)
+}
+
+/// Both directions at the degrees of one pass and of two, against the CPU.
+fn transforms_agree(device: &Wgpu, degrees: impl Iterator<Item = u32>) -> Result<(), Failed> {
+    fn run<B: Backend>(b: &B, basis: &Basis, span: Span, words: &[u32]) -> [Vec<u32>; 2] {
+        let tables = b.tables(basis).unwrap();
+        let mut buffer = b.alloc(basis.log_n(), span.count()).unwrap();
+        b.upload(Mut::new(&mut buffer, span), words).unwrap();
+        let mut results = [words.to_vec(), words.to_vec()];
+        b.ntt(&tables, Mut::new(&mut buffer, span)).unwrap();
+        b.download(Ref::new(&buffer, span), &mut results[0]).unwrap();
+        b.upload(Mut::new(&mut buffer, span), words).unwrap();
+        b.intt(&tables, Mut::new(&mut buffer, span)).unwrap();
+        b.download(Ref::new(&buffer, span), &mut results[1]).unwrap();
+        results
+    }
+    for log_n in degrees {
+        let primes: Vec<u32> = ntt_primes(log_n, 2, 1 << 30).take(2).collect();
+        let basis = Basis::new(log_n, &primes)?;
+        let rows = compact(&[1, 0]);
+        let span = Span::dense(1, 1, &rows);
+        let words: Vec<u32> = (0..2u64 << log_n)
+            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 35) as u32 % primes[1].min(primes[0]))
+            .collect();
+        if run(device, &basis, span, &words) != run(&Cpu::new(), &basis, span, &words) {
+            return Err(format!("a transform of 2^{log_n} differs").into());
+        }
+    }
+    Ok(())
+}
+
+fn transforms(core_only: bool) -> Result<(), Failed> {
+    transforms_agree(&open(core_only), 1..=17)
+}
+
+/// Residues after a product, a merged relinearisation and rescaling, and rotations.
+fn circuit<B: Backend>(backend: B) -> Result<Vec<u32>, String> {
+    let spec = ChainSpec {
+        log_n: 8,
+        kind: ChainKind::Rational,
+        scale_bits: vec![40.0; 3],
+        absorbed_bits: vec![0; 2],
+        base_bits: 50.0,
+        digits: 2,
+        special_margin_bits: 2.0,
+        max_log2_qp: Some(4000.0),
+    };
+    let params = Params::insecure(Spec {
+        chain: build(&spec).unwrap(),
+    })
+    .unwrap();
+    let text = |e: &dyn std::fmt::Display| e.to_string();
+    let ctx = Context::new(backend, params).map_err(|e| text(&e))?;
+    let ckks = Ckks::new(&ctx);
+    let sk = SecretKey::insecure_deterministic(&ctx, [7; 32]).map_err(|e| text(&e))?;
+    let needs = KeyNeeds::new(ctx.params()).relinearise().rotate([1, 5]);
+    let keys = sk.evaluation_keys(&needs).map_err(|e| text(&e))?;
+    let keys = keys.expand(&ctx).map_err(|e| text(&e))?;
+    let ev = Evaluator::new(&ckks, &keys);
+    let values: Vec<Complex> = (0..256).map(|i| Complex::new(i as f64 / 256.0, -0.5)).collect();
+    let x = ckks
+        .encrypt(&sk, &values, 2, ctx.params().top())
+        .map_err(|e| text(&e))?;
+    let x = x.expand(&ctx).map_err(|e| text(&e))?;
+    let product = ev.mul(&x, &x).map_err(|e| text(&e))?;
+    let product = ev.relinearise_rescale(&product).map_err(|e| text(&e))?;
+    let mut words = Vec::new();
+    for rotated in ev.rotate_hoisted(&product, &[1, 5]).map_err(|e| text(&e))? {
+        let view = rotated.rlwe().view();
+        let mut own = vec![0; view.span.count() << ctx.log_n()];
+        ctx.backend().download(view, &mut own).map_err(|e| text(&e))?;
+        words.extend(own);
+    }
+    Ok(words)
+}
+
+fn a_circuit_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
+    let want = circuit(Cpu::new())?;
+    for core_only in [true, false] {
+        if circuit(open(core_only))? != want {
+            return Err(format!("other bits, core only: {core_only}").into());
+        }
+    }
+    Ok(())
+}
+
+fn a_budget_is_kept() -> Result<(), Failed> {
+    let backend = Wgpu::with_budget(0, 1 << 20)?;
+    let first = backend.alloc(10, 200)?;
+    match backend.alloc(10, 100) {
+        Err(BackendError::OutOfMemory { wanted, free }) => {
+            assert_eq!((wanted, free), (100 << 12, (1 << 20) - (200 << 12)));
+        }
+        other => return Err(format!("{:?}", other.map(|_| ())).into()),
+    }
+    drop(first);
+    // What was released is given back for a different size.
+    drop(backend.alloc(10, 100)?);
+    backend.alloc(10, 250)?;
+    // No device has so much: an error, and the next allocation works.
+    let whole = Wgpu::open(0)?;
+    let error = whole.alloc(16, 1 << 40).err().unwrap();
+    assert!(matches!(error, BackendError::OutOfMemory { .. }), "{error}");
+    whole.alloc(10, 1)?;
+    Ok(())
+}
+
+/// A circuit in too little memory says so, for every budget up to the one that suffices.
+fn a_circuit_without_memory_is_an_error() -> Result<(), Failed> {
+    let want = circuit(Cpu::new())?;
+    let mut failures = 0;
+    for budget in (17..26).map(|bits| 1 << bits) {
+        match circuit(Wgpu::with_budget(0, budget)?) {
+            Ok(words) => assert_eq!(words, want),
+            Err(message) => {
+                failures += 1;
+                assert!(message.contains("out of device memory"), "{message}");
+            }
+        }
+    }
+    println!("{failures} of 9 budgets were too small");
+    assert!((1..9).contains(&failures), "{failures}");
+    Ok(())
+}
+
+fn a_lost_device_says_so() -> Result<(), Failed> {
+    let backend = Wgpu::open(0)?;
+    let rows = compact(&[0]);
+    let span = Span::dense(1, 1, &rows);
+    let mut buffer = backend.alloc(10, 1)?;
+    backend.upload(Mut::new(&mut buffer, span), &[1; 1024])?;
+    backend.lose();
+    let lost = |r: Result<(), BackendError>| match r {
+        Err(BackendError::Lost { .. }) => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    let _ = backend.zero(Mut::new(&mut buffer, span));
+    lost(backend.wait())?;
+    lost(backend.zero(Mut::new(&mut buffer, span)))?;
+    lost(backend.download(Ref::new(&buffer, span), &mut [0; 1024]))?;
+    lost(backend.upload(Mut::new(&mut buffer, span), &[1; 1024]))?;
+    lost(backend.alloc(10, 1).map(drop))?;
+    // Another device is not concerned.
+    open(true).alloc(10, 1)?;
+    Ok(())
+}
+
+fn adapters_are_listed_and_found_by_name() -> Result<(), Failed> {
+    let adapters = Wgpu::adapters();
+    for adapter in &adapters {
+        println!("{adapter}; {}", adapter.driver);
+    }
+    let name = adapters[0].name.to_uppercase();
+    let device = Wgpu::open_named(&name)?.capabilities().device;
+    assert!(device.contains(&adapters[0].name), "{device}");
+    let (ordinal, count) = (adapters.len(), adapters.len());
+    assert_eq!(
+        Wgpu::open(ordinal).err(),
+        Some(WgpuError::NoOrdinal { ordinal, count })
+    );
+    let error = Wgpu::open_named("no such adapter").err().unwrap().to_string();
+    assert!(error.contains(&adapters[0].name), "{error}");
+    Ok(())
+}
+
+/// More items than a grid has layers.
+fn many_layers() -> Result<(), Failed> {
+    let (log_n, items) = (1, 70_000);
+    let primes: Vec<u32> = ntt_primes(log_n, 2, 1 << 30).take(1).collect();
+    let backend = open(true);
+    let tables = backend.tables(&Basis::new(log_n, &primes)?)?;
+    let rows = compact(&[0]);
+    let span = Span::dense(items, 1, &rows);
+    let words = vec![1; 2 * items];
+    let mut buffer = backend.alloc(log_n, items)?;
+    backend.upload(Mut::new(&mut buffer, span), &words)?;
+    let mut doubled = backend.alloc(log_n, items)?;
+    let (to, from) = (Mut::new(&mut doubled, span), Ref::new(&buffer, span));
+    backend.mul_const(&tables, to, from, &[2])?;
+    let mut out = vec![0; words.len()];
+    backend.download(Ref::new(&doubled, span), &mut out)?;
+    assert!(out.iter().all(|x| *x == 2));
+    Ok(())
+}
+
+/// A clone on each of several threads: one queue, and each gets what it wrote.
+fn clones_share_the_queue() -> Result<(), Failed> {
+    let backend = open(true);
+    std::thread::scope(|scope| {
+        for k in 0..4u32 {
+            let own = backend.clone();
+            scope.spawn(move || {
+                let rows = compact(&[0]);
+                let span = Span::dense(1, 1, &rows);
+                for round in 0..50u32 {
+                    let words: Vec<u32> = (0..1024).map(|i| i + 1000 * k + round).collect();
+                    let mut buffers = [own.alloc(10, 1).unwrap(), own.alloc(10, 1).unwrap()];
+                    let [from, to] = &mut buffers;
+                    own.upload(Mut::new(from, span), &words).unwrap();
+                    own.copy(Mut::new(to, span), Ref::new(from, span)).unwrap();
+                    let mut out = vec![0; 1024];
+                    own.download(Ref::new(to, span), &mut out).unwrap();
+                    assert_eq!(out, words);
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
+/// Faults put into the shaders, to show that the tests see them.
+const FAULTS: [(&str, [&str; 2]); 4] = [
+    (
+        "a missing barrier",
+        [
+            "    two_down(pass_, stage, thread, m);\n    workgroupBarrier();",
+            "    two_down(pass_, stage, thread, m);",
+        ],
+    ),
+    (
+        "an index off by one",
+        [
+            "scaled[i * COEFFICIENTS + thread] = y",
+            "scaled[i * COEFFICIENTS + thread + 1u] = y",
+        ],
+    ),
+    (
+        "a wrong twiddle",
+        [
+            "twiddle(pass_, stage + 1u, i + (2u << log_half))",
+            "twiddle(pass_, stage + 1u, i)",
+        ],
+    ),
+    (
+        "a carry that is lost",
+        [
+            "s.high + mulhi4(x, y) + vec4<u32>(low < s.low)",
+            "s.high + mulhi4(x, y)",
+        ],
+    ),
+];
+
+fn faults_are_found() -> Result<(), Failed> {
+    let text: String = cipherformer::backend::wgpu::modules(false)
+        .into_iter()
+        .map(|(_, s)| s)
+        .collect();
+    for (name, fault) in FAULTS {
+        assert!(
+            text.contains(fault[0]),
+            "{name}: the shaders no longer have its place"
+        );
+        let fault = Some(fault);
+        let device = Wgpu::with_options(0, Options { fault, ..CORE })?;
+        let found = match transforms_agree(&device, 12..=12) {
+            Err(finding) => finding.message().unwrap_or_default().to_owned(),
+            Ok(()) => {
+                let report = run(|| device.clone(), &Scope::quick());
+                report
+                    .failures
+                    .first()
+                    .map(ToString::to_string)
+                    .unwrap_or_default()
+            }
+        };
+        println!("{name}: {found}");
+        if found.is_empty() {
+            return Err(format!("{name} was not found").into());
+        }
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let args = Arguments::from_args();
+    let device = Wgpu::open(0).map(|b| b.capabilities().device);
+    let required = std::env::var_os("CIPHERFORMER_REQUIRE_WGPU").is_some();
+    match &device {
+        Ok(name) => println!("wgpu adapter: {name}"),
+        Err(why) if required => {
+            eprintln!("wgpu is required: {why}");
+            return ExitCode::FAILURE;
+        }
+        Err(why) => println!("wgpu tests are skipped: {why}"),
+    }
+    let large = scope() == "large";
+    let trial =
+        |name: &str, f: fn() -> Result<(), Failed>| Trial::test(name, f).with_ignored_flag(device.is_err());
+    let trials = vec![
+        trial("transforms", || transforms(false)),
+        trial("transforms_in_core_wgsl", || transforms(true)),
+        trial("conformance", || conformance(false)),
+        trial("conformance_in_core_wgsl", || conformance(true)),
+        trial("conformance_on_poisoned_memory", conformance_on_poisoned_memory),
+        trial("conformance_in_parts", conformance_in_parts),
+        trial("conformance_of_large_rings", conformance_of_large_rings)
+            .with_ignored_flag(device.is_err() || !large),
+        trial(
+            "a_circuit_gives_the_bits_of_the_cpu",
+            a_circuit_gives_the_bits_of_the_cpu,
+        ),
+        trial("a_budget_is_kept", a_budget_is_kept),
+        trial(
+            "a_circuit_without_memory_is_an_error",
+            a_circuit_without_memory_is_an_error,
+        ),
+        trial("a_lost_device_says_so", a_lost_device_says_so),
+        trial(
+            "adapters_are_listed_and_found_by_name",
+            adapters_are_listed_and_found_by_name,
+        ),
+        trial("many_layers", many_layers),
+        trial("clones_share_the_queue", clones_share_the_queue),
+        trial("faults_are_found", faults_are_found),
+    ];
+    // Software adapters use every processor for one kernel: one test at a time.
+    let args = Arguments {
+        test_threads: Some(1),
+        ..args
+    };
+    libtest_mimic::run(&args, trials).exit_code()
+}
