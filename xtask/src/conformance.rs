@@ -82,7 +82,13 @@ pub fn run(args: &[String]) -> Result<(), String> {
 fn build() -> Result<PathBuf, String> {
     let mut cargo = results::cargo();
     crate::cuda::run(cargo.args([
-        "build", "--quiet", "--release", "--features", "wgpu", "--bin", "cipherformer",
+        "build",
+        "--quiet",
+        "--release",
+        "--features",
+        "wgpu",
+        "--bin",
+        "cipherformer",
     ]))?;
     Ok(results::target().join("release/cipherformer"))
 }

@@ -51,7 +51,16 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let processor = processor();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let date = date()?;
-    let operations = lines(&["--package", "cipherformer", "--", "bench", "ops", "--json"])?;
+    let operations = lines(&[
+        "--package",
+        "cipherformer",
+        "--",
+        "bench",
+        "ops",
+        "--json",
+        "--backend",
+        "cpu",
+    ])?;
     let mut peers = vec!["--package", "peers", "--", "--json"];
     peers.extend(
         tenseal

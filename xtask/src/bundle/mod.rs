@@ -77,7 +77,14 @@ fn build() -> Result<Vec<Program>, String> {
         at(format!("{name}.rs")) || at(format!("{name}/main.rs"))
     };
     let mut cargo = results::cargo();
-    cargo.args(["build", "--release", "--features", "wgpu", "--bin", "cipherformer"]);
+    cargo.args([
+        "build",
+        "--release",
+        "--features",
+        "wgpu",
+        "--bin",
+        "cipherformer",
+    ]);
     cargo.arg("--message-format=json-render-diagnostics");
     for name in TESTS.iter().filter(|n| there("tests", n)) {
         cargo.args(["--test", name]);
