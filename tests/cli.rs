@@ -84,6 +84,16 @@ fn bad_input_is_refused_with_a_remedy() {
         ],
         &["blocks needs", "allow more bytes"],
     );
+    for wrong in ["", "gpu", "cuda:x", "cuda:-1", "cpu:a"] {
+        refused(
+            &["classify", "--text", "word", "--backend", wrong],
+            &["--backend", "cuda"],
+        );
+    }
+    refused(
+        &["classify", "--text", "word", "--backend", "cpu:1"],
+        &["cpu:1", "there is one", "doctor"],
+    );
     let path = file("latin1.txt", b"caf\xe9 au lait\n");
     refused(
         &["classify", "--file", path.to_str().unwrap()],
@@ -307,4 +317,33 @@ fn a_product_is_planned() {
     let table = cipherformer(&ask[..8]);
     let text = String::from_utf8(table.stdout).unwrap();
     assert!(text.contains("4 x 30") && text.contains("gemm"), "{text}");
+}
+
+/// A GPU that is asked for and not there is an error that says what is missing; `auto` goes on without.
+#[test]
+fn a_missing_gpu_is_refused_with_a_remedy() {
+    use cipherformer::backend::device::{BackendKind, Device, DeviceError};
+    for kind in BackendKind::ALL {
+        let words: &[&str] = match Device::open(kind.device(0)) {
+            Ok(_) => continue,
+            Err(DeviceError::NotBuilt { .. }) => &["build with"],
+            Err(DeviceError::NoDriver { .. }) => &["install", "use another backend"],
+            Err(_) => &[],
+        };
+        for command in [
+            &["classify", "--text", "word"][..],
+            &["doctor"],
+            &["conformance"],
+            &["bench", "ops"],
+            &["bench", "attention"],
+            &["bench", "ceilings"],
+        ] {
+            let output = cipherformer(&[command, &["--backend", kind.name()]].concat());
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{command:?}: {message}");
+            for word in words.iter().chain([&kind.name()]) {
+                assert!(message.contains(word), "{command:?}: no {word:?} in {message:?}");
+            }
+        }
+    }
 }

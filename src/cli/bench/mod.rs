@@ -2,5 +2,6 @@
 
 pub(super) mod attention;
 pub(super) mod bootstrap;
+pub(super) mod ceilings;
 pub(super) mod matmul;
 pub(super) mod ops;
