@@ -17,7 +17,7 @@ fn bench_ops(args: &[&str]) -> Output {
 
 #[test]
 fn lines_have_all_fields() {
-    let output = bench_ops(&["--json", "--only", "ntt/forward"]);
+    let output = bench_ops(&["--json", "--only", "ntt/forward", "--backend", "cpu"]);
     assert!(
         output.status.success(),
         "{}",
@@ -29,7 +29,10 @@ fn lines_have_all_fields() {
     assert_eq!(rings, [12, 13, 14, 15, 16]);
     for line in &lines {
         assert_eq!(line["op"], "ntt/forward");
-        assert_eq!(line["backend"], "cpu");
+        assert_eq!(
+            (&line["backend"], &line["emulated"]),
+            (&"cpu".into(), &false.into())
+        );
         assert!(["portable", "AVX2", "AVX-512"].contains(&line["instructions"].as_str().unwrap()));
         let whole = |key: &str| line[key].as_u64().unwrap_or_else(|| panic!("{key} in {line}"));
         assert_eq!(["limbs", "digits", "batch", "threads"].map(whole), [1, 0, 1, 1]);
@@ -41,13 +44,22 @@ fn lines_have_all_fields() {
         assert!((29.0..30.0).contains(&positive("log_qp")));
         assert!(positive("min_us") <= positive("median_us"));
         positive("floor_us");
+        // One row read and written.
+        let bytes = 8 << whole("log_n");
+        assert_eq!(positive("floor_bytes"), bytes as f64);
+        if cfg!(feature = "cuda") {
+            assert!(whole("moved_bytes") >= bytes);
+            assert!(positive("a100_predicted_us") >= 2.0);
+        } else {
+            assert!(line["a100_predicted_us"].is_null());
+        }
         assert!(line.as_object().unwrap().contains_key("scaled_us"));
         if cfg!(feature = "speed") {
             positive("scaled_us");
         } else {
             assert!(line["scaled_us"].is_null());
         }
-        assert_eq!(line.as_object().unwrap().len(), 13, "{line}");
+        assert_eq!(line.as_object().unwrap().len(), 19, "{line}");
     }
 }
 

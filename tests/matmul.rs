@@ -13,6 +13,7 @@ use cipherformer::{
     },
     ring::insecure_chain,
     rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, RlweError, SecretKey, Spec},
+    transformer::{Attention, Head, Progress},
 };
 use half::{bf16, f16};
 
@@ -559,4 +560,66 @@ fn the_least_cost_within_the_budget_is_chosen() {
         choose(shape, &[], None).err(),
         Some(MatmulError::NoPlan { .. })
     ));
+}
+
+/// Attention with two diagonals in a ciphertext gives what attention gives, with fewer key switches.
+#[test]
+fn halved_attention_is_attention() {
+    let params = params("insecure_n7_rational38_l4_d2");
+    let ctx = Context::new(Cpu::new(), params.clone()).unwrap();
+    let ckks = Ckks::new(&ctx);
+    let columns = Columns::new(8, 8).unwrap();
+    let map = |seed| {
+        let w: Vec<f32> = numbers(16, seed).iter().map(|w| *w as f32 / 2.0).collect();
+        ColumnWeights::encode(Weights::f32(&w), (4, 4), 1.0, 8).unwrap()
+    };
+    let [query, key, value, output] = [1, 2, 3, 4].map(map);
+    let head = Head {
+        shift: 0.5,
+        offset: -0.1,
+    };
+    let full = Attention {
+        columns,
+        halved: false,
+        heads: vec![head; 2],
+        query,
+        key,
+        value,
+        output,
+    };
+    let halved = Attention {
+        halved: true,
+        ..full.clone()
+    };
+    let count = |a: &Attention| a.key_switches().0 + a.key_switches().1;
+    assert!(count(&halved) < count(&full));
+    let secret = SecretKey::generate(&ctx).unwrap();
+    let x: Vec<Complex> = numbers(4 * 64, 5).into_iter().map(Complex::from).collect();
+    let x = ckks
+        .encrypt(&secret, &x, 4, params.top())
+        .unwrap()
+        .expand(&ctx)
+        .unwrap();
+    let run = |attention: &Attention| {
+        let keys = secret
+            .evaluation_keys(&attention.keys(&params))
+            .unwrap()
+            .expand(&ctx)
+            .unwrap();
+        let mut silent = |_, _, _| ();
+        let ev = Evaluator::new(&ckks, &keys);
+        let y = attention
+            .forward(&ev, &x, &mut Progress::new(&mut silent))
+            .unwrap();
+        ckks.decrypt(&secret, &y)
+            .unwrap()
+            .release(Release::Owner)
+            .unwrap()
+    };
+    let (a, b) = (run(&full), run(&halved));
+    let largest = a.iter().map(|z| z.re.abs()).fold(0.0, f64::max);
+    assert!(largest > 0.1);
+    for (a, b) in a.iter().zip(&b) {
+        assert!((a.re - b.re).abs() < 1e-4, "{} and {}", a.re, b.re);
+    }
 }

@@ -6,6 +6,8 @@ pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod derived;
+#[cfg(feature = "fallback")]
+pub mod device;
 mod memory;
 pub mod null;
 pub mod oracle;

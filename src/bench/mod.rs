@@ -13,6 +13,7 @@ mod coefficient;
 mod field;
 pub mod floor;
 mod matmul;
+mod predict;
 #[cfg(feature = "speed")]
 mod reference;
 #[cfg(feature = "cuda")]
@@ -24,6 +25,7 @@ pub use clock::{Times, time};
 pub use coefficient::{Ask, Measured, measure as measure_coefficient};
 pub use floor::Work;
 pub use matmul::{PlainGemm, ResidueGemm};
+pub use predict::Prediction;
 
 use crate::{
     arith::ArithError,
@@ -152,6 +154,28 @@ impl Group {
             Setup::Matmul => matmul::cases(backend, wanted),
             Setup::Transformer => transformer::cases(backend, wanted),
         }
+    }
+}
+
+impl Group {
+    /// What an A100 would take for the operations that `wanted` names, in the order of [`Group::load`], by the kernels of the CUDA
+    /// backend; nothing in a build without it.
+    pub fn predict(&self, wanted: &[&str]) -> Result<Vec<Option<Prediction>>> {
+        #[cfg(feature = "cuda")]
+        {
+            let backend = crate::backend::cuda::Cuda::counting();
+            let count = |case: &mut Case| {
+                backend.launches();
+                case.run()?;
+                Ok(Some(Prediction::new(&backend.launches())))
+            };
+            self.load(backend.clone(), wanted)?
+                .iter_mut()
+                .map(count)
+                .collect()
+        }
+        #[cfg(not(feature = "cuda"))]
+        Ok(vec![None; wanted.len()])
     }
 }
 

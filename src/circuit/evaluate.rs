@@ -406,7 +406,7 @@ mod tests {
             let items = 8;
             let ct = set.encrypt_items(&x.repeat(items), items);
             let foretold = p
-                .explain(set.params(), ct.level(), 1, &[x.clone()])
+                .explain(set.params(), ct.level(), 1, std::slice::from_ref(&x))
                 .unwrap()
                 .noise_rms;
             let y = evaluate(&ev, &ct, &p).unwrap();
@@ -618,5 +618,45 @@ mod tests {
         let line = Polynomial::chebyshev(Interval::UNIT, &[1.0, 0.25]).unwrap();
         let y = evaluate(&without, &ct, &line).unwrap();
         set.close("a line", &y, &real(&line, &x), 100.0 * set.noise());
+    }
+
+    #[test]
+    fn sums_take_terms_that_fit() {
+        let set = Set::pair();
+        let ev = set.ev();
+        let x = pseudo_random(set.slots(), 14);
+        let ct = set.encrypt(&x);
+        let scale = Scale::pow2(30);
+        let mut sum = ev.mul_const(&ct, 0.5, &scale).unwrap();
+        ev.mul_const_add_assign(&mut sum, &ct, -0.25, &scale).unwrap();
+        let want: Vec<Complex> = x.iter().map(|x| Complex::from(0.25 * x)).collect();
+        set.close("sum", &sum, &want, 100.0 * set.noise());
+        let says = |result: crate::ckks::Result<()>, words: &str| {
+            let error = result.err().unwrap().to_string();
+            assert!(error.contains(words), "{error}");
+        };
+        says(
+            ev.mul_const_add_assign(&mut sum, &ct, 1.0, &Scale::pow2(31)),
+            "scales differ",
+        );
+        says(
+            ev.mul_const_add_assign(&mut sum, &ct, f64::NAN, &scale),
+            "use finite constants",
+        );
+        let low = ev.drop_to(&ct, Level(2)).unwrap();
+        says(
+            ev.mul_const_add_assign(&mut sum, &low, 1.0, &scale),
+            "shapes differ",
+        );
+        let product = ev.mul(&ct, &ct).unwrap();
+        says(
+            ev.mul_const_add_assign(&mut sum, &product, 1.0, &scale),
+            "at least its components",
+        );
+        let plain = set.ckks.encode(&want, 1, low.level(), &scale).unwrap();
+        says(
+            ev.mul_plain_add_assign(&mut sum, &ct, &plain),
+            "encode the plaintext at the ciphertext's level",
+        );
     }
 }

@@ -6,12 +6,15 @@
 
 pub mod approximate;
 mod arithmetic;
+pub mod bootstrap;
+pub mod dft;
 mod error;
 mod evaluate;
 mod explain;
 mod forecast;
 pub mod functions;
 mod interval;
+pub mod linear;
 mod polynomial;
 mod powers;
 mod scaled;

@@ -45,8 +45,7 @@ impl<B: Backend> Ckks<B> {
         let mut integers = Zeroizing::new(vec![0i64; values.len()]);
         for (at, (to, x)) in integers.iter_mut().zip(values).enumerate() {
             let scaled = (x * factor).round();
-            // Written so that not-a-number is refused too.
-            if !(scaled.abs() < most) {
+            if scaled.is_nan() || scaled.abs() >= most {
                 return Err(CkksError::Values {
                     operation,
                     level,

@@ -44,6 +44,11 @@ impl<B: Backend> Ckks<B> {
         &self.ctx
     }
 
+    /// The tables of the slot transform.
+    pub fn embedding(&self) -> &Embedding {
+        &self.embedding
+    }
+
     /// The largest number of slots, N/2.
     pub fn max_slots(&self) -> usize {
         self.ctx.params().degree() / 2

@@ -5,7 +5,9 @@ mod show;
 
 mod bench;
 mod classify;
+mod conformance;
 mod decrypt;
+mod device;
 mod directory;
 mod doctor;
 mod encrypt;
@@ -21,6 +23,9 @@ mod texts;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::backend::device::BackendChoice;
+use device::{ClientDeviceArgs, DeviceArgs};
 
 #[doc(hidden)]
 pub use request::Request;
@@ -56,6 +61,8 @@ enum Command {
     Matmul(Matmul),
     /// Show what this machine offers, and test it
     Doctor(DoctorArgs),
+    /// Compare every operation of every device with its definition, to the bit
+    Conformance(ConformanceArgs),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -71,6 +78,8 @@ struct ClassifyArgs {
     /// A UTF-8 file with one text a line
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON: one object for a text; for a file, one object a line and a summary object last
     #[arg(long)]
     json: bool,
@@ -88,6 +97,8 @@ struct KeygenArgs {
     /// Make a new secret even if there is one: what was encrypted for that can never be read again
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    device: ClientDeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -107,6 +118,8 @@ struct EncryptArgs {
     /// The ciphertexts
     #[arg(long, value_name = "CT")]
     out: PathBuf,
+    #[command(flatten)]
+    device: ClientDeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -123,6 +136,8 @@ struct InferArgs {
     /// The answer
     #[arg(long, value_name = "CT")]
     out: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -139,6 +154,8 @@ struct DecryptArgs {
     /// Keep what is remembered of the request, so that the answer can be read again
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    device: ClientDeviceArgs,
     /// Print JSON: one object a text
     #[arg(long)]
     json: bool,
@@ -174,6 +191,9 @@ struct ParamsArgs {
     /// Rotations that have a key each [default: one for each power of two]
     #[arg(long, value_name = "NUMBER")]
     rotations: Option<usize>,
+    /// List the bootstraps that come with the crate
+    #[arg(long, exclusive = false, conflicts_with_all = ["depth", "precision", "security", "memory", "ciphertexts", "rotations"])]
+    bootstrap: bool,
     /// Print JSON, with the chain if one is chosen
     #[arg(long)]
     json: bool,
@@ -191,7 +211,24 @@ struct FunctionsArgs {
 
 #[derive(Args)]
 struct DoctorArgs {
+    /// Test this one alone, and fail if it does not work
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendChoice>,
     /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `doctor` does in a second, in full: all shapes, batches, rings and levels.
+#[derive(Args)]
+struct ConformanceArgs {
+    /// This one alone, and fail if it is not there [default: all, and what is missing is said]
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendChoice>,
+    /// How much to compare
+    #[arg(long, value_enum, default_value_t = conformance::Amount::Standard)]
+    scope: conformance::Amount,
+    /// Print JSON: one object a line and device
     #[arg(long)]
     json: bool,
 }
@@ -231,8 +268,21 @@ enum Bench {
     Matmul(MatmulArgs),
     /// Encrypted multi-head attention on random weights, column packing
     Attention(AttentionArgs),
+    /// What the device can do at best: products of words, and copies
+    Ceilings(CeilingsArgs),
     /// Every operation, beside the least time that this machine could take for it
     Ops(OpsArgs),
+    /// Bootstraps: time by stage, precision by kind of message, levels, failure probability, memory
+    Bootstrap(BootstrapArgs),
+}
+
+#[derive(Args)]
+struct CeilingsArgs {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -249,6 +299,8 @@ struct OpsArgs {
     /// Seconds for each operation; five runs are the least
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON: one object a line and operation
     #[arg(long)]
     json: bool,
@@ -284,6 +336,25 @@ struct MatmulArgs {
 }
 
 #[derive(Args)]
+struct BootstrapArgs {
+    /// Which bootstrap; without a name, all that are secure, one after the other
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Keep the diagonals of the matrices as residues: more memory, less time
+    #[arg(long)]
+    expanded: bool,
+    /// Bootstraps of every kind of message
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Print JSON: one object a line and bootstrap
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct AttentionArgs {
     /// Tokens of a request (a power of two)
     #[arg(long, default_value_t = 32)]
@@ -300,6 +371,8 @@ struct AttentionArgs {
     /// Requests computed together (a power of two; tokens * batch is 8192, 16384 or 32768)
     #[arg(long, default_value_t = 256)]
     batch: usize,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -322,8 +395,11 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Matmul(Matmul::Plan(args)) => matmul::run(&args),
         Command::Bench(Bench::Matmul(args)) => bench::matmul::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
+        Command::Bench(Bench::Ceilings(args)) => bench::ceilings::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
+        Command::Bench(Bench::Bootstrap(args)) => bench::bootstrap::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,7 +20,7 @@ pub enum MatmulError {
     Backend(#[from] BackendError),
     /// A product that no machine holds, or of nothing.
     #[error(
-        "matmul: {batch} x ({m} x {k}) times {k} x {n}: {why}; dimensions are at least 1, and at most 2^40 numbers are handled at once"
+        "matmul: {batch} x ({m} x {k}) times {k} x {n}: {why}; dimensions are at least 1, and a matrix has at most 2^32 numbers, those of all requests counted"
     )]
     Shape {
         /// Rows of the left matrix.

@@ -3,10 +3,10 @@
 //! A *group* is what one sum of products needs: all blocks along k for a block of outputs, or all inputs and baby steps of a giant step.
 //! Integers take 4 bytes a coefficient or less, residues 4 bytes for each prime (light plaintexts, as THOR has them).
 
-use super::{Result, Shape, blocks::Blocks};
+use super::{Shape, blocks::Blocks};
 use crate::{
     backend::{Backend, Integers, Mut, Onto, Product, Ref, Row, Span},
-    rlwe::Context,
+    rlwe::{Context, Result},
 };
 
 /// Where the integers come from.
@@ -15,7 +15,7 @@ pub(super) enum Source {
     Blocks(Blocks, Shape, Vec<i16>),
     /// Coefficients, `[group][term][each]`.
     Coefficients(Vec<i32>),
-    /// Zeros, for counting.
+    /// None, for a backend that looks at no values.
     Blank,
 }
 
@@ -55,10 +55,7 @@ impl<B: Backend> Plaintexts<B> {
                 blocks.plaintexts(*shape, weights, group, self.each, integers);
                 integers
             }
-            Source::Blank => {
-                integers.resize(count, 0);
-                integers
-            }
+            Source::Blank => &[],
         };
         let (backend, tables) = (ctx.backend(), ctx.tables());
         backend.lift(tables, dst.again(), Integers::I32(values))?;

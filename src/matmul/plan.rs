@@ -1,20 +1,16 @@
-//! One product of an encrypted and a plain matrix: planned, encoded, encrypted, run, decrypted.
-
-use zeroize::Zeroizing;
+//! One product of an encrypted and a plain matrix: planned and run.
 
 use super::{
-    MatmulError, Result, Shape, Weights,
-    layout::{Domain, Layout, Place},
-    plaintexts::{Plaintexts, Source},
+    EncodedWeights, Inputs, MatmulError, Outputs, Result, Shape,
+    layout::Layout,
+    operands::{Form, check_plan},
     run,
-    shape::{check_value, quantise},
 };
 use crate::{
-    arith::{Complex, Double, Embedding},
     backend::Backend,
-    ckks::{Ciphertext, Ckks, Release, SeededCiphertext},
-    ring::{Galois, Scale},
-    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey},
+    ckks::{Ciphertext, Ckks},
+    ring::Galois,
+    rlwe::{EvaluationKeys, KeyNeeds, Level, Params},
 };
 
 /// How matrices lie in ciphertexts.
@@ -89,122 +85,6 @@ pub struct MatmulPlan {
     pub(super) level: Level,
     pub(super) weight_bits: u32,
     pub(super) layout: Layout,
-}
-
-/// Weights for one plan.
-pub struct EncodedWeights<B: Backend> {
-    plan: String,
-    pub(super) form: Form<B>,
-}
-
-pub(super) enum Form<B: Backend> {
-    /// `[n][k]`, integers.
-    Matrix(Vec<i16>),
-    /// Plaintext polynomials.
-    Polynomials(Plaintexts<B>),
-}
-
-impl<B: Backend> EncodedWeights<B> {
-    /// Bytes in memory.
-    pub fn bytes(&self, ctx: &Context<B>) -> usize {
-        match &self.form {
-            Form::Matrix(all) => size_of_val(all.as_slice()),
-            Form::Polynomials(all) => all.bytes(ctx.log_n()),
-        }
-    }
-}
-
-/// Encrypted inputs of one client as they travel: half the bytes.
-pub struct SeededInputs<B: Backend> {
-    plan: String,
-    ct: SeededCiphertext<B>,
-}
-
-impl<B: Backend> SeededInputs<B> {
-    /// Bytes of residues and seeds.
-    pub fn bytes(&self, ctx: &Context<B>) -> usize {
-        self.ct.bytes(ctx)
-    }
-
-    /// The inputs as a server uses them.
-    pub fn expand(&self, ctx: &Context<B>) -> Result<Inputs<B>> {
-        Ok(Inputs {
-            plan: self.plan.clone(),
-            ct: self.ct.expand(ctx)?,
-            clients: 1,
-        })
-    }
-}
-
-/// Encrypted inputs of some clients, each under a key of its own.
-pub struct Inputs<B: Backend> {
-    plan: String,
-    pub(super) ct: Ciphertext<B>,
-    pub(super) clients: usize,
-}
-
-impl<B: Backend> Inputs<B> {
-    /// Those of several clients, to be computed in one run.
-    pub fn join(ckks: &Ckks<B>, parts: &[Self]) -> Result<Self> {
-        let keys = EvaluationKeys::none();
-        let all: Vec<_> = parts.iter().map(|p| p.ct.clone()).collect();
-        let ct = crate::ckks::Evaluator::new(ckks, &keys).concat(&all)?;
-        let first = parts.first().map(|p| p.plan.clone()).unwrap_or_default();
-        for part in parts {
-            check_plan("inputs", &part.plan, &first)?;
-        }
-        let clients = parts.iter().map(|p| p.clients).sum();
-        Ok(Self {
-            plan: first,
-            ct,
-            clients,
-        })
-    }
-}
-
-/// Encrypted results of some clients.
-pub struct Outputs<B: Backend> {
-    plan: String,
-    ct: Ciphertext<B>,
-    clients: usize,
-}
-
-impl<B: Backend> Outputs<B> {
-    /// How many clients.
-    pub fn clients(&self) -> usize {
-        self.clients
-    }
-
-    /// Those of one client.
-    pub fn client(&self, client: usize) -> Result<Self> {
-        let each = self.ct.items() / self.clients;
-        Ok(Self {
-            plan: self.plan.clone(),
-            ct: self.ct.slice(client.saturating_mul(each), each)?,
-            clients: 1,
-        })
-    }
-
-    /// The ciphertexts, to compute on: in slots for column and diagonal packing.
-    pub fn ciphertext(&self) -> &Ciphertext<B> {
-        &self.ct
-    }
-
-    /// Bytes of residues.
-    pub fn bytes(&self, ctx: &Context<B>) -> usize {
-        self.ct.rlwe().bytes(ctx)
-    }
-}
-
-fn check_plan(what: &'static str, theirs: &str, ours: &str) -> Result<()> {
-    if theirs == ours {
-        return Ok(());
-    }
-    Err(MatmulError::Foreign {
-        what,
-        theirs: theirs.to_owned(),
-        ours: ours.to_owned(),
-    })
 }
 
 impl MatmulPlan {
@@ -317,7 +197,7 @@ impl MatmulPlan {
     }
 
     /// Names what has to agree between plans that share weights or inputs.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let Self {
             shape,
             packing,
@@ -326,165 +206,6 @@ impl MatmulPlan {
             ..
         } = self;
         format!("{shape}, {} packing, {level}, {weight_bits} bits", packing.name())
-    }
-
-    /// Encodes a k x n matrix. Errors: another number of weights, or one that is not finite or beyond the bound.
-    pub fn encode_weights<B: Backend>(
-        &self,
-        ckks: &Ckks<B>,
-        weights: Weights<'_>,
-    ) -> Result<EncodedWeights<B>> {
-        self.check_params(ckks)?;
-        let Shape { k, n, .. } = self.shape;
-        let weights = weights.checked(self.shape, self.options.weight_bound)?;
-        let degree = self.params.degree();
-        let (source, each) = match &self.layout {
-            Layout::Features(_) => {
-                let integers = quantise(&weights, self.weight_bits);
-                let by_output = (0..k * n).map(|i| integers.get(i % k * n + i / k).copied().unwrap_or(0));
-                return Ok(self.weights(Form::Matrix(by_output.collect())));
-            }
-            Layout::Blocks(blocks) => {
-                let integers = quantise(&weights, self.weight_bits);
-                (Source::Blocks(*blocks, self.shape, integers), degree)
-            }
-            Layout::Diagonal(layout) => {
-                let (slots, embedding) = (layout.slots(), Embedding::new(self.params.log_n()));
-                let (hi, lo) = Scale::pow2(self.weight_bits as i32).to_parts();
-                let gap = degree / (2 * slots);
-                let mut all = Vec::new();
-                let (mut values, mut integers) = (vec![Complex::default(); slots], vec![0i64; degree]);
-                for group in 0..layout.outputs * layout.giant() {
-                    for term in 0..layout.inputs * layout.baby {
-                        let (to, from) = (
-                            (group / layout.giant(), group % layout.giant()),
-                            (term / layout.baby, term % layout.baby),
-                        );
-                        layout.plaintext(self.shape, &weights, to, from, &mut values);
-                        embedding
-                            .embed(&values, Double { hi, lo }, &mut integers)
-                            .map_err(crate::ckks::CkksError::from)?;
-                        all.extend(integers.iter().step_by(gap).map(|x| *x as i32));
-                    }
-                }
-                (Source::Coefficients(all), 2 * slots)
-            }
-        };
-        self.polynomials(ckks, source, each)
-    }
-
-    /// Weights that are all zero, without the work of encoding: for counting.
-    pub(super) fn blank_weights<B: Backend>(&self, ckks: &Ckks<B>) -> Result<EncodedWeights<B>> {
-        match &self.layout {
-            Layout::Features(_) => Ok(self.weights(Form::Matrix(vec![0; self.shape.k * self.shape.n]))),
-            Layout::Blocks(_) => self.polynomials(ckks, Source::Blank, self.params.degree()),
-            Layout::Diagonal(layout) => self.polynomials(ckks, Source::Blank, 2 * layout.slots()),
-        }
-    }
-
-    /// One client's inputs that hold anything, for counting.
-    pub(super) fn blank_inputs<B: Backend>(&self, inner: crate::rlwe::Ciphertext<B>) -> Result<Inputs<B>> {
-        let slots = match self.layout.domain() {
-            Domain::Slots(slots) => slots,
-            Domain::Coefficients => self.params.degree() / 2,
-        };
-        let scale = self.params.level("matmul", self.level)?.scale.clone();
-        Ok(Inputs {
-            plan: self.name(),
-            ct: Ciphertext::from_parts(inner, scale, slots),
-            clients: 1,
-        })
-    }
-
-    fn polynomials<B: Backend>(
-        &self,
-        ckks: &Ckks<B>,
-        source: Source,
-        each: usize,
-    ) -> Result<EncodedWeights<B>> {
-        let level = ckks.context().level("matmul", self.level)?;
-        let (terms, groups, rows) = match &self.layout {
-            Layout::Diagonal(l) => (l.inputs * l.baby, l.outputs * l.giant(), level.extended.clone()),
-            Layout::Blocks(l) => (
-                l.inner_blocks(self.shape),
-                l.output_blocks(self.shape),
-                level.rows.to_vec(),
-            ),
-            Layout::Features(_) => (0, 0, Vec::new()),
-        };
-        let mut all = Plaintexts {
-            source,
-            terms,
-            groups,
-            each,
-            rows,
-            ready: None,
-        };
-        if self.options.ready {
-            all.prepare(ckks.context())?;
-        }
-        Ok(self.weights(Form::Polynomials(all)))
-    }
-
-    fn weights<B: Backend>(&self, form: Form<B>) -> EncodedWeights<B> {
-        EncodedWeights {
-            plan: self.name(),
-            form,
-        }
-    }
-
-    fn check_params<B: Backend>(&self, ckks: &Ckks<B>) -> Result<()> {
-        let theirs = ckks.context().params();
-        Ok(self.params.check("matmul", "the context", theirs)?)
-    }
-
-    /// Encrypts `[batch][m][k]` numbers. Errors: another number of inputs, or one that is not finite or beyond the bound.
-    pub fn encrypt_inputs<B: Backend>(
-        &self,
-        ckks: &Ckks<B>,
-        key: &SecretKey<B>,
-        inputs: &[f64],
-    ) -> Result<SeededInputs<B>> {
-        self.check_params(ckks)?;
-        let (rows, k) = (self.shape.rows(), self.shape.k);
-        if inputs.len() != rows * k {
-            return Err(MatmulError::Length {
-                what: "inputs",
-                given: inputs.len(),
-                wanted: rows * k,
-            });
-        }
-        for (index, value) in inputs.iter().enumerate() {
-            check_value("input", index, *value, self.options.input_bound)?;
-        }
-        let (items, _) = self.ciphertexts();
-        let each = inputs.iter().enumerate();
-        let placed = each.map(|(i, x)| (self.layout.input(self.shape, i / k, i % k), *x));
-        let ct = match self.layout.domain() {
-            Domain::Slots(slots) => {
-                let mut values = Zeroizing::new(vec![[0f64; 2]; items * slots]);
-                for (Place { item, at, imaginary }, x) in placed {
-                    if let Some(slot) = values.get_mut(item * slots + at) {
-                        slot[usize::from(imaginary)] = x;
-                    }
-                }
-                ckks.encrypt(key, bytemuck::cast_slice(&values), items, self.level)?
-            }
-            Domain::Coefficients => {
-                let degree = self.params.degree();
-                let mut values = Zeroizing::new(vec![0f64; items * degree]);
-                for (Place { item, at, .. }, x) in placed {
-                    if let Some(to) = values.get_mut(item * degree + at) {
-                        *to = x;
-                    }
-                }
-                ckks.encrypt_coefficients(key, &values, items, self.level)?
-            }
-        };
-        Ok(SeededInputs {
-            plan: self.name(),
-            ct,
-        })
     }
 
     /// X W for all clients; `keys` holds one set for each, in their order, and may be empty where no rotation is needed.
@@ -531,7 +252,10 @@ impl MatmulPlan {
                 x,
                 inputs.clients,
             )?,
-            _ => return check_plan("weights", "another packing", &self.name()).and(Err(self.impossible())),
+            _ => {
+                let (what, theirs, ours) = ("weights", weights.plan.clone(), self.name());
+                return Err(MatmulError::Foreign { what, theirs, ours });
+            }
         };
         let scale = inputs
             .ct
@@ -545,43 +269,8 @@ impl MatmulPlan {
         })
     }
 
-    fn impossible(&self) -> MatmulError {
-        let (what, ours) = ("weights", self.name());
-        let theirs = String::from("another packing");
-        MatmulError::Foreign { what, theirs, ours }
-    }
-
-    /// Decrypts one client's `[batch][m][n]` results as the policy says.
-    pub fn decrypt_outputs<B: Backend>(
-        &self,
-        ckks: &Ckks<B>,
-        key: &SecretKey<B>,
-        outputs: &Outputs<B>,
-        release: Release,
-    ) -> Result<Vec<f64>> {
-        check_plan("outputs", &outputs.plan, &self.name())?;
-        if outputs.clients != 1 {
-            let (clients, keys) = (outputs.clients, 1);
-            return Err(MatmulError::Keys { clients, keys });
-        }
-        let decrypted = ckks.decrypt(key, &outputs.ct)?;
-        let n = self.shape.n;
-        let places = (0..self.shape.rows() * n).map(|i| self.layout.output(self.shape, i / n, i % n));
-        Ok(match self.layout.domain() {
-            Domain::Slots(slots) => {
-                let values = decrypted.release(release)?;
-                let of = |Place { item, at, imaginary }| {
-                    let slot = values.get(item * slots + at);
-                    slot.map_or(f64::NAN, |z| if imaginary { z.im } else { z.re })
-                };
-                places.map(of).collect()
-            }
-            Domain::Coefficients => {
-                let values = decrypted.release_coefficients(release)?;
-                let degree = self.params.degree();
-                let of = |Place { item, at, .. }| values.get(item * degree + at).copied();
-                places.map(|p| of(p).unwrap_or(f64::NAN)).collect()
-            }
-        })
+    pub(super) fn check_params<B: Backend>(&self, ckks: &Ckks<B>) -> Result<()> {
+        let theirs = ckks.context().params();
+        Ok(self.params.check("matmul", "the context", theirs)?)
     }
 }

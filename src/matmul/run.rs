@@ -71,22 +71,18 @@ pub(super) fn blocks<B: Backend>(
     let (inner, outputs) = (layout.inner_blocks(shape), layout.output_blocks(shape));
     // Items of x are `row block inner + piece`, those of the result `row block outputs + block`.
     let mut scratch = weights.scratch(ctx)?;
-    let mut failed = Ok(());
     let result = Ciphertext::build(ctx, "matmul", x.level(), rows * outputs, 2, |mut dst| {
-        let terms: Vec<Ref<B>> = (0..inner)
+        let pieces = 0..inner;
+        let terms: Vec<Ref<B>> = pieces
             .map(|piece| x.view().map(|s| every(s, piece, inner, rows)))
             .collect();
         for block in 0..outputs {
-            failed = weights
-                .group(ctx, block, &mut scratch)
-                .and_then(|w| accumulate(ctx, dst.part(|s| every(s, block, outputs, rows)), &terms, w));
-            if failed.is_err() {
-                break;
-            }
+            let w = weights.group(ctx, block, &mut scratch)?;
+            accumulate(ctx, dst.part(|s| every(s, block, outputs, rows)), &terms, w)?;
         }
         Ok(())
-    })?;
-    failed.map(|()| result)
+    });
+    Ok(result?)
 }
 
 /// The keys of a rotation for items that belong to clients in turn: one if there is one client, or one an item.

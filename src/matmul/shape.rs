@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use super::{MatmulError, Result};
 
 /// Numbers of a matrix, or of all matrices of a batch, at most.
-const MOST: usize = 1 << 40;
+const MOST: usize = 1 << 32;
 
 /// Y_b = X_b W for each request b of a batch: X_b is m x k and encrypted, W is k x n and known to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ pub struct LevelParams {
     /// What the step down from the level above multiplies scales by, prod(A) / prod(R); 1 at the highest level.
     pub step_ratio: Scale,
     /// Bits of weight scale that the step down removes besides a scale.
-    pub absorbed_bits: u32,
+    pub absorbed_bits: i32,
 }
 
 /// Checked parameters. Cheap to clone.

@@ -1,7 +1,9 @@
 //! Chores of the project: `cargo xtask <verb>`.
 
+mod bundle;
 mod chains;
 mod chart;
+mod conformance;
 mod cuda;
 mod curves;
 mod layers;
@@ -34,6 +36,16 @@ const CHORES: &[Chore] = &[
         "chart",
         "draw docs/peers.svg from a results file (the latest, or FILE)",
         chart::run,
+    ),
+    (
+        "bundle",
+        "make a folder that tests and measures a machine with an NVIDIA GPU and without Rust: target/bundle",
+        bundle::run,
+    ),
+    (
+        "conformance",
+        "compare every operation of every device with its definition [--quick|--full] [--machine NAME]",
+        conformance::run,
     ),
     (
         "cuda-plant",

@@ -14,8 +14,7 @@ pub(super) fn solve(mut rows: Vec<Vec<Double>>) -> Option<Vec<Double>> {
         let (top, below) = rows.split_at_mut(k + 1);
         let lead = top.last()?;
         let head = *lead.get(k)?;
-        // Not-a-number is no pivot either.
-        if !(head.hi.abs() > 0.0) {
+        if head.hi == 0.0 || !head.hi.is_finite() {
             return None;
         }
         for row in below {

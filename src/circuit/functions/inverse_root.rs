@@ -59,7 +59,7 @@ impl InverseRoot {
     /// As `new`; a degree outside 1..=4095.
     pub fn with_start(low: f64, high: f64, bits: f64, degree: usize) -> Result<Self> {
         let interval = Interval::new(low, high)?;
-        if !(interval.low() > 0.0) {
+        if interval.low() <= 0.0 {
             return Err(CircuitError::Interval { low, high });
         }
         let start = Remez {
@@ -76,7 +76,7 @@ impl InverseRoot {
         let mut e = ((1.0 - error) / (1.0 + error + 2.0 * MARGIN)).max(0.0).powi(2);
         let centred = |e: f64| (1.0 - e.sqrt()) / (1.0 + e.sqrt());
         let mut steps = Vec::new();
-        while centred(e) > target {
+        while target.is_nan() || centred(e) > target {
             if steps.len() == MOST || e == 0.0 {
                 return Err(CircuitError::Approximation {
                     operation: "inverse square root",

@@ -38,7 +38,7 @@ impl PowerSoftmax {
     /// # Errors
     /// Another power, no items, an impossible range or eps.
     pub fn new(items: usize, range: f64, power: usize, eps: f64, bits: f64) -> Result<Self> {
-        if !(2..=8).contains(&power) || power % 2 != 0 || items == 0 {
+        if !(2..=8).contains(&power) || !power.is_multiple_of(2) || items == 0 {
             let remedy = "use an even power from 2 to 8, and at least one item";
             return Err(CircuitError::Degree {
                 operation: "PowerSoftmax",

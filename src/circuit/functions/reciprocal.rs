@@ -60,12 +60,13 @@ impl Reciprocal {
     /// [`CircuitError::Interval`] unless 0 < low < high; [`CircuitError::Approximation`] for more than 40 rounds.
     pub fn new(low: f64, high: f64, bits: f64) -> Result<Self> {
         let interval = Interval::new(low, high)?;
-        if !(interval.low() > 0.0) {
+        if interval.low() <= 0.0 {
             return Err(CircuitError::Interval { low, high });
         }
         let variable = Interval::symmetric(interval.high())?;
         let (mut e, mut relaxation) = (interval.low() / variable.half(), Vec::new());
-        while !((1.0 - e) / (1.0 + e) <= (-bits).exp2()) || relaxation.is_empty() {
+        let target = (-bits).exp2();
+        while relaxation.is_empty() || target.is_nan() || (1.0 - e) / (1.0 + e) > target {
             if relaxation.len() == MOST {
                 return Err(CircuitError::Approximation {
                     operation: "reciprocal",

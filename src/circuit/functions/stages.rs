@@ -38,27 +38,37 @@ pub(super) fn on_unit(stages: &mut [Polynomial]) -> Result<()> {
     Ok(())
 }
 
-/// The composition with the alpha for which max(x, 0) has the least error.
+/// The composition with the alpha for which max(x, 0) has the least error, to a quarter.
+///
+/// The sign's error grows with alpha, and what x between 0 and 2^-alpha contributes falls: the best alpha is where the two meet.
 pub(super) fn best_for_relu(degrees: &[usize]) -> Result<Composition> {
     let mut best: Option<(f64, Composition)> = None;
-    let mut alpha = 1.0;
-    while alpha <= 20.0 {
-        let s = minimax_sign(degrees, alpha)?;
+    let mut last = None;
+    for quarter in 4..=80 {
+        let s = match minimax_sign(degrees, f64::from(quarter) / 4.0) {
+            Ok(s) => s,
+            // The last intervals of a small alpha are too narrow for a polynomial; a larger one is better anyway.
+            Err(error) => {
+                last = Some(error);
+                continue;
+            }
+        };
         let error = s.relu_error();
         match &best {
-            // The error falls to its minimum and rises from there.
-            Some((least, _)) if error > 1.2 * least => break,
-            Some((least, _)) if error >= *least => {}
+            Some((least, _)) if error >= *least => {
+                if s.error > 4.0 * least {
+                    break;
+                }
+            }
             _ => best = Some((error, s)),
         }
-        alpha += 0.25;
     }
-    let none = || CircuitError::Degree {
-        operation: "relu",
-        degree: 0,
-        low: 1,
-        high: 63,
-        remedy: "pass the degrees of the sign's polynomials",
+    let none = || {
+        last.unwrap_or(CircuitError::Approximation {
+            operation: "relu",
+            what: format!("no composition of degrees {degrees:?} was found"),
+            remedy: "use odd degrees from 3 to 31",
+        })
     };
     best.map(|(_, s)| s).ok_or_else(none)
 }

@@ -1,5 +1,7 @@
 //! Every function on ciphertexts: measured errors against stated bounds and foretold noise, at the worst inputs.
 
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
 use super::*;
 use crate::{
     arith::Complex,
@@ -45,16 +47,19 @@ fn check(set: &Set, f: &Function) {
     let ev = set.ev();
     let x = worst_inputs(f, set.slots());
     let ct = set.encrypt(&x);
-    let y = f.apply(&ev, &[ct.clone()]).unwrap().remove(0);
+    let y = f.apply(&ev, std::slice::from_ref(&ct)).unwrap().remove(0);
     assert_eq!(ct.level().0 - y.level().0, f.depth_of_canonical(), "{}", f.name());
     assert_eq!(y.scale(), set.ckks.scale(y.level()).unwrap(), "{}", f.name());
-    let foretold = f.explain(set.params(), ct.level(), 1, &[x.clone()]).unwrap();
+    let foretold = f
+        .explain(set.params(), ct.level(), 1, std::slice::from_ref(&x))
+        .unwrap();
     let have = set.decrypt(&y);
-    let mut noise = 0.0f64;
+    let (mut noise, mut worst) = (0.0f64, 0.0f64);
     for (x, y) in x.iter().zip(&have) {
         let want = f.reference(*x);
         let bound = f.error() * if f.is_relative() { want.abs() } else { 1.0 };
         let error = (*y - Complex::from(want)).abs();
+        worst = worst.max(error / if f.is_relative() { want.abs() } else { 1.0 });
         let room = DEVIATIONS * foretold.noise_worst + 1e-9;
         assert!(
             error <= bound + room,
@@ -64,9 +69,11 @@ fn check(set: &Set, f: &Function) {
         noise = noise.max((*y - Complex::from(f.value(*x))).abs());
     }
     println!(
-        "{} on {}: noise {noise:.1e}, foretold deviation {:.1e}",
+        "{} on {}, {:?}: error {worst:.1e}, bound {:.1e}, noise {noise:.1e}, its foretold deviation {:.1e}",
         f.name(),
         f.interval(),
+        f.degrees(),
+        f.error(),
         foretold.noise_worst
     );
     // What the circuit computes is what the clear approximation does, but for noise.
@@ -78,48 +85,27 @@ fn check(set: &Set, f: &Function) {
 }
 
 #[test]
-fn smooth_functions_keep_their_bounds() {
-    let set = set(7);
-    for f in [
-        Function::gelu(8.0, 31),
-        Function::silu(8.0, 31),
-        Function::tanh(4.0, 31),
-        Function::tanh(4.0, 15),
-        Function::sigmoid(8.0, 31),
-        Function::exp(-16.0, 0.0, 15),
-        Function::exp(-1.0, 1.0, 7),
-        Function::power(1.0, 4),
-        Function::power(1.5, 6),
-        Function::minimax("cosine", f64::cos, Interval::new(-1.0, 5.0).unwrap(), 12),
-    ] {
-        check(&set, &f.unwrap());
-    }
-}
-
-#[test]
-fn signs_and_gates_keep_their_bounds() {
+fn ready_made_functions_keep_their_bounds() {
     let set = set(15);
-    for f in [
-        Function::sign(1.0, &[7, 7], 4.0),
-        Function::sign(5.0, &[15, 15], 5.0),
-        Function::sign(1.0, &[15, 15, 27], 9.0),
-        Function::relu(1.0, &[7]),
-        Function::relu(8.0, &[15, 15]),
-        Function::relu(1.0, &[15, 15, 27]),
-    ] {
-        check(&set, &f.unwrap());
+    for (f, _) in functions().unwrap() {
+        check(&set, &f);
     }
 }
 
 #[test]
-fn iterations_keep_their_bounds() {
+fn other_intervals_and_degrees_keep_their_bounds() {
     let set = set(14);
     for f in [
-        Function::reciprocal(1.0 / 1024.0, 1.0, 10.0),
+        Function::tanh(4.0, 15),
+        Function::exp(-1.0, 1.0, 7),
+        Function::power(1.5, 6),
+        Function::power(1.0, 7),
+        Function::minimax("cosine", f64::cos, Interval::new(-1.0, 5.0).unwrap(), 12),
+        Function::sign(5.0, &[15, 15], 5.0),
+        Function::relu(1.0, &[7]),
+        Function::relu(8.0, &[15, 15]),
         Function::reciprocal(0.5, 3.0, 18.0),
         Function::reciprocal(0.9, 1.0, 3.0),
-        Function::inverse_sqrt(1.0, 300.0, 10.0),
-        Function::inverse_sqrt(0.75, 2500.0, 10.0),
         Function::inverse_sqrt(0.5, 2.0, 14.0),
     ] {
         check(&set, &f.unwrap());
@@ -137,6 +123,25 @@ fn published_errors_are_met() {
     ] {
         let f = Function::gelu(range, degree).unwrap();
         assert!(f.error() <= 1.1 * error, "gelu {range} {degree}: {:e}", f.error());
+    }
+    // max(x, 0) by composite signs: degrees, error, depth.
+    let degrees: [(&[usize], f64, u32); 7] = [
+        (&[7], 3.5e-2, 4),
+        (&[7, 7], 7.7e-3, 7),
+        (&[15, 15], 2.2e-3, 9),
+        (&[7, 7, 7], 1.6e-3, 10),
+        (&[7, 7, 15], 7.8e-4, 11),
+        (&[7, 15, 15], 4.6e-4, 12),
+        (&[15, 15, 27], 1.15e-4, 14),
+    ];
+    for (degrees, error, depth) in degrees {
+        let f = Function::relu(1.0, degrees).unwrap();
+        assert!(
+            f.error() <= 1.02 * error,
+            "relu {degrees:?}: {:e} above {error:e}",
+            f.error()
+        );
+        assert_eq!(f.depth(), depth);
     }
     for (f, error) in [
         (Function::exp(-16.0, 0.0, 15), 3.6e-7),
@@ -234,7 +239,7 @@ fn argmax_is_one_hot() {
         let slots = set.slots();
         // A permutation of spaced values in each slot, as close together as is allowed.
         let value = |i: usize, s: usize| {
-            argmax.gap() * ((i + s) % items) as f64 * if s % 5 == 0 { 1.0 } else { 3.0 } - 0.25
+            argmax.gap() * ((i + s) % items) as f64 * if s.is_multiple_of(5) { 1.0 } else { 3.0 } - 0.25
         };
         let x: Vec<f64> = (0..items)
             .flat_map(|i| (0..slots).map(move |s| value(i, s)))
@@ -280,7 +285,7 @@ fn power_softmax_is_what_it_is_defined_as() {
         2 if i == 3 => 4.0,
         2 => 0.3,
         3 => {
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 4.0
             } else {
                 -4.0
@@ -296,7 +301,7 @@ fn power_softmax_is_what_it_is_defined_as() {
     }
     let ct = set.encrypt_items(&x, items);
     let y = softmax
-        .apply_debug(&ev, &[ct.clone()], &[x.clone()])
+        .apply_debug(&ev, std::slice::from_ref(&ct), std::slice::from_ref(&x))
         .unwrap()
         .remove(0);
     assert_eq!(ct.level().0 - y.level().0, softmax.depth());
@@ -339,7 +344,10 @@ fn debug_mode_names_slot_and_value() {
     let mut x = vec![1.0; 3 * set.slots()];
     x[2 * set.slots() + 37] = -8.5;
     let ct: Ciphertext<_> = set.encrypt_items(&x, 3);
-    let error = gelu.apply_debug(&ev, &[ct.clone()], &[x.clone()]).err().unwrap();
+    let error = gelu
+        .apply_debug(&ev, std::slice::from_ref(&ct), std::slice::from_ref(&x))
+        .err()
+        .unwrap();
     assert!(
         matches!(
             error,
@@ -357,11 +365,17 @@ fn debug_mode_names_slot_and_value() {
          wider interval"
     );
     x[2 * set.slots() + 37] = f64::NAN;
-    let error = gelu.apply_debug(&ev, &[ct.clone()], &[x.clone()]).err().unwrap();
+    let error = gelu
+        .apply_debug(&ev, std::slice::from_ref(&ct), std::slice::from_ref(&x))
+        .err()
+        .unwrap();
     assert!(matches!(error, CircuitError::Outside { slot: 37, .. }), "{error}");
     x[2 * set.slots() + 37] = -8.0;
-    assert!(gelu.apply_debug(&ev, &[ct.clone()], &[x.clone()]).is_ok());
-    assert!(gelu.apply_debug(&ev, &[ct.clone()], &[]).is_err());
+    assert!(
+        gelu.apply_debug(&ev, std::slice::from_ref(&ct), std::slice::from_ref(&x))
+            .is_ok()
+    );
+    assert!(gelu.apply_debug(&ev, std::slice::from_ref(&ct), &[]).is_err());
     assert!(gelu.apply_debug(&ev, &[ct], &[x[1..].to_vec()]).is_err());
 }
 
@@ -373,7 +387,7 @@ fn too_few_levels_are_counted_and_a_place_to_refresh_is_named() {
     let ct = ev
         .drop_to(&set.encrypt(&vec![0.5; set.slots()]), Level(9))
         .unwrap();
-    let error = relu.apply(&ev, &[ct.clone()]).err().unwrap();
+    let error = relu.apply(&ev, std::slice::from_ref(&ct)).err().unwrap();
     assert_eq!(
         error.to_string(),
         "relu takes 14 levels and its input is at level 9: 5 missing; refresh (bootstrap) the input at level 14 or above, or the value \
