@@ -34,6 +34,7 @@ const LOG_N = 0u;
 const POLYS = 1u;
 // Where the list of primes of the rows begins.
 const PRIMES = 2u;
+const ROWS = 3u;
 // Numbers, each kernel its own.
 const FIRST = 4u;
 const SECOND = 5u;
@@ -102,4 +103,12 @@ fn reduce_product(x: Wide, m: Prime) -> u32 {
 // x mod p for any x.
 fn reduce(x: Wide, m: Prime) -> u32 {
   return add_mod(mul_fixed(low_of(x), m.forms.x, m), mul_fixed(high_of(x), m.forms.y, m), m.p);
+}
+
+// Position j of sigma_g f, e = 2 bitrev(j) + 1, is f(psi^(g e)), which f has at bitrev((g e mod 2N - 1) / 2).
+fn source_of(j: u32, g: u32) -> u32 {
+  let log_n = args[LOG_N];
+  let exponent = 2u * (reverseBits(j) >> (32u - log_n)) + 1u;
+  let moved = (g * exponent) & ((2u << log_n) - 1u);
+  return reverseBits(moved >> 1u) >> (32u - log_n);
 }

@@ -146,14 +146,6 @@ fn mul_i_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
   }
 }
 
-// Position j of sigma_g f, e = 2 bitrev(j) + 1, is f(psi^(g e)), which f has at bitrev((g e mod 2N - 1) / 2).
-fn source_of(j: u32, g: u32) -> u32 {
-  let log_n = args[LOG_N];
-  let exponent = 2u * (reverseBits(j) >> (32u - log_n)) + 1u;
-  let moved = (g * exponent) & ((2u << log_n) - 1u);
-  return reverseBits(moved >> 1u) >> (32u - log_n);
-}
-
 // Galois elements: the list begins at FIRST, with SECOND words from one item's to the next.
 fn element_of(cell: Cell) -> u32 { return args[args[FIRST] + cell.item * args[SECOND]]; }
 

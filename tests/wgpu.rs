@@ -126,6 +126,15 @@ fn transforms(core_only: bool) -> Result<(), Failed> {
 
 /// Residues after a product, a merged relinearisation and rescaling, and rotations.
 fn circuit<B: Backend>(backend: B) -> Result<Vec<u32>, String> {
+    circuit_rounds(backend, 1, |_| ())
+}
+
+/// The same, so many times; `around` runs before and after each, with nothing brought to the host between.
+fn circuit_rounds<B: Backend>(
+    backend: B,
+    rounds: usize,
+    mut around: impl FnMut(&B),
+) -> Result<Vec<u32>, String> {
     let spec = ChainSpec {
         log_n: 8,
         kind: ChainKind::Rational,
@@ -153,10 +162,19 @@ fn circuit<B: Backend>(backend: B) -> Result<Vec<u32>, String> {
         .encrypt(&sk, &values, 2, ctx.params().top())
         .map_err(|e| text(&e))?;
     let x = x.expand(&ctx).map_err(|e| text(&e))?;
-    let product = ev.mul(&x, &x).map_err(|e| text(&e))?;
-    let product = ev.relinearise_rescale(&product).map_err(|e| text(&e))?;
+    let round = || {
+        let product = ev.mul(&x, &x).map_err(|e| text(&e))?;
+        let product = ev.relinearise_rescale(&product).map_err(|e| text(&e))?;
+        ev.rotate_hoisted(&product, &[1, 5]).map_err(|e| text(&e))
+    };
+    let mut last = Vec::new();
+    for _ in 0..rounds {
+        around(ctx.backend());
+        last = round()?;
+        around(ctx.backend());
+    }
     let mut words = Vec::new();
-    for rotated in ev.rotate_hoisted(&product, &[1, 5]).map_err(|e| text(&e))? {
+    for rotated in last {
         let view = rotated.rlwe().view();
         let mut own = vec![0; view.span.count() << ctx.log_n()];
         ctx.backend().download(view, &mut own).map_err(|e| text(&e))?;
@@ -170,6 +188,21 @@ fn a_circuit_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
     for core_only in [true, false] {
         if circuit(open(core_only))? != want {
             return Err(format!("other bits, core only: {core_only}").into());
+        }
+    }
+    Ok(())
+}
+
+/// A circuit that ran some times takes no memory from the device, waits for nothing, and goes in few submissions. (Some, not once: the
+/// pool may give a buffer to less than it could hold, and need another.)
+fn a_warm_circuit_neither_allocates_nor_waits() -> Result<(), Failed> {
+    let mut counts = Vec::new();
+    circuit_rounds(open(true), 8, |b| counts.push(b.counts()))?;
+    for (round, pair) in counts.chunks(2).enumerate() {
+        let [allocations, submissions, waits] = [0, 1, 2].map(|i| pair[1][i] - pair[0][i]);
+        println!("round {round}: {allocations} allocations, {submissions} submissions, {waits} waits");
+        if round > 4 && (allocations, waits) != (0, 0) || submissions > 2 {
+            return Err("a warm round allocates, waits, or goes in many submissions".into());
         }
     }
     Ok(())
@@ -389,6 +422,10 @@ fn main() -> ExitCode {
         trial(
             "a_circuit_gives_the_bits_of_the_cpu",
             a_circuit_gives_the_bits_of_the_cpu,
+        ),
+        trial(
+            "a_warm_circuit_neither_allocates_nor_waits",
+            a_warm_circuit_neither_allocates_nor_waits,
         ),
         trial("a_budget_is_kept", a_budget_is_kept),
         trial(

@@ -9,10 +9,12 @@ pub mod derived;
 mod memory;
 pub mod null;
 pub mod oracle;
+mod shared;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 
 pub use memory::{Mut, Ref, Row, Span, compact};
+pub use shared::{Owners, Shared};
 
 use crate::{
     arith::{Complex, Double, EmbedError, Embedding},

@@ -12,6 +12,7 @@ mod clock;
 mod coefficient;
 mod field;
 pub mod floor;
+mod matmul;
 #[cfg(feature = "speed")]
 mod reference;
 #[cfg(feature = "cuda")]
@@ -22,13 +23,14 @@ pub use ceilings::Ceilings;
 pub use clock::{Times, time};
 pub use coefficient::{Ask, Measured, measure as measure_coefficient};
 pub use floor::Work;
+pub use matmul::{PlainGemm, ResidueGemm};
 
 use crate::{
     arith::ArithError,
     backend::{Backend, BackendError},
     bfv::BfvError,
     ckks::CkksError,
-    matmul::coefficient::CoefficientError,
+    matmul::{MatmulError, coefficient::CoefficientError},
     model::ModelError,
     rlwe::RlweError,
     wire::WireError,
@@ -53,6 +55,9 @@ pub enum BenchError {
     /// BFV.
     #[error(transparent)]
     Bfv(#[from] BfvError),
+    /// Products of matrices.
+    #[error(transparent)]
+    Matmul(#[from] MatmulError),
     /// Products in coefficient packing.
     #[error(transparent)]
     Coefficient(#[from] CoefficientError),
@@ -116,6 +121,8 @@ enum Setup {
     Ckks(&'static str),
     /// The parameters of `bfv::Spec` for this degree.
     Bfv,
+    /// An encrypted matrix times a plain one.
+    Matmul,
     /// The language classifier and its chain.
     Transformer,
 }
@@ -142,6 +149,7 @@ impl Group {
             Setup::Gemm => field::gemm(backend, self.log_n),
             Setup::Ckks(chain) => ckks::cases(backend, chain, wanted),
             Setup::Bfv => bfv::cases(backend, self.log_n, wanted),
+            Setup::Matmul => matmul::cases(backend, wanted),
             Setup::Transformer => transformer::cases(backend, wanted),
         }
     }
@@ -160,6 +168,7 @@ pub const GROUPS: &[Group] = &[
     Group::new(16, ckks::OPS, Setup::Ckks("n16_pair55_l21_d3")),
     Group::new(13, bfv::OPS, Setup::Bfv),
     Group::new(14, bfv::OPS, Setup::Bfv),
+    Group::new(12, matmul::OPS, Setup::Matmul),
     Group::new(14, transformer::OPS, Setup::Transformer),
 ];
 

@@ -10,8 +10,10 @@ mod directory;
 mod doctor;
 mod encrypt;
 mod explain;
+mod functions;
 mod infer;
 mod keygen;
+mod matmul;
 mod params;
 mod request;
 mod texts;
@@ -47,6 +49,11 @@ enum Command {
     Explain(ExplainArgs),
     /// Choose parameters, or list the shipped ones
     Params(ParamsArgs),
+    /// List the functions that are ready to be evaluated on ciphertexts: interval, degree, depth, error
+    Functions(FunctionsArgs),
+    /// Products of encrypted matrices
+    #[command(subcommand)]
+    Matmul(Matmul),
     /// Show what this machine offers, and test it
     Doctor(DoctorArgs),
     /// Measure
@@ -167,7 +174,20 @@ struct ParamsArgs {
     /// Rotations that have a key each [default: one for each power of two]
     #[arg(long, value_name = "NUMBER")]
     rotations: Option<usize>,
+    /// List the bootstraps that come with the crate
+    #[arg(long, exclusive = false, conflicts_with_all = ["depth", "precision", "security", "memory", "ciphertexts", "rotations"])]
+    bootstrap: bool,
     /// Print JSON, with the chain if one is chosen
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct FunctionsArgs {
+    /// Write the curves of their errors to this file, as SVG
+    #[arg(long, value_name = "PATH")]
+    plot: Option<PathBuf>,
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -180,11 +200,44 @@ struct DoctorArgs {
 }
 
 #[derive(Subcommand)]
+enum Matmul {
+    /// Say what a product takes in each packing, and which one to use
+    Plan(MatmulPlanArgs),
+}
+
+/// An encrypted m x k matrix of each request times a plain k x n matrix, on this machine.
+#[derive(Args)]
+struct MatmulPlanArgs {
+    /// Rows of a request, such as tokens
+    #[arg(long)]
+    m: usize,
+    /// Features in
+    #[arg(long)]
+    k: usize,
+    /// Features out
+    #[arg(long)]
+    n: usize,
+    /// Requests under one key
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Memory of the server for inputs, results, weights and keys, such as 500MB or 2GiB
+    #[arg(long, value_name = "BYTES", value_parser = params::memory)]
+    budget: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
 enum Bench {
+    /// Encrypted products of matrices in every packing, beside the plain product
+    Matmul(MatmulArgs),
     /// Encrypted multi-head attention on random weights, column packing
     Attention(AttentionArgs),
     /// Every operation, beside the least time that this machine could take for it
     Ops(OpsArgs),
+    /// Bootstraps: time by stage, precision by kind of message, levels, failure probability, memory
+    Bootstrap(BootstrapArgs),
 }
 
 #[derive(Args)]
@@ -195,10 +248,61 @@ struct OpsArgs {
     /// Threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Instructions: portable, avx2 or avx512; the best of this processor unless said otherwise
+    #[arg(long, value_name = "NAME")]
+    instructions: Option<String>,
     /// Seconds for each operation; five runs are the least
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// Print JSON: one object a line and operation
+    #[arg(long)]
+    json: bool,
+}
+
+/// Without a shape, a list of them.
+#[derive(Args)]
+struct MatmulArgs {
+    /// Rows of a request
+    #[arg(long)]
+    m: Option<usize>,
+    /// Features in
+    #[arg(long)]
+    k: Option<usize>,
+    /// Features out
+    #[arg(long)]
+    n: Option<usize>,
+    /// Requests under one key
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Only this packing
+    #[arg(long, value_name = "NAME")]
+    packing: Option<String>,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Seconds for each time that is measured; five runs are the least
+    #[arg(long, default_value_t = 0.3)]
+    seconds: f64,
+    /// Print JSON: one object a line and product
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct BootstrapArgs {
+    /// Which bootstrap; without a name, all that are secure, one after the other
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Keep the diagonals of the matrices as residues: more memory, less time
+    #[arg(long)]
+    expanded: bool,
+    /// Bootstraps of every kind of message
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Print JSON: one object a line and bootstrap
     #[arg(long)]
     json: bool,
 }
@@ -214,6 +318,9 @@ struct AttentionArgs {
     /// Features of the model
     #[arg(long, default_value_t = 32)]
     dim: usize,
+    /// Two diagonals of scores and two features of values in a ciphertext: fewer key switches, and more keys
+    #[arg(long)]
+    halved: bool,
     /// Requests computed together (a power of two; tokens * batch is 8192, 16384 or 32768)
     #[arg(long, default_value_t = 256)]
     batch: usize,
@@ -235,9 +342,13 @@ pub fn run() -> ExitCode {
         Command::Decrypt(args) => decrypt::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Params(args) => params::run(&args),
+        Command::Functions(args) => functions::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Matmul(Matmul::Plan(args)) => matmul::run(&args),
+        Command::Bench(Bench::Matmul(args)) => bench::matmul::run(&args),
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
+        Command::Bench(Bench::Bootstrap(args)) => bench::bootstrap::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,6 +21,8 @@ pub struct OperationReport {
     pub threads: usize,
     /// The device.
     pub backend: &'static str,
+    /// Instructions of the CPU backend's kernels.
+    pub instructions: &'static str,
     /// Median microseconds of a run.
     pub median_us: f64,
     /// Least microseconds of a run.

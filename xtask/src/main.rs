@@ -3,6 +3,7 @@
 mod chains;
 mod chart;
 mod cuda;
+mod curves;
 mod layers;
 mod results;
 mod traffic;
@@ -53,6 +54,11 @@ const CHORES: &[Chore] = &[
         "layers",
         "fail on a `use crate::` that points up the layers",
         layers::run,
+    ),
+    (
+        "matmul-curves",
+        "draw docs/matmul.svg from lines of `bench matmul --json` (FILE)",
+        curves::run,
     ),
     (
         "ptx",

@@ -4,8 +4,8 @@ use super::{
     Wgpu,
     elementwise::Constants,
     memory::Buffer,
-    ntt::{Addend, Tables},
-    operands::{self, NO_ROW, Operand, Part},
+    ntt::{Added, Tables},
+    operands::{self, Operand, Part},
     queue::Launch,
 };
 use crate::{
@@ -162,24 +162,10 @@ impl Wgpu {
         let span = Span::dense(src.span.items, src.span.polys, &rows);
         let scaled = Ref::new(&coefficients, span);
         self.convert_rows(t, &dst.again(), &scaled, &s.conversion)?;
-        let any = src.span.rows.first().copied().unwrap_or(Row { at: 0, prime: 0 });
-        let (mut kept, mut at, mut factors) = (Vec::new(), Vec::new(), Vec::new());
-        for row in dst.span.rows {
-            let factor = s.step.kept.iter().position(|p| *p == row.prime);
-            let held = src.span.rows.iter().find(|r| r.prime == row.prime);
-            let (from, place, factor) = match (factor, held) {
-                (Some(k), Some(held)) => (*held, held.at, s.step.kept_factor[k]),
-                _ => (any, NO_ROW, 0),
-            };
-            kept.push(from);
-            at.push(place);
-            factors.push(factor);
-        }
-        let addend = Addend {
-            from: src.map(|s| s.with_rows(&kept)),
-            at: &at,
-            factors: &t.montgomery(&dst.span, &factors),
-        };
-        self.forward(t, &dst, Some(addend))
+        let kept = |prime: u32| s.step.kept.iter().position(|p| *p == prime);
+        let factor = |prime| kept(prime).map(|k| s.step.kept_factor[k]);
+        let added = Added::new(t, &dst.span, src.span.rows, factor);
+        let addend = added.as_ref().map(|a| a.of(&src));
+        self.forward(t, &dst, addend)
     }
 }

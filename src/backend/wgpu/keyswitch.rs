@@ -1,25 +1,41 @@
-//! Keys, and their inner product with digits. Kernel: `shaders/keyswitch.wgsl`.
+//! Keys, their sums with digits, and key switches from digits. Kernel: `shaders/keyswitch.wgsl`.
 
 use super::{
     Wgpu,
     elementwise::{Constants, OverRows},
     memory::Buffer,
-    ntt::Tables,
+    ntt::{Added, Addend, Tables},
     operands::{Operand, Part},
     queue::Launch,
 };
-use crate::backend::{Mut, Ref, Result, Row, Span};
+use crate::{
+    backend::{Backend, KeySwitch, Mut, Ref, Result, Row, Span, compact, derived},
+    ring::Galois,
+};
 
 /// Coefficients of a workgroup.
 const BLOCK: u32 = 256;
-/// Digits of one launch.
+/// Digits, and items, of one launch.
 const MOST_DIGITS: usize = 1024;
+const MOST_ITEMS: usize = 4096;
+/// Flags of the kernel: the destination has the sum of other digits; items have an element each.
+const ONTO: u32 = 1;
+const EACH: u32 = 2;
 
-/// A key on the device, in Montgomery's form: [prime][digit][b, a][n].
+/// A key on the device, in Montgomery's form: rows `[prime][digit][b, a][n]`.
 pub struct Key {
     rows: Buffer,
     primes: Vec<u32>,
     digits: usize,
+}
+
+/// What is summed up beside the digits.
+struct Terms<'a> {
+    /// Which digit of the key belongs to each polynomial of the source.
+    digits: &'a [u32],
+    /// One for all items, or one an item.
+    elements: &'a [Galois],
+    addend: Option<Addend<'a>>,
 }
 
 impl Wgpu {
@@ -63,31 +79,72 @@ impl Wgpu {
         digits: &[u32],
         keys: &[&Key],
     ) -> Result<()> {
-        if digits.is_empty() {
-            return self.pointwise("zero_rows", None, dst, None, None, Constants::None);
+        let terms = Terms {
+            digits,
+            elements: &[Galois::IDENTITY],
+            addend: None,
+        };
+        self.sums(t, dst, src, &terms, keys)
+    }
+
+    /// See [`derived::switch_digits`](crate::backend::derived::switch_digits): the addend and sigma are part of the sums.
+    pub(super) fn switch_ready(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        digits: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        if k.digits.is_empty() {
+            return derived::switch_digits(self, t, dst, digits, addend, k);
         }
-        let all = Part::whole(&dst.span);
+        let primes: Vec<u32> = k.extended.iter().map(|r| r.prime).collect();
+        let rows = compact(&primes);
+        let span = Span::dense(dst.span.items, 2, &rows);
+        let mut sums = self.device.take(t.log_n, span.count())?;
+        let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
+        let place = |prime: u32| addend.span.rows.iter().position(|r| r.prime == prime);
+        let added = Added::new(t, &span, addend.span.rows, |p| place(p).map(|i| k.factor[i]));
+        let terms = Terms {
+            digits: &which,
+            elements: k.elements,
+            addend: added.as_ref().map(|a| a.of(&addend)),
+        };
+        self.sums(t, &Mut::new(&mut sums, span), &digits, &terms, k.keys)?;
+        self.step(t, dst, Ref::new(&sums, span), k.step)
+    }
+
+    /// The sums of all items, with one key for all or one an item.
+    fn sums(&self, t: &Tables, dst: &Mut<Self>, src: &Ref<Self>, terms: &Terms, keys: &[&Key]) -> Result<()> {
+        let all = Part {
+            polys: 0..terms.digits.len(),
+            ..Part::whole(&dst.span)
+        };
         if let [key] = keys {
-            return self.product_with(t, dst, src, digits, key, all);
+            return self.sums_with(t, dst, src, terms, key, all);
         }
         for (item, key) in keys.iter().enumerate() {
             let items = item..item + 1;
-            self.product_with(t, dst, src, digits, key, Part { items, ..all.clone() })?;
+            self.sums_with(t, dst, src, terms, key, Part { items, ..all.clone() })?;
         }
         Ok(())
     }
 
-    /// The items of a part with one key.
-    fn product_with(
+    /// The items of a part, whose polynomials are the digits, with one key.
+    fn sums_with(
         &self,
         t: &Tables,
         dst: &Mut<Self>,
         src: &Ref<Self>,
-        digits: &[u32],
+        terms: &Terms,
         key: &Key,
-        part: Part,
+        all: Part,
     ) -> Result<()> {
-        let most = digits.iter().max().map_or(0, |d| *d as usize);
+        if terms.digits.is_empty() {
+            return self.pointwise("zero_rows", None, dst, None, None, Constants::None);
+        }
+        let most = terms.digits.iter().max().map_or(0, |d| *d as usize);
         assert!(most < key.digits, "the key has no digit {most}");
         let places = places(&key.primes, key.digits);
         let held = |row: &Row| {
@@ -96,48 +153,70 @@ impl Wgpu {
             held.copied().unwrap_or(*row)
         };
         let rows: Vec<Row> = dst.span.rows.iter().map(held).collect();
-        let (to, from) = (Operand::write(dst), Operand::read(src));
         // A row of the key is all its digits.
         let of_key = Span {
-            items: 1,
-            item_stride: 0,
             polys: 2 * key.digits,
             poly_stride: 1,
             ..Span::dense(1, 1, &rows)
         };
-        let of_key = Operand::new(&key.rows, of_key);
-        let over = |part: &Part, polys| Part {
-            polys,
+        let (to, from, of_key) = (
+            Operand::write(dst),
+            Operand::read(src),
+            Operand::new(&key.rows, of_key),
+        );
+        let addend = terms.addend.map(|a| a.operand);
+        let with_polys = |part: &Part, polys: usize| Part {
+            polys: 0..polys,
             ..part.clone()
         };
+        let sums_part = |part: &Part| to.part(&with_polys(part, 2));
+        let addend_part = |part: &Part| addend.map(|a| a.part(&with_polys(part, a.span.polys)));
         let key_part = |part: &Part| {
             of_key.part(&Part {
                 items: 0..1,
-                polys: 0..2 * key.digits,
-                rows: part.rows.clone(),
+                ..with_polys(part, 2 * key.digits)
             })
         };
-        // Polynomials of a part are its digits; digits that do not fit with the others are added in a second launch.
         let fits = |part: &Part| {
+            let operands = [sums_part(part), from.part(part), key_part(part)];
             part.polys.len() <= MOST_DIGITS
-                && to.part(&over(part, 0..2)).fits(&self.device)
-                && from.part(part).fits(&self.device)
-                && key_part(part).fits(&self.device)
+                && part.items.len() <= MOST_ITEMS
+                && operands
+                    .iter()
+                    .chain(&addend_part(part))
+                    .all(|o| o.fits(&self.device))
         };
-        over(&part, 0..digits.len()).each(&fits, &mut |part| {
-            let dst = to.part(&over(part, 0..2));
+        let each = terms.elements.len() > 1;
+        let inverse = |g: &Galois| g.inverse(t.log_n).element();
+        // Digits that do not fit with the others are added in launches of their own.
+        all.each(&fits, &mut |part| {
+            let dst = sums_part(part);
+            let onto = part.polys.start > 0;
+            let addend = addend_part(part).filter(|_| !onto);
+            let mut list = terms.digits[part.polys.clone()].to_vec();
+            match &terms.addend {
+                Some(a) => list.extend(&a.factors[part.rows.clone()]),
+                None => list.extend(std::iter::repeat_n(0, part.rows.len())),
+            }
+            let items = if each { part.items.clone() } else { 0..1 };
+            list.extend(terms.elements[items].iter().map(inverse));
             self.device.launch(&Launch {
-                kernel: "key_inner_product",
+                kernel: "key_sums",
                 log_n: t.log_n,
                 polys: 1,
                 rows: dst.span.rows,
                 primes: Some(t.primes()),
                 dst,
                 left: Some(from.part(part)),
-                right: None,
+                right: addend,
                 table: Some(key_part(part)),
-                numbers: [part.polys.len() as u32, 0, u32::from(part.polys.start > 0), 0],
-                list: Some((1, &digits[part.polys.clone()])),
+                numbers: [
+                    part.polys.len() as u32,
+                    0,
+                    addend.map_or(0, |a| a.span.polys as u32),
+                    if onto { ONTO } else { 0 } | if each { EACH } else { 0 },
+                ],
+                list: Some((1, &list)),
                 grid: [
                     (1u32 << t.log_n).div_ceil(BLOCK),
                     part.rows.len() as u32,

@@ -30,8 +30,12 @@ impl Wgpu {
         // Outputs that one binding holds, then the inputs of each part.
         let outputs_fit = |part: &Part| to.part(part).fits(&self.device);
         Part::whole(&dst.span).each(&outputs_fit, &mut |outputs| {
-            let inputs_fit =
-                |part: &Part| part.items.len() <= MOST_INPUTS && from.part(part).fits(&self.device);
+            let inputs_fit = |part: &Part| {
+                let weights = part.items.len() * outputs.items.len();
+                part.items.len() <= MOST_INPUTS
+                    && weights <= self.device.binding_words
+                    && from.part(part).fits(&self.device)
+            };
             let inputs = Part {
                 items: 0..weights.inputs,
                 ..outputs.clone()

@@ -170,6 +170,11 @@ impl Pool {
         shelf.held -= released;
     }
 
+    /// How often memory was taken from the device.
+    pub(super) fn allocations(&self) -> u64 {
+        self.shelf().next_id - 1
+    }
+
     /// Bytes of the budget that are left; 0 where only the device knows.
     pub(super) fn free(&self) -> usize {
         let held = self.shelf().held;

@@ -31,7 +31,9 @@ use device::{Device, Which};
 use elementwise::Constants;
 
 use crate::{
-    backend::{Backend, BasisStep, Capabilities, DigitStep, Integers, Matrix, Mut, Ref, Result, Span},
+    backend::{
+        Backend, BasisStep, Capabilities, DigitStep, Integers, KeySwitch, Matrix, Mut, Ref, Result, Span,
+    },
     ring::{Basis, Conversion, Galois},
     sample::PublicSeed,
 };
@@ -78,6 +80,14 @@ impl Wgpu {
     #[doc(hidden)]
     pub fn lose(&self) {
         self.device.gpu.destroy();
+    }
+
+    /// Allocations, submissions and waits so far, for tests of what needs none.
+    #[doc(hidden)]
+    pub fn counts(&self) -> [u64; 3] {
+        let state = self.device.state();
+        let [submissions, waits] = [state.submissions, state.waits].map(|n| n as u64);
+        [self.device.pool.allocations(), submissions, waits]
     }
 
     fn new(
@@ -264,5 +274,16 @@ impl Backend for Wgpu {
 
     fn step(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, s: &BasisStep<Self>) -> Result<()> {
         self.divide(t, dst, src, s)
+    }
+
+    fn switch_digits(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        digits: Ref<Self>,
+        addend: Ref<Self>,
+        k: &KeySwitch<Self>,
+    ) -> Result<()> {
+        self.switch_ready(t, dst, digits, addend, k)
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Wgpu,
     elementwise::{Constants, OverRows},
     memory::Buffer,
-    operands::{self, Operand},
+    operands::{self, NO_ROW, Operand},
 };
 use crate::{
     arith::Modulus,
@@ -45,12 +45,55 @@ impl Tables {
     }
 }
 
-/// What a transform adds to its result: for each row a factor times a row of `from`, where `at` has one and not `NO_ROW`.
+/// Rows that are added to a result, each times a constant: for each row of the result one, or none.
+pub(super) struct Added {
+    /// With any row where there is none.
+    rows: Vec<Row>,
+    at: Vec<u32>,
+    factors: Vec<u32>,
+}
+
+/// The rows of `Added`, of some memory.
+#[derive(Clone, Copy)]
 pub(super) struct Addend<'a> {
-    /// With a row for each of the result; where there is none to add, any.
-    pub(super) from: Ref<'a, Wgpu>,
-    pub(super) at: &'a [u32],
+    pub(super) operand: Operand<'a>,
     pub(super) factors: &'a [u32],
+}
+
+impl Added {
+    /// The rows of `held` that have primes of `result` and a factor; none if `held` is empty.
+    pub(super) fn new(
+        t: &Tables,
+        result: &Span,
+        held: &[Row],
+        factor: impl Fn(u32) -> Option<u32>,
+    ) -> Option<Self> {
+        let any = *held.first()?;
+        let (mut rows, mut at, mut factors) = (Vec::new(), Vec::new(), Vec::new());
+        for row in result.rows {
+            let place = held.iter().find(|r| r.prime == row.prime);
+            let (from, place, factor) = match (place, factor(row.prime)) {
+                (Some(place), Some(factor)) => (*place, place.at, factor),
+                _ => (any, NO_ROW, 0),
+            };
+            rows.push(from);
+            at.push(place);
+            factors.push(factor);
+        }
+        let factors = t.montgomery(result, &factors);
+        Some(Self { rows, at, factors })
+    }
+
+    pub(super) fn of<'a>(&'a self, src: &Ref<'a, Wgpu>) -> Addend<'a> {
+        let operand = Operand::new(src.buffer, src.span.with_rows(&self.rows));
+        Addend {
+            operand: Operand {
+                at: Some(&self.at),
+                ..operand
+            },
+            factors: &self.factors,
+        }
+    }
 }
 
 /// Where the twiddles of each row's prime are.
@@ -114,16 +157,8 @@ impl Wgpu {
         if t.log_n > LOG_TILE {
             self.pass("ntt_outer", t, operands, None, (Constants::None, 0))?;
         }
-        let (left, constants) = match &addend {
-            None => (None, Constants::None),
-            Some(addend) => {
-                let left = Operand {
-                    at: Some(addend.at),
-                    ..Operand::read(&addend.from)
-                };
-                (Some(left), Constants::OfRows(addend.factors))
-            }
-        };
+        let constants = addend.map_or(Constants::None, |a| Constants::OfRows(a.factors));
+        let left = addend.map(|a| a.operand);
         self.pass("ntt_inner", t, operands, left, (constants, 0))
     }
 

@@ -67,6 +67,9 @@ pub(super) struct State {
     pub(super) landing: Option<Raw>,
     kernels: Kernels,
     forgetful: bool,
+    /// How often work was submitted, and waited for.
+    pub(super) submissions: usize,
+    pub(super) waits: usize,
 }
 
 impl State {
@@ -92,6 +95,8 @@ impl State {
             landing: None,
             kernels: Kernels::new(gpu, int64, options),
             forgetful: options.poison,
+            submissions: 0,
+            waits: 0,
         }
     }
 
@@ -158,6 +163,7 @@ impl State {
         page.resize(start + HEADER_WORDS, 0);
         (page[start], page[start + 1]) = (launch.log_n, launch.polys as u32);
         page[start + 2] = (page.len() - start) as u32;
+        page[start + 3] = launch.rows.len() as u32;
         page.extend(launch.rows.iter().map(|r| r.prime));
         page[start + NUMBERS..start + OPERANDS].copy_from_slice(&launch.numbers);
         if let Some((which, list)) = launch.list {
@@ -204,7 +210,7 @@ impl Device {
         }
         self.queue.submit([encoder.finish()]);
         state.page.clear();
-        state.launches = 0;
+        (state.launches, state.submissions) = (0, state.submissions + 1);
         if state.forgetful {
             state.groups.clear();
         }
@@ -214,7 +220,7 @@ impl Device {
 
     pub(super) fn settle(&self, state: &mut State) -> Result<()> {
         self.flush(state);
-        state.written = 0;
+        (state.written, state.waits) = (0, state.waits + 1);
         let waited = self.gpu.poll(PollType::wait_indefinitely());
         self.failure.check()?;
         let lost = |e: ::wgpu::PollError| BackendError::Lost {
@@ -267,6 +273,10 @@ impl Device {
         for (k, operand) in operands.iter().enumerate() {
             if let Some(operand) = operand {
                 let (window, row) = operand.window(self)?;
+                if window.words > self.binding_words {
+                    let need = "rows of one operand so far apart on wgpu";
+                    return Err(BackendError::Unsupported { need });
+                }
                 (bound[k + 1], first[k]) = (Some((&operand.buffer.memory()?.raw, window)), row);
             }
         }

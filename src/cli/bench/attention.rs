@@ -56,7 +56,7 @@ fn params(log_n: u32) -> Result<Params, Failure> {
         log_n,
         kind: ChainKind::Rational,
         scale_bits: vec![SCALE_BITS; 4],
-        absorbed_bits: vec![WEIGHT_BITS, 0, 2 * WEIGHT_BITS],
+        absorbed_bits: [WEIGHT_BITS, 0, 2 * WEIGHT_BITS].map(u32::cast_signed).into(),
         base_bits: SCALE_BITS + f64::from(WEIGHT_BITS) + 10.0,
         digits: 2,
         special_margin_bits: 2.0,
@@ -103,6 +103,7 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
     let head_width = (dim / args.heads) as f64;
     let attention = Attention {
         columns,
+        halved: args.halved,
         heads: vec![
             Head {
                 shift: 0.5,
@@ -159,7 +160,7 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
         heads: args.heads,
         dim,
         batch: args.batch,
-        packing: "column",
+        packing: if args.halved { "column_halved" } else { "column" },
         backend: ctx.backend().capabilities().name,
         threads: rayon::current_num_threads(),
         security_bits: params.security_bits(),

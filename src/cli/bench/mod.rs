@@ -1,4 +1,6 @@
 //! `bench`: measurements.
 
 pub(super) mod attention;
+pub(super) mod bootstrap;
+pub(super) mod matmul;
 pub(super) mod ops;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use regex_lite::Regex;
 
 use crate::{
-    backend::{Backend, cpu::Cpu},
+    backend::{
+        Backend,
+        cpu::{Cpu, Instructions},
+    },
     bench::{Case, Ceilings, GROUPS, Group, slowness, time, use_threads},
     cli::{Failure, OpsArgs, show},
     report::{OperationReport, bar, bytes, microseconds},
@@ -19,6 +22,7 @@ const LONGEST: f64 = 3600.0;
 /// The machine, measured before everything else.
 struct Machine {
     threads: usize,
+    instructions: Instructions,
     ceilings: Ceilings,
     slowness: Option<f64>,
 }
@@ -56,11 +60,30 @@ fn measure(case: &mut Case, machine: &Machine, seconds: f64) -> Result<Operation
         batch: case.shape.batch,
         threads: machine.threads,
         backend: Cpu::new().capabilities().name,
+        instructions: machine.instructions.name(),
         median_us: times.median_us,
         min_us: times.min_us,
         floor_us: machine.ceilings.floor_us(case.work),
         scaled_us: machine.slowness.map(|s| times.median_us / s),
         products_per_second: case.weighted.map(|n| n * 1e6 / times.median_us),
+    })
+}
+
+/// The instructions of that name, without punctuation and in any case.
+fn instructions(name: Option<&str>) -> Result<Instructions, Failure> {
+    let Some(name) = name else {
+        return Ok(Instructions::best());
+    };
+    let plain = |name: &str| name.replace('-', "").to_lowercase();
+    let all = Instructions::available();
+    let found = all.iter().find(|i| plain(i.name()) == plain(name)).copied();
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|i| plain(i.name())).collect();
+        format!(
+            "this processor has no instructions {name:?}; it has {}",
+            names.join(", ")
+        )
+        .into()
     })
 }
 
@@ -76,6 +99,8 @@ pub(crate) fn run(args: &OpsArgs) -> Result<(), Failure> {
     if !(0.0..=LONGEST).contains(&args.seconds) {
         return Err(format!("{} seconds for an operation: choose 0 to {LONGEST}", args.seconds).into());
     }
+    let instructions = instructions(args.instructions.as_deref())?;
+    let backend = Cpu::with_instructions(instructions).unwrap_or_default();
     if !use_threads(args.threads) {
         return Err("the number of threads is set already; this is a defect, please report it".into());
     }
@@ -84,13 +109,14 @@ pub(crate) fn run(args: &OpsArgs) -> Result<(), Failure> {
     bar.set_message("the machine itself");
     let machine = Machine {
         threads: args.threads,
+        instructions,
         ceilings: Ceilings::measure(),
         slowness: slowness(),
     };
     let mut reports = Vec::new();
     for (group, ops) in chosen {
         bar.set_message(format!("keys and operands, N = 2^{}", group.log_n));
-        for mut case in group.load(Cpu::new(), &ops)? {
+        for mut case in group.load(backend.clone(), &ops)? {
             bar.set_message(format!("{}, N = 2^{}", case.op, group.log_n));
             let report = measure(&mut case, &machine, args.seconds)?;
             bar.inc(1);
@@ -115,7 +141,7 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
         "  {} backend, {} threads, {}",
         cpu.capabilities().name,
         machine.threads,
-        cpu.instructions().name()
+        machine.instructions.name()
     );
     say!(
         "  at best {:.1} G products of 32-bit words a second; copies of {}",

@@ -51,9 +51,11 @@ mod rates {
     /// A butterfly of a transform.
     pub const BUTTERFLY: f64 = 0.155;
     /// A product of residues and its sum.
-    pub const PRODUCT: f64 = 0.15;
-    /// A residue read and written.
+    pub const PRODUCT: f64 = 0.1;
+    /// A residue read and written, in a cache.
     pub const MOVE: f64 = 0.12;
+    /// A residue read from memory.
+    pub const FETCH: f64 = 0.3;
     /// A residue from a seed.
     pub const EXPAND: f64 = 0.55;
     /// What a key switch takes over its transforms.
@@ -177,6 +179,7 @@ impl Costs {
             let plain = (tiles.k * tiles.n) as f64 * top;
             shared += plain * (clock.transforms(1.0) * stages / clock.log_n + clock.n * rates::MOVE);
             each += 2.0 * products as f64 * top * clock.n * rates::PRODUCT;
+            each += 2.0 * up as f64 * top * clock.n * rates::FETCH;
         }
         let down_steps = |from: Level, to: Level| -> Result<f64> {
             let steps = (to.0 + 1..=from.0).map(Level);
