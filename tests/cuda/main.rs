@@ -49,7 +49,7 @@ fn conformance() -> Result<(), Failed> {
         return judged(&run(open, &Scope::full()));
     }
     // Two degrees, without and with two passes.
-    for (log_n, items) in [(6, 3), (12, 1)] {
+    for (log_n, items) in [(8, 3), (12, 1)] {
         let scope = Scope {
             log_n: vec![log_n],
             items: vec![items],
