@@ -109,7 +109,7 @@ mod tests {
         // Fewer double angles need more, more need less.
         assert!(cosine(16.25, 3, 15).unwrap().1 < 2f64.powi(-20));
         assert!(cosine(16.25, 1, 63).unwrap().1 < 2f64.powi(-45));
-        assert!(cosine(16.25, 2, 15).unwrap().1 > 0.01);
+        assert!(cosine(16.25, 2, 15).unwrap().1 > 0.001);
     }
 
     #[test]

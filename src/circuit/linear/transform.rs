@@ -324,3 +324,105 @@ impl<B: Backend> Transform<B> {
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(all(test, feature = "fallback"))]
+mod tests {
+    use super::*;
+    use crate::{
+        arith::Complex,
+        backend::cpu::Cpu,
+        ckks::Release,
+        ring::insecure_chain,
+        rlwe::{Context, Params, SecretKey, Spec},
+    };
+
+    fn steps(slots: usize, rotations: impl IntoIterator<Item = usize>) -> (usize, usize) {
+        let rotations: Vec<usize> = rotations.into_iter().collect();
+        let steps = Steps::new(slots, &rotations);
+        let mut covered: Vec<usize> = steps
+            .giant
+            .iter()
+            .flat_map(|(g, all)| all.iter().map(move |b| (g + b) % slots))
+            .collect();
+        covered.sort_unstable();
+        assert_eq!(covered, rotations);
+        (steps.baby.len(), steps.giant.len())
+    }
+
+    #[test]
+    fn steps_cover_the_rotations_with_few_keys() {
+        let ring = |j: i64| (16 * j).rem_euclid(1024) as usize;
+        let mut run: Vec<usize> = (-15..=15).map(ring).collect();
+        run.sort_unstable();
+        let (baby, giant) = steps(1024, run);
+        assert!(baby + giant <= 12, "{baby} + {giant}");
+        let (baby, giant) = steps(32, 0..32);
+        assert!(baby + giant <= 12, "{baby} + {giant}");
+        assert_eq!(steps(8, [0]), (1, 1));
+        assert_eq!(steps(8, [3]), (1, 1));
+    }
+
+    #[test]
+    fn matrices_act_on_slots() {
+        let chain = insecure_chain("insecure_n8_rational45_l3_d1").unwrap();
+        let ctx = Context::new(Cpu::new(), Params::insecure(Spec { chain }).unwrap()).unwrap();
+        let ckks = Ckks::new(&ctx);
+        let secret = SecretKey::insecure_deterministic(&ctx, [5; 32]).unwrap();
+        let (slots, top) = (64, ctx.params().top());
+        let value = |i: usize| Complex::new((i * i % 13) as f64 / 13.0 - 0.5, (i * 5 % 7) as f64 / 7.0 - 0.5);
+        let x: Vec<Complex> = (0..2 * slots).map(value).collect();
+        let ct = ckks.encrypt(&secret, &x, 2, top).unwrap().expand(&ctx).unwrap();
+        let reversal: Vec<usize> = (0..slots).rev().collect();
+        let replication: Vec<usize> = (0..slots).map(|i| i % 4).collect();
+        let few = |i: usize, j: usize| match (j + slots - i) % slots {
+            0 | 3 | 17 | 60 => value(i + 2 * j),
+            _ => Complex::default(),
+        };
+        let ones = vec![1.0; slots];
+        for matrix in [
+            Diagonals::gather(&reversal, &ones).unwrap(),
+            Diagonals::gather(&replication, &ones).unwrap(),
+            Diagonals::dense(slots, few).unwrap(),
+            Diagonals::dense(slots, |i, j| value(3 * i + j).conj()).unwrap(),
+            Diagonals::new(
+                slots,
+                [
+                    (5, vec![Complex::from(0.5)]),
+                    (-5, vec![Complex::new(0.0, 1.0); 2]),
+                ],
+            )
+            .unwrap(),
+        ] {
+            let output = ckks.scale(Level(top.0 - 1)).unwrap().clone();
+            let t = Transform::new(&ckks, &matrix, top, ct.scale(), &output).unwrap();
+            let needs = t.add_needs(KeyNeeds::new(ctx.params()));
+            let keys = secret.evaluation_keys(&needs).unwrap().expand(&ctx).unwrap();
+            let y = t.apply(&Evaluator::new(&ckks, &keys), &ct).unwrap();
+            assert_eq!((y.level(), y.scale()), (Level(top.0 - 1), &output));
+            let have = ckks
+                .decrypt(&secret, &y)
+                .unwrap()
+                .release(Release::Owner)
+                .unwrap();
+            let want = x.chunks(slots).flat_map(|x| matrix.apply(x)).collect::<Vec<_>>();
+            for (have, want) in have.iter().zip(&want) {
+                // 64 terms of size 1 with the noise of a rescale and a key switch at a scale of 2^45.
+                assert!((*have - *want).abs() < 2f64.powi(-24), "{have:?} {want:?}");
+            }
+        }
+        let t = Transform::new(
+            &ckks,
+            &Diagonals::gather(&reversal, &ones).unwrap(),
+            top,
+            ct.scale(),
+            ct.scale(),
+        );
+        let keys = rlwe::EvaluationKeys::none();
+        let error = t
+            .unwrap()
+            .apply(&Evaluator::new(&ckks, &keys), &ct)
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("key"), "{error}");
+    }
+}
