@@ -1,5 +1,5 @@
 //! Encrypted matrix products in BFV with coefficient packing: a table, or with `--json` an object a line. An argument keeps the shapes
-//! that contain it (`128x768`).
+//! that contain it (`128x768`), or a row (`#3 `).
 
 use std::{process::ExitCode, time::Duration};
 
@@ -26,6 +26,8 @@ fn asks() -> Vec<Ask> {
         n13(1 << 37, square, packed, None),
         n13(1 << 37, wide, cut, None),
         n13(1 << 37, wide, packed, None),
+        n13(1 << 37, wide, cut, Some((128, 64, 1))),
+        n13(1 << 37, wide, cut, Some((128, 8, 8))),
         n13(1 << 37, wide, packed, Some((128, 64, 1))),
         n13(1 << 37, up, packed, Some((128, 64, 1))),
         n13(1 << 37, down, packed, Some((128, 64, 1))),
@@ -69,7 +71,7 @@ fn asks() -> Vec<Ask> {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let json = arguments.iter().any(|a| a == "--json");
-    let wanted = arguments.iter().find(|a| !a.starts_with("--"));
+    let wanted: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let threads = std::env::var("RAYON_NUM_THREADS").ok();
     use_threads(threads.and_then(|t| t.parse().ok()).unwrap_or(1));
     let scale = slowness();
@@ -92,9 +94,9 @@ fn main() -> ExitCode {
             "error"
         );
     }
-    for ask in asks() {
-        let shape = ask.request.shape.to_string();
-        if wanted.is_some_and(|w| !shape.contains(w.as_str())) {
+    for (number, ask) in asks().into_iter().enumerate() {
+        let shape = format!("#{number} {}", ask.request.shape);
+        if !wanted.is_empty() && !wanted.iter().any(|w| shape.contains(w.as_str())) {
             continue;
         }
         match measure_coefficient(Cpu::new(), &ask, BUDGET) {

@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "{} keys, {:.1} MB, {:.0} ms",
         keys.count(),
-        keys.bytes(engine.bfv().context()) as f64 / 1e6,
+        keys.bytes() as f64 / 1e6,
         start.elapsed().as_secs_f64() * 1e3
     );
 

@@ -132,7 +132,7 @@ __device__ __forceinline__ void convert_outer(const Shape &from, const Rows &src
   __syncthreads();
 
   const u32 quarter = threadIdx.x / Quarter::THREADS_A_TILE;
-  Place at = {0, tiles + quarter * TILE_WORDS(Quarter), from.log_n, threadIdx.x % Quarter::THREADS_A_TILE};
+  Place at = {0, tiles + quarter * TILE_WORDS(Quarter), from.log_n, threadIdx.x % Quarter::THREADS_A_TILE, blockIdx.x};
   for (u32 first = 0; first < count; first += AT_ONCE) {
     const uint4 *w = (const uint4 *)(weights + first * terms);
     u64 sums[AT_ONCE][2];

@@ -68,7 +68,7 @@ __device__ __forceinline__ u32 *dynamic_shared() {
 #ifdef CUDA_EMU
   return (u32 *)emu::dynamic_shared;
 #else
-  extern __shared__ u32 memory[];
+  extern __shared__ __align__(16) u32 memory[];
   return memory;
 #endif
 }

@@ -16,8 +16,6 @@ struct Single {
   __device__ __forceinline__ Single operator-(Single b) const { return {__dsub_rn(hi, b.hi)}; }
   __device__ __forceinline__ Single operator*(Single b) const { return {__dmul_rn(hi, b.hi)}; }
   static __device__ __forceinline__ Single of(double hi, double) { return {hi}; }
-  static __device__ __forceinline__ Single load(const double *from) { return {from[0]}; }
-  __device__ __forceinline__ void store(double *to) const { to[0] = hi; }
   // The nearest integer, halves away from zero.
   __device__ __forceinline__ i64 whole() const {
     const i64 whole = (i64)hi;
@@ -56,8 +54,6 @@ struct Twofold {
     return quick_two_sum(p.hi, __dadd_rn(p.lo, __dadd_rn(__dmul_rn(hi, b.lo), __dmul_rn(lo, b.hi))));
   }
   static __device__ __forceinline__ Twofold of(double hi, double lo) { return {hi, lo}; }
-  static __device__ __forceinline__ Twofold load(const double *from) { return {from[0], from[1]}; }
-  __device__ __forceinline__ void store(double *to) const { to[0] = hi, to[1] = lo; }
   // The nearest integer, halves away from zero, below 2^62.
   __device__ __forceinline__ i64 whole() const {
     const bool negative = hi < 0 || (hi == 0 && lo < 0);
@@ -72,23 +68,42 @@ struct Twofold {
   }
 };
 
+// A complex number; in memory its parts follow each other. Two words at a time, written out: what a compiler makes of single ones is not the
+// same each time.
 template <class R>
 struct Pair {
   R re, im;
 
-  static __device__ __forceinline__ Pair load(const double *from) {
-    return {R::load(from), R::load(from + R::WORDS / 2)};
-  }
-  __device__ __forceinline__ void store(double *to) const {
-    re.store(to);
-    im.store(to + R::WORDS / 2);
-  }
+  static __device__ __forceinline__ Pair load(const double *from);
+  __device__ __forceinline__ void store(double *to) const;
 };
+
+template <>
+__device__ __forceinline__ Pair<Single> Pair<Single>::load(const double *from) {
+  const double2 both = *(const double2 *)from;
+  return {{both.x}, {both.y}};
+}
+template <>
+__device__ __forceinline__ void Pair<Single>::store(double *to) const {
+  *(double2 *)to = make_double2(re.hi, im.hi);
+}
+template <>
+__device__ __forceinline__ Pair<Twofold> Pair<Twofold>::load(const double *from) {
+  const double2 re = *(const double2 *)from, im = *(const double2 *)(from + 2);
+  return {{re.x, re.y}, {im.x, im.y}};
+}
+template <>
+__device__ __forceinline__ void Pair<Twofold>::store(double *to) const {
+  *(double2 *)to = make_double2(re.hi, re.lo);
+  *(double2 *)(to + 2) = make_double2(im.hi, im.lo);
+}
 
 // Number i of an array: of slots as they come from the host, or of what an earlier launch left.
 template <class R>
 __device__ __forceinline__ Pair<R> number(const double *from, u32 i, bool raw) {
-  return raw ? Pair<R>{R::of(from[2 * i], 0), R::of(from[2 * i + 1], 0)} : Pair<R>::load(from + R::WORDS * i);
+  if (!raw) return Pair<R>::load(from + R::WORDS * i);
+  const double2 slot = *(const double2 *)(from + 2 * i);
+  return {R::of(slot.x, 0), R::of(slot.y, 0)};
 }
 
 // (u + v, (u - v) conj(x)).
@@ -207,7 +222,8 @@ unembed_inner(const Shape, double *numbers, const double *__restrict__ twiddles,
   const u32 length = min(slots, 1u << LOG_BLOCK);
   numbers += (u64)blockIdx.z * slots * 2;
   const double *block = embed_block<Single, true>(numbers, twiddles, length, false);
-  for (u32 i = threadIdx.x; i < 2 * length; i += THREADS) numbers[2 * blockIdx.x * length + i] = block[i];
+  for (u32 i = threadIdx.x; i < length; i += THREADS)
+    Pair<Single>::load(block + 2 * i).store(numbers + 2 * (blockIdx.x * length + i));
 }
 
 // Balanced mixed-radix digits of a coefficient and their sum over the scale (src/ring/mixed_radix.rs).

@@ -33,14 +33,14 @@ __device__ __forceinline__ const u32 *key_row(const Keys &keys, u32 item, u32 j,
 }
 
 // Digits that are ready, [item][digit][row][n]; dst has two polynomials.
-// grid: (N / 1024, rows, items), or one layer for all items if they SHARE their digits and addend, which are then read once: words of
-// a thread stay in its own places of shared memory, digits + addends of them by PER_THREAD.
+// grid: (items, rows, N / 1024), items side by side, so that those with one key find it in the cache; one for all if they SHARE their
+// digits and addend, which are then read once: words of a thread stay in its own places of shared memory, four for each.
 template <bool SHARE>
 __device__ __forceinline__ void sums_of_digits(const Shape &shape, const Rows &dst, const Rows &src, const Keys &keys,
                                          const Addend &addend, const u32 items, const Prime *primes) {
   const int per_thread = 4;
   u32 *own = dynamic_shared() + threadIdx.x;
-  const u32 row = blockIdx.y, n = 1u << shape.log_n, x = blockIdx.x * THREADS * per_thread + threadIdx.x;
+  const u32 row = blockIdx.y, n = 1u << shape.log_n, x = blockIdx.z * THREADS * per_thread + threadIdx.x;
   const Prime m = primes[shape.prime[row]];
   const u32 addends = addend.rows.at[row] == NO_ROW ? 0 : keys.addends, factor = addend.factor[row];
   if (SHARE) {
@@ -50,7 +50,7 @@ __device__ __forceinline__ void sums_of_digits(const Shape &shape, const Rows &d
       for (int k = 0; k < per_thread; k++) own[(j * per_thread + k) * THREADS] = x + THREADS * k < n ? from[x + THREADS * k] : 0;
     }
   }
-  for (u32 item = SHARE ? 0 : blockIdx.z + shape.first; item < items; item++) {
+  for (u32 item = SHARE ? 0 : blockIdx.x; item < items; item++) {
     u64 sums[2][per_thread] = {};
 #pragma unroll
     for (u32 poly = 0; poly < 2; poly++) {
@@ -116,15 +116,16 @@ struct Digits {
   u8 of[MAX_ROWS];
 };
 
-// The inner pass of every digit of a row, and the sums, [item][b, a][row][n] at `sums`. grid: (N / 2048, rows, items).
+// The inner pass of every digit of a row, and the sums, [item][b, a][row][n] at `sums`. grid: (items, rows, N / 2048), items side by side.
 KERNEL __launch_bounds__(THREADS, 4)
 ntt_inner_sums(const Shape shape, u32 *sums, const Digits digits, const Keys keys, const Addend addend,
                const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
   __shared__ u32 tile[TILE_WORDS(Inner)];
-  const u32 item = blockIdx.z + shape.first, row = blockIdx.y, prime = shape.prime[row], log_n = shape.log_n;
-  const u32 first = (blockIdx.x << Inner::LOG_TILE) + 8 * threadIdx.x;
+  const u32 item = blockIdx.x, block = blockIdx.z;
+  const u32 row = blockIdx.y, prime = shape.prime[row], log_n = shape.log_n;
+  const u32 first = (block << Inner::LOG_TILE) + 8 * threadIdx.x;
   const Prime m = primes[prime];
-  const Place at = {twiddles + ((u64)prime << log_n), tile, log_n, threadIdx.x};
+  const Place at = {twiddles + ((u64)prime << log_n), tile, log_n, threadIdx.x, block};
   u64 b[8] = {}, a[8] = {};
   u32 held[8];
   const u32 addends = addend.rows.at[row] == NO_ROW ? 0 : keys.addends, factor = addend.factor[row];

@@ -6,7 +6,7 @@
 
 // The place of a row's tile in shared memory, for all threads of a block.
 __device__ __forceinline__ Place place_of(const u32 *twiddles, u32 prime, u32 *tile, u32 log_n) {
-  return {twiddles + ((u64)prime << log_n), tile, log_n, threadIdx.x};
+  return {twiddles + ((u64)prime << log_n), tile, log_n, threadIdx.x, blockIdx.x};
 }
 
 template <int S>

@@ -43,7 +43,8 @@ __device__ __forceinline__ void up(u32 &x, u32 &y, u32 w, const Prime &m) {
 struct Place {
   const u32 *twiddles;
   u32 *tile;
-  u32 log_n, thread;
+  // `block`: which tile of the row it is.
+  u32 log_n, thread, block;
 };
 
 // How a thread's words lie in a tile during the round of stages T .. T + A of S.
@@ -76,11 +77,11 @@ template <class G, int S, bool OUTER>
 struct Lane {
   u32 node, first, stride;
 
-  __device__ __forceinline__ Lane(u32 lane, u32 log_n) {
-    const u32 index = (blockIdx.x << (G::LOG_TILE - S)) + lane;
-    node = OUTER ? 1 : (1u << (log_n - S)) + index;
+  __device__ __forceinline__ Lane(u32 lane, const Place &at) {
+    const u32 index = (at.block << (G::LOG_TILE - S)) + lane;
+    node = OUTER ? 1 : (1u << (at.log_n - S)) + index;
     first = OUTER ? index : index << S;
-    stride = OUTER ? 1u << (log_n - S) : 1;
+    stride = OUTER ? 1u << (at.log_n - S) : 1;
   }
 
   __device__ __forceinline__ u32 at(u32 row) const { return first + row * stride; }
@@ -103,7 +104,7 @@ __device__ __forceinline__ void stage(u32 (&held)[G::HELD], const Place &at, con
 #pragma unroll
   for (int k = 0; k < Here::GROUPS; k++) {
     const Here here(k, at.thread);
-    const u32 root = Lane<G, S, OUTER>(here.lane, at.log_n).node << (T + J), h = here.high << J;
+    const u32 root = Lane<G, S, OUTER>(here.lane, at).node << (T + J), h = here.high << J;
 #pragma unroll
     for (int b = 0; b < (1 << A) / 2; b++) {
       const int g = b / half, i = (k << A) + 2 * g * half + b % half;
@@ -137,7 +138,7 @@ __device__ __forceinline__ void each(u32 (&held)[G::HELD], const Place &at, F f)
 #pragma unroll
   for (int k = 0; k < G::HELD >> A; k++) {
     const Round<G, S, T, A, OUTER> here(k, at.thread);
-    const Lane<G, S, OUTER> lane(here.lane, at.log_n);
+    const Lane<G, S, OUTER> lane(here.lane, at);
 #pragma unroll
     for (int i = 0; i < 1 << A; i++) f(held[(k << A) + i], lane.at(here.row(i)), here.place(i));
   }

@@ -12,6 +12,7 @@ use cipherformer::{
         null::{Counts, Null, Operation},
         oracle::Oracle,
     },
+    circuit::{Basis, Interval, Polynomial, evaluate},
     ckks::{Ciphertext, Ckks, Evaluator, Release},
     ring::{ChainKind, ChainSpec, build},
     rlwe::{Context, KeyNeeds, Params, SecretKey, Spec},
@@ -92,6 +93,12 @@ fn transcript<B: Backend>(backend: B, params: &Params) -> (Vec<Vec<u32>>, Vec<Co
     let twice = ev.add(&scaled, &scaled).unwrap();
     let wanted = ev.add(&twice, &ev.mul_plain(&merged, &plain).unwrap()).unwrap();
     assert_eq!(words(ctx, &summed), words(ctx, &wanted));
+    let c: Vec<Complex> = values(8, 4);
+    let p = Polynomial::complex(Basis::Chebyshev, Interval::UNIT, &c).unwrap();
+    keep(evaluate(&ev, &x, &p).unwrap());
+    let groups: Vec<u32> = (0..SLOTS as u32).map(|i| i % 2).collect();
+    let q = Polynomial::complex(Basis::Chebyshev, Interval::UNIT, &c[..5]).unwrap();
+    keep(evaluate(&ev, &x, &Polynomial::grouped(&[p, q], &groups).unwrap()).unwrap());
     let last = keep(ev.rescale(&scaled).unwrap());
     let last = keep(ev.sub(&ev.add(&last, &last).unwrap(), &last).unwrap());
     let decrypted = ckks.decrypt(&sk, &last).unwrap().release(Release::Owner).unwrap();

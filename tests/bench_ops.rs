@@ -17,7 +17,7 @@ fn bench_ops(args: &[&str]) -> Output {
 
 #[test]
 fn lines_have_all_fields() {
-    let output = bench_ops(&["--json", "--only", "ntt/forward"]);
+    let output = bench_ops(&["--json", "--only", "ntt/forward", "--backend", "cpu"]);
     assert!(
         output.status.success(),
         "{}",
@@ -29,7 +29,11 @@ fn lines_have_all_fields() {
     assert_eq!(rings, [12, 13, 14, 15, 16]);
     for line in &lines {
         assert_eq!(line["op"], "ntt/forward");
-        assert_eq!(line["backend"], "cpu");
+        assert_eq!(
+            (&line["backend"], &line["emulated"]),
+            (&"cpu".into(), &false.into())
+        );
+        assert!(["portable", "AVX2", "AVX-512"].contains(&line["instructions"].as_str().unwrap()));
         let whole = |key: &str| line[key].as_u64().unwrap_or_else(|| panic!("{key} in {line}"));
         assert_eq!(["limbs", "digits", "batch", "threads"].map(whole), [1, 0, 1, 1]);
         let positive = |key: &str| {
@@ -40,26 +44,39 @@ fn lines_have_all_fields() {
         assert!((29.0..30.0).contains(&positive("log_qp")));
         assert!(positive("min_us") <= positive("median_us"));
         positive("floor_us");
+        // One row read and written.
+        let bytes = 8 << whole("log_n");
+        assert_eq!(positive("floor_bytes"), bytes as f64);
+        if cfg!(feature = "cuda") {
+            assert!(whole("moved_bytes") >= bytes);
+            assert!(positive("a100_predicted_us") >= 2.0);
+        } else {
+            assert!(line["a100_predicted_us"].is_null());
+        }
         assert!(line.as_object().unwrap().contains_key("scaled_us"));
         if cfg!(feature = "speed") {
             positive("scaled_us");
         } else {
             assert!(line["scaled_us"].is_null());
         }
-        assert_eq!(line.as_object().unwrap().len(), 12, "{line}");
+        assert_eq!(line.as_object().unwrap().len(), 19, "{line}");
     }
 }
 
 #[test]
-fn the_ring_can_be_chosen_and_threads_too() {
-    let output = bench_ops(&["--json", "--only", "^ntt/inverse/13$", "--threads", "2"]);
+fn the_ring_threads_and_instructions_can_be_chosen() {
+    let choice = ["--threads", "2", "--instructions", "portable"];
+    let output = bench_ops(&[["--json", "--only", "^ntt/inverse/13$"].as_slice(), &choice].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     let line: Value = serde_json::from_str(text.trim()).unwrap();
     assert_eq!(
         (line["op"].as_str(), line["log_n"].as_u64()),
         (Some("ntt/inverse"), Some(13))
     );
-    assert_eq!(line["threads"], 2);
+    assert_eq!(
+        (line["threads"].as_u64(), &line["instructions"]),
+        (Some(2), &"portable".into())
+    );
 }
 
 #[test]
@@ -67,6 +84,7 @@ fn bad_arguments_are_refused_with_a_remedy() {
     for (args, words) in [
         (["--only", "nothing"], ["\"nothing\"", "ckks/rotate"]),
         (["--only", "("], ["regular expression", "group"]),
+        (["--instructions", "mmx"], ["\"mmx\"", "portable"]),
         (["--threads", "0"], ["0 threads", "1 to 1024"]),
         (["--threads", "1000000"], ["1000000 threads", "1 to 1024"]),
     ] {

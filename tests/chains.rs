@@ -189,7 +189,7 @@ fn fits(table: &ChainTable, spec: &ChainSpec) {
     );
     let nominal: Vec<f64> = table.levels.iter().map(|l| l.nominal_bits).collect();
     assert_eq!(nominal, spec.scale_bits);
-    let absorbed: Vec<u32> = table.levels[1..].iter().map(|l| l.absorbed_bits).collect();
+    let absorbed: Vec<i32> = table.levels[1..].iter().map(|l| l.absorbed_bits).collect();
     assert_eq!(absorbed, spec.absorbed_bits);
     assert!(table.log2_q(0) >= spec.base_bits);
     let largest = (0..table.digits() as u8)
@@ -222,7 +222,7 @@ fn any_spec() -> impl Strategy<Value = ChainSpec> {
         .prop_flat_map(
             |(log_n, (kind, low, high), levels, digits, above, margin, bound)| {
                 let scales = prop::collection::vec(-1.0f64..1.0, levels);
-                (scales, low..high, prop::collection::vec(0u32..12, levels)).prop_map(
+                (scales, low..high, prop::collection::vec(-4i32..12, levels)).prop_map(
                     move |(off, top, absorbed)| {
                         let wander = if kind == ChainKind::Rational { 1.0 } else { 0.05 };
                         let mut scale_bits: Vec<f64> =
@@ -305,7 +305,7 @@ proptest! {
         log_n in any::<u32>(),
         primes in prop::collection::vec(any::<u32>(), 0..4),
         digit_of in prop::collection::vec(any::<u8>(), 0..4),
-        sets in prop::collection::vec((prop::collection::vec(any::<u16>(), 0..3), any::<f64>(), any::<u32>()), 0..3),
+        sets in prop::collection::vec((prop::collection::vec(any::<u16>(), 0..3), any::<f64>(), any::<i32>()), 0..3),
     ) {
         let levels = sets.into_iter().map(|(primes, nominal_bits, absorbed_bits)| cipherformer::ring::LevelTable {
             primes, nominal_bits, absorbed_bits,

@@ -58,6 +58,42 @@ fn bad_input_is_refused_with_a_remedy() {
     );
     refused(&["bench", "attention", "--heads", "5"], &["5 heads"]);
     refused(&["bench", "attention", "--heads", "0"], &["0 heads"]);
+    refused(&["bench", "matmul", "--m", "3"], &["--k"]);
+    refused(&["bench", "matmul", "--packing", "boxes"], &["boxes", "diagonal"]);
+    refused(&["matmul", "plan", "--m", "3"], &["--k"]);
+    refused(
+        &["matmul", "plan", "--m", "0", "--k", "2", "--n", "2"],
+        &["dimension is 0"],
+    );
+    refused(
+        &[
+            "matmul",
+            "plan",
+            "--m",
+            "9",
+            "--k",
+            "18446744073709551615",
+            "--n",
+            "2",
+        ],
+        &["too large"],
+    );
+    refused(
+        &[
+            "matmul", "plan", "--m", "2", "--k", "3", "--n", "4", "--budget", "1kB",
+        ],
+        &["blocks needs", "allow more bytes"],
+    );
+    for wrong in ["", "gpu", "cuda:x", "cuda:-1", "cpu:a"] {
+        refused(
+            &["classify", "--text", "word", "--backend", wrong],
+            &["--backend", "cuda"],
+        );
+    }
+    refused(
+        &["classify", "--text", "word", "--backend", "cpu:1"],
+        &["cpu:1", "there is one", "doctor"],
+    );
     let path = file("latin1.txt", b"caf\xe9 au lait\n");
     refused(
         &["classify", "--file", path.to_str().unwrap()],
@@ -231,4 +267,83 @@ fn a_file_gives_an_object_a_line_and_a_summary() {
     }
     assert!(summary["bytes"]["ciphertexts"].as_u64().unwrap() > 0);
     assert!(summary["bytes"]["keys"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn functions_are_listed_and_drawn() {
+    let output = cipherformer(&["functions", "--json"]);
+    assert!(output.status.success());
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let all = all.as_array().unwrap();
+    let gelu = all.iter().find(|f| f["name"] == "gelu").unwrap();
+    assert_eq!(
+        (gelu["low"].as_f64(), gelu["high"].as_f64()),
+        (Some(-8.0), Some(8.0))
+    );
+    assert_eq!(gelu["depth"], 5);
+    assert!(gelu["error"].as_f64().unwrap() < 5e-5);
+    let path = file("functions.svg", b"");
+    let output = cipherformer(&["functions", "--plot", path.to_str().unwrap()]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && table.lines().count() > all.len());
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("<svg"));
+    std::fs::remove_file(path).unwrap();
+    refused(
+        &["functions", "--plot", "/nonexistent/a.svg"],
+        &["/nonexistent/a.svg", "can be written"],
+    );
+}
+
+/// Shape, packings with their costs, a choice within the budget, and a reason.
+#[test]
+fn a_product_is_planned() {
+    let ask = ["matmul", "plan", "--m", "4", "--k", "30", "--n", "20", "--json"];
+    let output = cipherformer(&ask);
+    assert!(output.status.success());
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packings = plan["packings"].as_array().unwrap();
+    assert_eq!(packings.len(), 4);
+    for packing in packings {
+        for key in ["ciphertexts_up", "bytes_down", "peak_bytes", "products"] {
+            assert!(packing[key].as_u64().unwrap() > 0, "{key} of {packing}");
+        }
+        assert!(packing["run_us"].as_f64().unwrap() > 0.0);
+        assert!(packing["security_bits"].as_u64().unwrap() >= 128);
+        let rotates = packing["rotations"].as_u64().unwrap() > 0;
+        assert_eq!(rotates, packing["packing"] == "diagonal");
+    }
+    let chosen = plan["chosen"].as_str().unwrap();
+    assert!(plan["reason"].as_str().unwrap().starts_with(chosen));
+    let table = cipherformer(&ask[..8]);
+    let text = String::from_utf8(table.stdout).unwrap();
+    assert!(text.contains("4 x 30") && text.contains("gemm"), "{text}");
+}
+
+/// A GPU that is asked for and not there is an error that says what is missing; `auto` goes on without.
+#[test]
+fn a_missing_gpu_is_refused_with_a_remedy() {
+    use cipherformer::backend::device::{BackendKind, Device, DeviceError};
+    for kind in BackendKind::ALL {
+        let words: &[&str] = match Device::open(kind.device(0)) {
+            Ok(_) => continue,
+            Err(DeviceError::NotBuilt { .. }) => &["build with"],
+            Err(DeviceError::NoDriver { .. }) => &["install", "use another backend"],
+            Err(_) => &[],
+        };
+        for command in [
+            &["classify", "--text", "word"][..],
+            &["doctor"],
+            &["conformance"],
+            &["bench", "ops"],
+            &["bench", "attention"],
+            &["bench", "ceilings"],
+        ] {
+            let output = cipherformer(&[command, &["--backend", kind.name()]].concat());
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{command:?}: {message}");
+            for word in words.iter().chain([&kind.name()]) {
+                assert!(message.contains(word), "{command:?}: no {word:?} in {message:?}");
+            }
+        }
+    }
 }

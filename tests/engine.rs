@@ -4,7 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 use cipherformer::{
-    engine::{Client, Engine, ServerKeys},
+    backend::{
+        Backend,
+        cpu::Cpu,
+        device::{BackendChoice, BackendKind, Device, DeviceBackend, DeviceError, Job},
+    },
+    ckks::Evaluator,
+    engine::{Client, Encrypted, Engine, EngineError, ServerKeys},
     rlwe::Params,
     wire::Existing,
 };
@@ -68,14 +74,107 @@ fn keys_saved_by_the_client_serve_where_they_are_loaded() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// Written for any backend, with an operation that the facade does not have.
+struct Conjugate<'a> {
+    engine: &'a Engine,
+    keys: &'a ServerKeys,
+    x: &'a Encrypted,
+}
+
+impl Job for Conjugate<'_> {
+    type Output = Result<Encrypted, EngineError>;
+
+    fn run<B: DeviceBackend>(self, _: &B) -> Self::Output {
+        let evaluator: Evaluator<'_, B> = self.keys.evaluator()?;
+        Encrypted::new(self.engine, evaluator.conjugate(self.x.inner()?)?)
+    }
+}
+
+#[test]
+fn the_facade_opens_to_the_layer_below() {
+    let params = Params::shipped("n12_single28_l1_d3").unwrap();
+    let engine = Engine::open(BackendChoice::CPU, params.clone()).unwrap();
+    assert_eq!(engine.device().kind(), BackendKind::Cpu);
+    assert_eq!(engine.device().why(), "it was asked for");
+    assert_eq!(
+        engine.ckks::<Cpu>().unwrap().context().backend().capabilities(),
+        engine.device().capabilities()
+    );
+    let client = Client::generate(&engine).unwrap();
+    let keys = client.server_keys(&engine.key_needs().conjugate()).unwrap();
+    let i = cipherformer::arith::Complex::new(0.0, 1.0);
+    let sent = client.encrypt(&[i, -i], 1).unwrap();
+    assert!(sent.bytes() > 0);
+    let x = sent.receive(&engine).unwrap();
+    let (engine, keys, x) = (&engine, &keys, &x);
+    let y = engine.device().run(Conjugate { engine, keys, x }).unwrap();
+    let have = client.decrypt(&y).unwrap();
+    assert!((have[0].im + 1.0).abs() < 1e-2 && (have[1].im - 1.0).abs() < 1e-2);
+
+    #[cfg(feature = "cuda")]
+    {
+        let error = engine.ckks::<cipherformer::backend::cuda::Cuda>().err().unwrap();
+        assert!(matches!(error, EngineError::OtherBackend { wanted: "cuda", .. }));
+    }
+    // A backend that the program made, shared by two engines.
+    let device = Device::from(Cpu::poisoned());
+    let other = Engine::on(&device, params).unwrap();
+    assert!(client.encrypt(&[i], 1).unwrap().receive(&other).is_ok());
+}
+
+#[test]
+fn the_facade_moves_between_threads() {
+    fn moves<T: Send + Sync>() {}
+    moves::<(
+        Engine,
+        Client,
+        ServerKeys,
+        Encrypted,
+        cipherformer::engine::Upload,
+    )>();
+    moves::<(
+        cipherformer::engine::integers::Engine,
+        cipherformer::engine::integers::Client,
+        cipherformer::engine::integers::ServerKeys,
+        cipherformer::engine::integers::SentKeys,
+    )>();
+    moves::<(Device, EngineError)>();
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_error_with_a_remedy() {
+    let params = Params::shipped("n12_single28_l1_d3").unwrap();
+    let error = Engine::open(BackendKind::Cpu.device(1), params).err().unwrap();
+    assert!(matches!(
+        error,
+        EngineError::Device(DeviceError::NoDevice {
+            ordinal: 1,
+            count: 1,
+            ..
+        })
+    ));
+    assert!(error.to_string().contains("doctor"), "{error}");
+    for kind in BackendKind::ALL {
+        match Device::open(kind.device(0)) {
+            Ok(device) => assert_eq!(device.kind(), *kind),
+            Err(DeviceError::NotBuilt { .. }) => assert!(!kind.is_built()),
+            Err(error) => assert!(
+                kind.is_built() && error.to_string().contains(kind.name()),
+                "{error}"
+            ),
+        }
+    }
+}
+
 mod integers {
     use cipherformer::{
         bfv::{BfvError, Matrix, Params, PlainModulus, Release, Spec, sum_keys},
+        engine::EngineError,
         engine::integers::{Client, Engine, ServerKeys},
         rlwe::Level,
     };
 
-    fn engine(t: u128) -> Result<Engine, BfvError> {
+    fn engine(t: u128) -> Result<Engine, EngineError> {
         let spec = Spec {
             log_n: 5,
             primes: 7,
@@ -124,7 +223,7 @@ mod integers {
         assert_eq!(released[1], x[1] * y[1]);
         assert!(matches!(
             client.encrypt(&[0, half + 1]),
-            Err(BfvError::Integer { index: 1, .. })
+            Err(EngineError::Bfv(BfvError::Integer { index: 1, .. }))
         ));
         assert!(client.encrypt(&[1; 33]).is_err());
     }
@@ -163,11 +262,14 @@ mod integers {
         let server = ServerKeys::new(&engine, &keys).unwrap();
         assert!(matches!(
             server.mul_matrix(&large, &sent),
-            Err(BfvError::Length { given: 17, .. })
+            Err(EngineError::Bfv(BfvError::Length { given: 17, .. }))
         ));
         assert!(Matrix::new(2, 2, vec![1; 3]).is_err());
         assert!(Matrix::new(0, 2, vec![]).is_err());
-        assert!(matches!(self::engine(1 << 16), Err(BfvError::NoSlots { .. })));
+        assert!(matches!(
+            self::engine(1 << 16),
+            Err(EngineError::Bfv(BfvError::NoSlots { .. }))
+        ));
         assert!(matches!(
             PlainModulus::with_slots(31, 5),
             Err(BfvError::NoPrime { .. })

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use cipherformer::{
     arith::Complex,
+    backend::device::BackendKind,
     ckks::PrecisionReport,
     engine::{Client, Encrypted, Engine},
     rlwe::Params,
@@ -76,7 +77,69 @@ fn params_chooses_by_depth_and_precision() {
 #[test]
 fn doctor_tests_the_machine() {
     let report = json(&["doctor", "--json"]);
-    assert_eq!(report["self_test"]["passed"], true);
-    assert_eq!(report["backend"], "cpu");
     assert!(report["threads"].as_u64().unwrap() >= 1);
+    let auto = &report["auto"];
+    assert!(!auto["why"].as_str().unwrap().is_empty());
+    assert_eq!(auto["emulated"], false);
+    let backends = report["backends"].as_array().unwrap();
+    for kind in BackendKind::ALL {
+        let rows = || backends.iter().filter(|b| b["name"] == kind.name());
+        assert!(rows().count() >= 1, "{kind} is missing");
+        for row in rows() {
+            assert!(!row["why"].as_str().unwrap().is_empty());
+            let test = &row["self_test"];
+            match row["available"].as_bool().unwrap() {
+                true => {
+                    assert_eq!((&test["passed"], &test["failures"]), (&true.into(), &0.into()));
+                    assert!(test["worst_bits"].as_f64().unwrap() >= 18.0);
+                    assert!(test["checks"].as_u64().unwrap() > 1000);
+                    assert!(row["device"].is_string());
+                }
+                false => assert!(test.is_null() && row["device"].is_null()),
+            }
+        }
+    }
+    let chosen = backends.iter().find(|b| b["device"] == auto["device"]).unwrap();
+    assert_eq!(
+        (&chosen["name"], &chosen["available"]),
+        (&auto["backend"], &true.into())
+    );
+}
+
+#[test]
+fn doctor_tests_one_backend_and_says_so_by_its_status() {
+    let one = json(&["doctor", "--json", "--backend", "cpu"]);
+    let backends = one["backends"].as_array().unwrap();
+    assert_eq!((backends.len(), &backends[0]["choice"]), (1, &"cpu".into()));
+    let missing = Command::new(env!("CARGO_BIN_EXE_cipherformer"))
+        .args(["doctor", "--json", "--backend", "cpu:9"])
+        .output()
+        .unwrap();
+    assert_eq!(missing.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&missing.stdout).unwrap();
+    assert_eq!(report["backends"][0]["available"], false);
+}
+
+#[test]
+fn conformance_has_a_line_a_device() {
+    let output = Command::new(env!("CARGO_BIN_EXE_cipherformer"))
+        .args(["conformance", "--json", "--scope", "quick"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    for kind in BackendKind::ALL {
+        assert!(
+            rows.iter().any(|r| r["backend"] == kind.name()),
+            "{kind} is missing"
+        );
+    }
+    for row in &rows {
+        assert_eq!(row["failures"], 0);
+        // Either it was run, or it says why not and how much that left out.
+        let (checks, skips) = (row["checks"].as_u64().unwrap(), row["skips"].as_u64().unwrap());
+        assert!((checks > 1000) != (skips > 0), "{row}");
+        assert_eq!(skips > 0, !row["why"].as_str().unwrap().is_empty());
+    }
 }

@@ -10,6 +10,7 @@
 use cipherformer::{
     backend::cpu::Cpu,
     bfv::{Bfv, Ciphertext, Evaluator, Noise, Packing, Params, Spec, packing_automorphisms},
+    matmul::coefficient::{Objective, Output, Plain, Plan, Request, Shape, Side},
     rlwe::{EvaluationKeys, KeyNeeds, Level, SecretKey},
 };
 
@@ -195,5 +196,54 @@ fn every_operation_is_as_noisy_as_the_formulas_say() {
             fresh.pack(count).unwrap(),
             &format!("{count} packed"),
         );
+    }
+}
+
+#[test]
+fn interleaving_is_as_noisy_as_the_formula_says() {
+    let set = Set::new(10, 4, 1 << 20, 12, 14);
+    let fresh = Noise::fresh(set.bfv.params(), set.bfv.params().top()).unwrap();
+    for count in [2, 4, 8, 16] {
+        let a = set.encrypt(count as u64).slice(0, count).unwrap();
+        let all = set.ev().interleave(&a, count).unwrap();
+        let error = set.compare(
+            &all,
+            &fresh.interleave(count).unwrap(),
+            &format!("{count} interleaved"),
+        );
+        assert!(error.0.abs() < 0.3, "{count}: {:.2} bits", error.0);
+    }
+}
+
+/// Of matrix products with random and with the largest weights.
+#[test]
+fn results_of_coefficient_packing_stay_within_their_bound() {
+    let set = Set::new(8, 4, 1 << 30, 13, 8);
+    let ctx = set.bfv.context();
+    let (shape, bound) = (Shape::new(9, 70, 33), 1 << 20);
+    for objective in Objective::ALL {
+        let request = Request::new(shape).output(Output::Packed).objective(objective);
+        let plan = Plan::new(set.bfv.params(), &request.weight_bound(bound)).unwrap();
+        let residues: Vec<u64> = (0..630u64)
+            .map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 34)
+            .collect();
+        let sent = plan.encrypt(&set.bfv, &set.sk, Side::Left, &residues).unwrap();
+        let inputs = [sent.expand(ctx).unwrap()];
+        for largest in [false, true] {
+            let weight = |i: i64| match largest {
+                true => bound as i64,
+                false => i.wrapping_mul(0x1E37_79B9_7F4A_7C15) >> 43,
+            };
+            let weights = plan.weights(&(0..2310).map(weight).collect::<Vec<_>>()).unwrap();
+            let plain = Plain::OnTheFly(&weights);
+            let results = plan.multiply(&set.bfv, &plain, &inputs, &[&set.keys]).unwrap();
+            for results in results {
+                set.compare(
+                    results.ciphertexts(),
+                    plan.noise(),
+                    &format!("{objective:?}, largest: {largest}"),
+                );
+            }
+        }
     }
 }

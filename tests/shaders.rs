@@ -1,6 +1,10 @@
 //! The shaders of the wgpu backend without a device: they are core WGSL, compile to SPIR-V, and stay within what every adapter has.
 
-#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step of a test is a failed test"
+)]
 
 use cipherformer::backend::wgpu::modules;
 use wgpu::naga::{

@@ -1,10 +1,11 @@
 //! The operations of `cipherformer::bench` under criterion: identifiers carry the floor, throughput is in the floor's products, so
 //! that "elem/s" compares with the products a second that the machine can form (`cipherformer bench ops` prints that rate).
+//! CIPHERFORMER_BACKEND names the device, as `--backend` does: cpu unless it is there.
 
 use std::process::ExitCode;
 
 use cipherformer::{
-    backend::cpu::Cpu,
+    backend::device::{BackendChoice, Device, DeviceBackend, Job},
     bench::{Ceilings, GROUPS, Result, use_threads},
 };
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -14,7 +15,7 @@ pub fn run(family: &str) -> ExitCode {
     let threads = std::env::var("RAYON_NUM_THREADS").ok();
     use_threads(threads.and_then(|t| t.parse().ok()).unwrap_or(1));
     let mut criterion = Criterion::default().configure_from_args();
-    match all(&mut criterion, family) {
+    match on_device(&mut criterion, family) {
         Ok(()) => {
             criterion.final_summary();
             ExitCode::SUCCESS
@@ -26,13 +27,37 @@ pub fn run(family: &str) -> ExitCode {
     }
 }
 
-fn all(criterion: &mut Criterion, family: &str) -> Result<()> {
-    let ceilings = Ceilings::measure();
+/// The benchmarks of a family.
+struct Benchmarks<'a> {
+    criterion: &'a mut Criterion,
+    family: &'a str,
+}
+
+impl Job for Benchmarks<'_> {
+    type Output = Result<()>;
+
+    fn run<B: DeviceBackend>(self, backend: &B) -> Result<()> {
+        all(self.criterion, self.family, backend)
+    }
+}
+
+fn on_device(criterion: &mut Criterion, family: &str) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let choice = match std::env::var("CIPHERFORMER_BACKEND") {
+        Ok(name) => name.parse()?,
+        Err(_) => BackendChoice::CPU,
+    };
+    let device = Device::open(choice)?;
+    eprintln!("{family}: {}", device.capabilities().device);
+    Ok(device.run(Benchmarks { criterion, family })?)
+}
+
+fn all<B: DeviceBackend>(criterion: &mut Criterion, family: &str, backend: &B) -> Result<()> {
+    let ceilings = Ceilings::of(backend)?;
     let of_family = |op: &str| op.split('/').next() == Some(family);
     let mut benchmarks = criterion.benchmark_group(family);
     benchmarks.sample_size(10);
     for group in GROUPS.iter().filter(|g| g.ops.iter().any(|op| of_family(op))) {
-        for mut case in group.load(Cpu::new(), group.ops)? {
+        for mut case in group.load(backend.clone(), group.ops)? {
             if !of_family(case.op) {
                 continue;
             }

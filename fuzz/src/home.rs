@@ -7,6 +7,7 @@ use cipherformer::{
     backend::{Backend, cpu::Cpu, oracle::Oracle},
     bfv::{self, Bfv, Packing, packing_automorphisms},
     ckks::{Ciphertext, Ckks},
+    matmul::coefficient::{Output, Plan, Request, Shape},
     model::{LanguageModel, Quantised},
     ring::insecure_chain,
     rlwe::{Context, EvaluationKeys, KeyNeeds, Params, SecretKey, Spec},
@@ -120,6 +121,12 @@ pub static CKKS_ORACLE: LazyLock<CkksHome<Oracle>> = LazyLock::new(|| small(Orac
 pub static BFV: LazyLock<BfvHome<Cpu>> = LazyLock::new(|| bfv_home(Cpu::poisoned()));
 /// The same by the definitions.
 pub static BFV_ORACLE: LazyLock<BfvHome<Oracle>> = LazyLock::new(|| bfv_home(Oracle));
+/// A product in coefficient packing under the parameters of [`BFV`], with which its weights and results are read.
+pub static PLAN: LazyLock<(Bfv<Cpu>, Plan)> = LazyLock::new(|| {
+    let request = Request::new(Shape::new(3, 5, 3)).output(Output::Cut).weight_bound(300);
+    let plan = Plan::new(BFV.scheme.params(), &request).unwrap();
+    (BFV.scheme.clone(), plan)
+});
 /// CKKS on the ring of 128 that the classifier fits into, with its keys.
 pub static INFER: LazyLock<CkksHome<Cpu>> = LazyLock::new(|| {
     ckks_home(Cpu::poisoned(), "insecure_n7_rational38_l4_d2", |params| {

@@ -9,15 +9,16 @@ use cipherformer::{
     backend::cpu::Cpu,
     bfv,
     ckks::{Ciphertext, SeededCiphertext},
+    matmul::coefficient::{Outputs, Weights},
     model::Quantised,
     rlwe::{Context, Level, PublicKey, SecretKey, SeededEvaluationKeys, Spec},
     wire::{self, KeyFile, Reader, Record, Stamp, VERSION},
 };
 
-use crate::home::{self, BFV};
+use crate::home::{self, BFV, PLAN};
 
 /// The numbers of kinds, and one that there is not.
-const KINDS: std::ops::RangeInclusive<u8> = 1..=11;
+const KINDS: std::ops::RangeInclusive<u8> = 1..=13;
 
 fn pass<C, T: Record<C>>(bytes: &[u8], home: &C) -> wire::Result<Vec<u8>> {
     let (value, stamp): (T, Stamp) = wire::from_bytes(bytes, home)?;
@@ -38,6 +39,8 @@ pub fn again(kind: u8, bytes: &[u8]) -> Option<wire::Result<Vec<u8>>> {
         8 => pass::<_, bfv::SeededCiphertext<Cpu>>(bytes, bfv),
         9 => pass::<_, bfv::Ciphertext<Cpu>>(bytes, bfv),
         10 => pass::<_, Quantised>(bytes, ctx),
+        11 => pass::<_, Weights>(bytes, &PLAN.1),
+        12 => pass::<_, Outputs<Cpu>>(bytes, &*PLAN),
         _ => return None,
     })
 }

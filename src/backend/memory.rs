@@ -1,5 +1,7 @@
 //! How operations address rows: `[item][poly][row][n]`, rows by index list.
 
+use smallvec::SmallVec;
+
 use super::Backend;
 
 /// One row of a polynomial: where it lies, and which prime it is taken modulo.
@@ -114,16 +116,20 @@ impl<'a> Span<'a> {
 
     /// Whether no two touched rows coincide, for spans that nest (rows in polynomials in items, or items in polynomials).
     pub fn is_disjoint(&self) -> bool {
-        let mut at: Vec<u32> = self.rows.iter().map(|r| r.at).collect();
-        at.sort_unstable();
-        let rows = at.last().map_or(0, |a| *a as usize + 1);
+        let rows = self.rows.iter().map(|r| r.at as usize + 1).max().unwrap_or(0);
+        // Most lists ascend.
+        let distinct = self.rows.is_sorted_by(|a, b| a.at < b.at) || {
+            let mut at: SmallVec<[u32; 64]> = self.rows.iter().map(|r| r.at).collect();
+            at.sort_unstable();
+            at.windows(2).all(|w| w[0] != w[1])
+        };
         let apart = |inner: usize, n: usize, stride: usize| n <= 1 || stride >= inner;
         let extent = |inner: usize, n: usize, stride: usize| inner + n.saturating_sub(1) * stride;
         let nested = |a: (usize, usize), b: (usize, usize)| {
             apart(rows, a.0, a.1) && apart(extent(rows, a.0, a.1), b.0, b.1)
         };
         let (items, polys) = ((self.items, self.item_stride), (self.polys, self.poly_stride));
-        at.windows(2).all(|w| w[0] != w[1]) && (nested(polys, items) || nested(items, polys))
+        distinct && (nested(polys, items) || nested(items, polys))
     }
 }
 

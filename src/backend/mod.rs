@@ -6,13 +6,17 @@ pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod derived;
+#[cfg(feature = "fallback")]
+pub mod device;
 mod memory;
 pub mod null;
 pub mod oracle;
+mod shared;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 
 pub use memory::{Mut, Ref, Row, Span, compact};
+pub use shared::{Owners, Shared};
 
 use crate::{
     arith::{Complex, Double, EmbedError, Embedding},

@@ -1,11 +1,15 @@
-//! What the processor can do at best, measured: products of words a second, and bytes copied a second.
+//! What the device can do at best, measured: products of words a second, and bytes copied a second.
 
 use std::{hint::black_box, time::Instant};
 
 use rayon::prelude::*;
 
-use super::Work;
-use crate::backend::cpu::{Instructions, products};
+use super::{Result, Work, field};
+use crate::backend::{
+    BackendError, Mut, Ref, Span, compact,
+    cpu::{Instructions, products},
+    device::{BackendKind, DeviceBackend},
+};
 
 /// Bytes that a copy touches, source and destination together and all threads: from the first cache to main memory. An operation is
 /// held against the largest that its operands fill, whose rate is higher than their own.
@@ -17,7 +21,14 @@ const COPIED: usize = 1 << 24;
 /// Rounds of one try of products, for the same reason.
 const ROUNDS: usize = 1 << 16;
 
-/// Measured rates of this machine with the threads of rayon's pool.
+/// Bytes that a copy on a GPU touches: what its caches hold, and what they do not. Smaller ones would measure the launch.
+const DEVICE_FOOTPRINTS: [usize; 3] = [1 << 26, 1 << 28, 1 << 30];
+/// Launches of one try on a device, which share one wait.
+const LAUNCHES: usize = 8;
+/// log2 of the words of a row to copy.
+const LOG_ROW: u32 = 16;
+
+/// Measured rates of this machine: of the CPU with the threads of rayon's pool, or of a GPU.
 #[derive(Clone, Debug)]
 pub struct Ceilings {
     /// Products of 32-bit words in 64 bits a second.
@@ -27,7 +38,33 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// Measures, in about half a second.
+    /// Measures the device of a backend, in about half a second.
+    ///
+    /// The product rate of a GPU is that of its own matrix products: what is reached for certain, and perhaps not the most.
+    pub fn of<B: DeviceBackend>(backend: &B) -> Result<Self> {
+        if B::KIND == BackendKind::Cpu {
+            return Ok(Self::measure());
+        }
+        // An emulation says nothing of any GPU, and takes its time.
+        let rooms = match backend.is_emulated() {
+            true => &[1 << 22][..],
+            false => &DEVICE_FOOTPRINTS[..],
+        };
+        let mut copies = Vec::new();
+        for room in rooms {
+            match device_copies(backend, *room) {
+                Ok(rate) => copies.push((*room, rate)),
+                Err(BackendError::OutOfMemory { .. }) if !copies.is_empty() => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Self {
+            products: device_products(backend)?,
+            copies,
+        })
+    }
+
+    /// Measures the CPU, in about half a second.
     pub fn measure() -> Self {
         let threads = rayon::current_num_threads();
         Self {
@@ -81,4 +118,46 @@ fn copies(threads: usize, bytes: usize) -> f64 {
         }
         rounds * 2 * half
     })
+}
+
+/// The best rate of `LAUNCHES` launches of some amount each, waited for together.
+fn best_of_launches(
+    amount: f64,
+    wait: impl Fn() -> std::result::Result<(), BackendError>,
+    mut launch: impl FnMut() -> std::result::Result<(), BackendError>,
+) -> std::result::Result<f64, BackendError> {
+    let mut round = || {
+        (0..LAUNCHES).try_for_each(|_| launch())?;
+        wait()
+    };
+    round()?;
+    let (all, mut best) = (Instant::now(), 0.0);
+    while best == 0.0 || all.elapsed().as_secs_f64() < BUDGET {
+        let start = Instant::now();
+        round()?;
+        best = f64::max(best, amount * LAUNCHES as f64 / start.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// Bytes read or written a second by copies from one half of `room` bytes to the other.
+fn device_copies<B: DeviceBackend>(backend: &B, room: usize) -> std::result::Result<f64, BackendError> {
+    let items = (room / 2) >> (LOG_ROW + 2);
+    let (mut to, mut from) = (backend.alloc(LOG_ROW, items)?, backend.alloc(LOG_ROW, items)?);
+    let row = compact(&[0]);
+    let span = Span::dense(items, 1, &row);
+    backend.zero(Mut::new(&mut from, span))?;
+    best_of_launches(
+        room as f64,
+        || backend.wait(),
+        || backend.copy(Mut::new(&mut to, span), Ref::new(&from, span)),
+    )
+}
+
+/// Products a second of matrices of small integers times residues.
+fn device_products<B: DeviceBackend>(backend: &B) -> Result<f64> {
+    let log_n = if backend.is_emulated() { 10 } else { 16 };
+    let matrix = &mut field::Gemm::new(backend.clone(), log_n)?;
+    let products = matrix.work().products;
+    Ok(best_of_launches(products, || backend.wait(), || matrix.launch())?)
 }

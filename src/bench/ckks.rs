@@ -27,7 +27,12 @@ const ENCODE: &str = "ckks/encode";
 const ENCRYPT: &str = "ckks/encrypt";
 const DECRYPT: &str = "ckks/decrypt_decode";
 
-pub(super) const OPS: &[&str] = &[MUL, ROTATE, HOISTED, MUL_PLAIN, ENCODE, ENCRYPT, DECRYPT];
+const SUM: &str = "ckks/inner_product_plain_16";
+
+pub(super) const OPS: &[&str] = &[MUL, ROTATE, HOISTED, MUL_PLAIN, SUM, ENCODE, ENCRYPT, DECRYPT];
+
+/// Products of a ciphertext and a plaintext that are summed.
+const TERMS: usize = 16;
 
 /// Rotations that share their digits.
 const STEPS: [i64; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -45,6 +50,8 @@ struct Operands<B: Backend> {
     x: Ciphertext<B>,
     y: Ciphertext<B>,
     plain: Plaintext<B>,
+    /// Of a sum of products; none if it is not wanted.
+    terms: Vec<(Ciphertext<B>, Plaintext<B>)>,
 }
 
 impl<B: Backend> Operands<B> {
@@ -66,7 +73,13 @@ impl<B: Backend> Operands<B> {
             .map(|i| Complex::new((i as f64).sin(), (0.7 * i as f64).cos()))
             .collect();
         let scale = ckks.scale(top)?.clone();
+        let term = |_| {
+            let fresh = ckks.encrypt(&secret, &values, 1, top)?.expand(&ctx)?;
+            Ok((fresh, ckks.encode(&values, 1, top, &scale)?))
+        };
+        let count = if wanted.contains(&SUM) { TERMS } else { 0 };
         Ok(Self {
+            terms: (0..count).map(term).collect::<Result<_>>()?,
             x: ckks.encrypt(&secret, &values, 1, top)?.expand(&ctx)?,
             y: ckks.encrypt(&secret, &values, 1, top)?.expand(&ctx)?,
             plain: ckks.encode(&values, 1, top, &scale)?,
@@ -90,6 +103,10 @@ impl<B: Backend> Operands<B> {
             #[cfg(feature = "cuda")]
             RESCALE => drop(black_box(ev.rescale(&self.x)?)),
             MUL_PLAIN => drop(black_box(ev.mul_plain(&self.x, &self.plain)?)),
+            SUM => {
+                let terms: Vec<_> = self.terms.iter().map(|(x, plain)| (x, plain)).collect();
+                drop(black_box(ev.inner_product_plain(&terms)?));
+            }
             ENCODE => drop(black_box(ckks.encode(&self.values, 1, top, &self.scale)?)),
             ENCRYPT => drop(black_box(ckks.encrypt_public(
                 &self.public,
@@ -129,6 +146,7 @@ fn work<B: Backend>(op: &str, ring: Ring, level: &LevelContext<B>) -> Work {
             2 * ring.division(s.step.removed.len(), rows) + ring.moved(2 * (l + rows))
         }),
         MUL_PLAIN => ring.sums(1, 2 * l) + ring.moved(5 * l),
+        SUM => ring.sums(TERMS, 2 * l) + ring.moved(3 * TERMS * l + 2 * l),
         ENCODE => ring.embedding() + ring.transform(l) + slots + ring.moved(l),
         // v, e_0 + m and e_1; the public key's second half is a seed.
         ENCRYPT => {

@@ -131,6 +131,7 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
     .median_us;
 
     let home = (bfv.clone(), plan.clone());
+    let residues: Vec<u64> = weights.iter().map(|w| t.residue(i128::from(*w))).collect();
     let (mut bytes_down, mut max_error) = (0, 0);
     let all = plan.multiply(&bfv, &fly, &inputs, &keys)?;
     for ((results, secret), x) in all.into_iter().zip(&secrets).zip(&values) {
@@ -145,10 +146,17 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
                     Side::Left => (left, right),
                     Side::Right => (right, left),
                 };
-                let w = weights.get(w_at).map_or(0, |w| t.residue(i128::from(*w)));
-                t.mul(x.get(x_at).copied().unwrap_or(0), w)
+                let w = residues.get(w_at).copied().unwrap_or(0);
+                let x = x.get(x_at).copied().unwrap_or(0);
+                match t.value().is_power_of_two() {
+                    true => x.wrapping_mul(w),
+                    false => t.mul(x, w),
+                }
             };
-            let wanted = (0..shape.k).fold(0, |sum, c| t.add(sum, entry(c)));
+            let wanted = match t.value().is_power_of_two() {
+                true => (0..shape.k).fold(0u64, |sum, c| sum.wrapping_add(entry(c))) & (t.value() - 1) as u64,
+                false => (0..shape.k).fold(0, |sum, c| t.add(sum, entry(c))),
+            };
             max_error = max_error.max(have.abs_diff(wanted));
         }
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Case, Result, Run, Shape, Work, floor::Ring};
 use crate::{
     arith::ntt_primes,
-    backend::{Backend, Entries, Matrix, Mut, Ref, Span, compact},
+    backend::{Backend, BackendError, Entries, Matrix, Mut, Ref, Row, Span, compact},
     ring::Basis,
 };
 
@@ -75,34 +75,67 @@ pub(super) fn transforms<B: Backend>(backend: B, log_n: u32, wanted: &[&str]) ->
 }
 
 /// A matrix of 8-bit weights times ciphertexts of two components.
-pub(super) fn gemm<B: Backend>(backend: B, log_n: u32) -> Result<Vec<Case>> {
-    let (tables, src, log_qp) = rows(&backend, log_n, LIMBS, WIDTH * 2)?;
-    let at = compact(&(0..LIMBS as u32).collect::<Vec<_>>());
-    let mut dst = backend.alloc(log_n, WIDTH * 2 * LIMBS)?;
-    let weights: Vec<i8> = (0..WIDTH * WIDTH).map(|i| (i * 77 % 255) as i8).collect();
-    let ring = Ring::new(log_n);
-    let work: Work = ring.sums(WIDTH, WIDTH * 2 * LIMBS) + ring.moved(2 * WIDTH * 2 * LIMBS);
-    let run: Run = Box::new(move || {
-        let span = Span::dense(WIDTH, 2, &at);
+pub(super) struct Gemm<B: Backend> {
+    backend: B,
+    tables: B::Tables,
+    src: B::Buffer,
+    dst: B::Buffer,
+    at: Vec<Row>,
+    weights: Vec<i8>,
+    log_n: u32,
+    log_qp: f64,
+}
+
+impl<B: Backend> Gemm<B> {
+    pub(super) fn new(backend: B, log_n: u32) -> Result<Self> {
+        let (tables, src, log_qp) = rows(&backend, log_n, LIMBS, WIDTH * 2)?;
+        Ok(Self {
+            dst: backend.alloc(log_n, WIDTH * 2 * LIMBS)?,
+            at: compact(&(0..LIMBS as u32).collect::<Vec<_>>()),
+            weights: (0..WIDTH * WIDTH).map(|i| (i * 77 % 255) as i8).collect(),
+            backend,
+            tables,
+            src,
+            log_n,
+            log_qp,
+        })
+    }
+
+    /// What it cannot do without.
+    pub(super) fn work(&self) -> Work {
+        let ring = Ring::new(self.log_n);
+        ring.sums(WIDTH, WIDTH * 2 * LIMBS) + ring.moved(2 * WIDTH * 2 * LIMBS)
+    }
+
+    /// One product, not waited for.
+    pub(super) fn launch(&mut self) -> std::result::Result<(), BackendError> {
+        let span = Span::dense(WIDTH, 2, &self.at);
         let matrix = Matrix {
             outputs: WIDTH,
             inputs: WIDTH,
-            entries: Entries::I8(&weights),
+            entries: Entries::I8(&self.weights),
         };
-        backend.gemm(&tables, Mut::new(&mut dst, span), Ref::new(&src, span), matrix)?;
-        Ok(backend.wait()?)
-    });
+        let (dst, src) = (Mut::new(&mut self.dst, span), Ref::new(&self.src, span));
+        self.backend.gemm(&self.tables, dst, src, matrix)
+    }
+}
+
+pub(super) fn gemm<B: Backend>(backend: B, log_n: u32) -> Result<Vec<Case>> {
+    let mut product = Gemm::new(backend, log_n)?;
     Ok(vec![Case {
         op: "gemm",
         shape: Shape {
             log_n,
-            log_qp,
+            log_qp: product.log_qp,
             limbs: LIMBS,
             digits: 0,
             batch: WIDTH,
         },
-        work,
+        work: product.work(),
         weighted: Some((WIDTH * WIDTH * 2 * LIMBS) as f64 * f64::from(1u32 << log_n)),
-        run,
+        run: Box::new(move || {
+            product.launch()?;
+            Ok(product.backend.wait()?)
+        }),
     }])
 }

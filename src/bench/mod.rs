@@ -12,6 +12,8 @@ mod clock;
 mod coefficient;
 mod field;
 pub mod floor;
+mod matmul;
+mod predict;
 #[cfg(feature = "speed")]
 mod reference;
 #[cfg(feature = "cuda")]
@@ -22,13 +24,15 @@ pub use ceilings::Ceilings;
 pub use clock::{Times, time};
 pub use coefficient::{Ask, Measured, measure as measure_coefficient};
 pub use floor::Work;
+pub use matmul::{PlainGemm, ResidueGemm};
+pub use predict::Prediction;
 
 use crate::{
     arith::ArithError,
     backend::{Backend, BackendError},
     bfv::BfvError,
     ckks::CkksError,
-    matmul::coefficient::CoefficientError,
+    matmul::{MatmulError, coefficient::CoefficientError},
     model::ModelError,
     rlwe::RlweError,
     wire::WireError,
@@ -53,6 +57,9 @@ pub enum BenchError {
     /// BFV.
     #[error(transparent)]
     Bfv(#[from] BfvError),
+    /// Products of matrices.
+    #[error(transparent)]
+    Matmul(#[from] MatmulError),
     /// Products in coefficient packing.
     #[error(transparent)]
     Coefficient(#[from] CoefficientError),
@@ -116,6 +123,8 @@ enum Setup {
     Ckks(&'static str),
     /// The parameters of `bfv::Spec` for this degree.
     Bfv,
+    /// An encrypted matrix times a plain one.
+    Matmul,
     /// The language classifier and its chain.
     Transformer,
 }
@@ -142,8 +151,31 @@ impl Group {
             Setup::Gemm => field::gemm(backend, self.log_n),
             Setup::Ckks(chain) => ckks::cases(backend, chain, wanted),
             Setup::Bfv => bfv::cases(backend, self.log_n, wanted),
+            Setup::Matmul => matmul::cases(backend, wanted),
             Setup::Transformer => transformer::cases(backend, wanted),
         }
+    }
+}
+
+impl Group {
+    /// What an A100 would take for the operations that `wanted` names, in the order of [`Group::load`], by the kernels of the CUDA
+    /// backend; nothing in a build without it.
+    pub fn predict(&self, wanted: &[&str]) -> Result<Vec<Option<Prediction>>> {
+        #[cfg(feature = "cuda")]
+        {
+            let backend = crate::backend::cuda::Cuda::counting();
+            let count = |case: &mut Case| {
+                backend.launches();
+                case.run()?;
+                Ok(Some(Prediction::new(&backend.launches())))
+            };
+            self.load(backend.clone(), wanted)?
+                .iter_mut()
+                .map(count)
+                .collect()
+        }
+        #[cfg(not(feature = "cuda"))]
+        Ok(vec![None; wanted.len()])
     }
 }
 
@@ -160,6 +192,7 @@ pub const GROUPS: &[Group] = &[
     Group::new(16, ckks::OPS, Setup::Ckks("n16_pair55_l21_d3")),
     Group::new(13, bfv::OPS, Setup::Bfv),
     Group::new(14, bfv::OPS, Setup::Bfv),
+    Group::new(12, matmul::OPS, Setup::Matmul),
     Group::new(14, transformer::OPS, Setup::Transformer),
 ];
 

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Result, ckks, transformer};
+use super::{BenchError, Result, ckks, transformer};
 use crate::{
     backend::cuda::Launch,
-    ring::{ChainKind, ChainSpec, build},
-    rlwe::{Params, RlweError, Spec},
+    ring::{ChainKind, ChainSpec, ChainTable, build},
+    rlwe::{Level, Params, RlweError, Spec},
 };
 
 /// Bytes a second that the memory of an A100 of 80 GB moves.
@@ -19,6 +19,9 @@ pub const A100_BYTES_PER_SECOND: f64 = 1.94e12;
 /// Limb transfers of a product with relinearisation and rescaling at 47 limbs of N = 2^16, digits of 12 primes, when no two kernels are
 /// fused: tensor 329, INTT 188, digits copied 94, conversion 380, NTT of digits 752, sums 826, P c added 282, ModDown 756.
 pub const UNFUSED_LIMBS: f64 = 3607.0;
+
+/// Limbs of that shape.
+const LIMBS: usize = 47;
 
 /// One operation.
 #[derive(Clone, Debug)]
@@ -85,18 +88,31 @@ impl Traffic {
 
 /// A chain of 47 primes in digits of 12, one prime a level, at N = 2^16: the shape of the unfused figure. For counting, not for secrets.
 fn params() -> Result<Params> {
-    let spec = ChainSpec {
+    // More levels than a chain may have: the lowest one has four or five primes.
+    let levels = 44;
+    let spec = |base: u32| ChainSpec {
         log_n: 16,
         kind: ChainKind::Single,
-        scale_bits: vec![29.0; 47],
-        absorbed_bits: vec![0; 46],
-        base_bits: 30.0,
+        scale_bits: vec![29.0; levels],
+        absorbed_bits: vec![0; levels - 1],
+        base_bits: f64::from(base),
         digits: 4,
         special_margin_bits: 2.0,
         max_log2_qp: Some(4000.0),
     };
-    let chain = build(&spec).map_err(RlweError::from)?;
-    Ok(Params::insecure(Spec { chain })?)
+    let limbs = |chain: &ChainTable| chain.levels.last().map_or(0, |l| l.primes.len());
+    let mut found = (85..150).step_by(5).map(|base| build(&spec(base)));
+    match found.find(|c| c.as_ref().is_ok_and(|c| limbs(c) == LIMBS)) {
+        Some(chain) => {
+            let chain = chain.map_err(RlweError::from)?;
+            Ok(Params::insecure(Spec { chain })?)
+        }
+        None => Err(BenchError::Rlwe(RlweError::NoLevel {
+            operation: "traffic",
+            level: Level(LIMBS as u32),
+            top: levels as u32 - 1,
+        })),
+    }
 }
 
 /// Counts the operations that a GPU's speed is judged by.

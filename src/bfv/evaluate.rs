@@ -141,7 +141,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             return Err(RlweError::mismatch(operation, "pairs", 0, "at least 1", remedy).into());
         };
         let components = first.components();
-        let mut terms: SmallVec<[Product<B>; 16]> = SmallVec::new();
+        let mut terms: SmallVec<[Product<B>; 32]> = SmallVec::new();
         for (a, p) in pairs {
             let b = self.plain_view(operation, a, &p.0)?;
             first.inner.check_like(operation, &a.inner)?;

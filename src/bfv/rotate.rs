@@ -1,5 +1,7 @@
 //! Automorphisms of ciphertexts: rotations of columns, the swap of rows.
 
+use smallvec::SmallVec;
+
 use super::{Ciphertext, Evaluator, Result};
 use crate::{backend::Backend, ring::Galois, rlwe};
 
@@ -15,14 +17,14 @@ impl<B: Backend> Evaluator<'_, B> {
         self.bfv.check(operation, a)?;
         (a.inner).check_components(operation, 2, "relinearise first")?;
         let ctx = self.ctx();
-        let elements: Vec<Galois> = (steps.iter())
+        let elements: SmallVec<[Galois; 16]> = (steps.iter())
             .map(|k| Galois::rotation(*k, ctx.log_n()))
             .collect();
-        let moving: Vec<Galois> = (elements.iter().copied())
+        let moving: SmallVec<[Galois; 16]> = (elements.iter().copied())
             .filter(|g| *g != Galois::IDENTITY)
             .collect();
         let keys = moving.iter().map(|g| self.keys.galois(operation, *g));
-        let keys = keys.collect::<rlwe::Result<Vec<_>>>()?;
+        let keys = keys.collect::<rlwe::Result<SmallVec<[_; 16]>>>()?;
         let mut moved = ctx
             .automorphisms(operation, &a.inner, &keys, &moving)?
             .into_iter();

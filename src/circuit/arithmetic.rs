@@ -90,7 +90,7 @@ pub trait Arithmetic {
 
     /// The scale that a value of the level above must have for its rescale to end at `scale` on `level`.
     fn before_rescale(&self, level: Level, scale: &Scale) -> Result<Scale> {
-        Ok(scale.div(&step_ratio(self.params(), "rescale", level)?)?)
+        Ok(scale.div(step_ratio(self.params(), "rescale", level)?)?)
     }
 }
 

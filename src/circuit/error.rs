@@ -97,6 +97,20 @@ pub enum CircuitError {
         /// log2 of the modulus.
         log2_q: f64,
     },
+    /// More memory than was allowed.
+    #[error(
+        "{operation} takes {needed} bytes, {keys} of them keys, and the budget is {budget}; use fewer items, fewer slots or a larger budget"
+    )]
+    Memory {
+        /// Who asked.
+        operation: &'static str,
+        /// Bytes needed.
+        needed: usize,
+        /// Bytes of keys among them.
+        keys: usize,
+        /// Bytes allowed.
+        budget: usize,
+    },
     /// Shapes that do not go together.
     #[error("{operation}: {what} differ: {left} and {right}; {remedy}")]
     Mismatch {

@@ -24,6 +24,12 @@ impl Interval {
         half: 1.0,
     };
 
+    /// [0, 1].
+    pub const UPPER: Self = Self {
+        centre: 0.5,
+        half: 0.5,
+    };
+
     /// The least interval with a half-width of 24 bits that contains both ends.
     ///
     /// # Errors
@@ -31,8 +37,8 @@ impl Interval {
     pub fn new(low: f64, high: f64) -> Result<Self> {
         let centre = low / 2.0 + high / 2.0;
         let width = (high - centre).max(centre - low);
-        // Written so that not-a-number is refused too.
-        if !(width > 1e-300 && width < 1e300) {
+        // Not-a-number is in no range.
+        if !(1e-300..1e300).contains(&width) {
             return Err(CircuitError::Interval { low, high });
         }
         let unit = (width.log2().floor() + 1.0 - f64::from(HALF_BITS)).exp2();
@@ -112,9 +118,11 @@ impl Interval {
     }
 }
 
+/// Six significant digits: what widening adds is not shown.
 impl std::fmt::Display for Interval {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{}, {}]", self.low(), self.high())
+        let short = |x: f64| format!("{x:.5e}").parse().unwrap_or(x);
+        write!(f, "[{}, {}]", short(self.low()), short(self.high()))
     }
 }
 
@@ -137,6 +145,7 @@ mod tests {
             let interval = Interval::new(low, high).unwrap();
             assert_eq!((interval.low(), interval.high()), (low, high));
         }
+        assert_eq!(Interval::new(0.9, 1.0).unwrap().to_string(), "[0.9, 1]");
     }
 
     proptest! {

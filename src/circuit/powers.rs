@@ -10,12 +10,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Arithmetic, Basis, CircuitError, Forecast, Interval, Result, arithmetic::nested};
-use crate::{arith::Complex, ring::Scale, rlwe::Level};
-
-/// How far the scale of the variable may be from the canonical one, in bits of the highest power's scale: it doubles with every
-/// squaring.
-const DRIFT_BITS: f64 = 1.0;
+use super::{
+    Arithmetic, Basis, CircuitError, Forecast, Interval, Result,
+    arithmetic::nested,
+    scaled::{change_variable, drift_for},
+};
+use crate::{arith::Complex, rlwe::Level};
 
 /// Powers of one variable.
 pub struct Powers<A: Arithmetic> {
@@ -42,31 +42,11 @@ impl<A: Arithmetic> Powers<A> {
     /// The change of variable (x - centre) / half reads x at another scale, which is free when x already has the canonical scale
     /// over half the width; otherwise it takes a level, and [`level`](Self::level) is one below that of x.
     pub fn new(m: &mut A, x: &A::Value, basis: Basis, interval: Interval, depth: u32) -> Result<Self> {
-        let mut u = x.clone();
-        if basis == Basis::Chebyshev {
-            if interval.centre() != 0.0 {
-                u = m.add_const(&u, Complex::from(-interval.centre()))?;
-            }
-            if interval.half() != 1.0 {
-                let scale = m.scale(x).mul(&interval.half_scale()?)?;
-                u = m.at_scale(&u, scale)?;
-            }
-        }
-        if !Self::usable(m, m.level(x), &m.scale(&u), depth)? {
-            let below = m.level(&u).below();
-            let Some(below) = below else {
-                return Err(CircuitError::Levels {
-                    operation: String::from("a change of variable"),
-                    level: m.level(&u),
-                    needed: depth + 1,
-                    remedy: String::from(
-                        "bootstrap the input, or give it the canonical scale over half the width",
-                    ),
-                });
-            };
-            let canonical = m.params().level("change of variable", below)?.scale.clone();
-            u = m.adjust_below(&u, &canonical)?;
-        }
+        let variable = match basis {
+            Basis::Chebyshev => interval,
+            Basis::Monomial => Interval::UNIT,
+        };
+        let u = change_variable(m, x, variable, drift_for(depth), depth)?;
         Ok(Self {
             basis,
             interval,
@@ -74,12 +54,6 @@ impl<A: Arithmetic> Powers<A> {
             values: BTreeMap::from([(1, u)]),
             lowered: BTreeMap::new(),
         })
-    }
-
-    /// Whether a variable of this scale can be squared `depth` - 1 times and more.
-    fn usable(m: &A, level: Level, scale: &Scale, depth: u32) -> Result<bool> {
-        let drift = scale.log2() - m.params().level("powers", level)?.scale.log2();
-        Ok(drift.abs() * f64::from(depth.saturating_sub(1)).exp2() <= DRIFT_BITS)
     }
 
     /// The same powers as a forecast sees them, without values.

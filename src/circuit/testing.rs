@@ -1,5 +1,7 @@
 //! Small, insecure contexts for the tests of this layer.
 
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
 use crate::{
     arith::Complex,
     backend::cpu::Cpu,

@@ -31,7 +31,7 @@ impl<B: Backend> Evaluator<'_, B> {
         };
         let scale = first.scale.mul(&plain.scale)?;
         self.ckks.check_room(operation, first.level(), &scale)?;
-        let mut terms: SmallVec<[Product<B>; 16]> = SmallVec::new();
+        let mut terms: SmallVec<[Product<B>; 32]> = SmallVec::new();
         for (a, p) in pairs {
             // Also checks the context, and the plaintext against the ciphertext.
             let b = self.plain_view(operation, a, p)?;

@@ -44,6 +44,11 @@ impl<B: Backend> Ckks<B> {
         &self.ctx
     }
 
+    /// The tables of the slot transform.
+    pub fn embedding(&self) -> &Embedding {
+        &self.embedding
+    }
+
     /// The largest number of slots, N/2.
     pub fn max_slots(&self) -> usize {
         self.ctx.params().degree() / 2
@@ -90,16 +95,16 @@ impl<B: Backend> Ckks<B> {
 
     /// Demands a scale below the modulus of a level.
     pub(super) fn check_room(&self, operation: &'static str, level: Level, scale: &Scale) -> Result<()> {
-        let (scale_log2, log2_q) = (scale.log2(), self.ctx.params().level(operation, level)?.log2_q);
-        if scale_log2 >= log2_q {
-            return Err(CkksError::Room {
-                operation,
-                level,
-                scale_log2,
-                log2_q,
-            });
+        let log2_q = self.ctx.params().level(operation, level)?.log2_q;
+        if scale.is_below(log2_q) {
+            return Ok(());
         }
-        Ok(())
+        Err(CkksError::Room {
+            operation,
+            level,
+            scale_log2: scale.log2(),
+            log2_q,
+        })
     }
 
     /// Rounded coefficients of `items` plaintexts (C); `values` holds equally many slots for each, a power of two up to N/2.

@@ -1,5 +1,7 @@
 //! Sums and products of ciphertexts, plaintexts and constants; relinearisation and rescaling.
 
+use smallvec::SmallVec;
+
 use super::{
     Ciphertext, Ckks, CkksError, Plaintext, Result,
     ciphertext::{check_scales, check_slots},
@@ -212,7 +214,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
         &self,
         level: Level,
         integers: impl IntoIterator<Item = i128>,
-    ) -> Result<Vec<u32>> {
+    ) -> Result<SmallVec<[u32; 64]>> {
         let params = self.ctx().params();
         let primes = &params.level("constant", level)?.primes;
         let of = |c: i128| {
@@ -271,11 +273,12 @@ impl<'k, B: Backend> Evaluator<'k, B> {
 
     /// a + c in every slot, c complex, at the scale of a.
     pub fn add_const(&self, a: &Ciphertext<B>, re: f64, im: f64) -> Result<Ciphertext<B>> {
-        let mut sum = self.add_const_each(a, &vec![re; a.items()])?;
+        let constants = |c| SmallVec::<[f64; 16]>::from_elem(c, a.items());
+        let mut sum = self.add_const_each(a, &constants(re))?;
         if im != 0.0 {
             // a + i im = i (-i a + im)
             let turned = self.neg(&self.mul_i(&sum)?)?;
-            sum = self.mul_i(&self.add_const_each(&turned, &vec![im; a.items()])?)?;
+            sum = self.mul_i(&self.add_const_each(&turned, &constants(im))?)?;
         }
         Ok(sum)
     }
@@ -296,7 +299,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
             });
         }
         let integer = |c: &f64| self.integer("add_const", a.level(), *c, &a.scale);
-        let integers = c.iter().map(integer).collect::<Result<Vec<_>>>()?;
+        let integers = c.iter().map(integer).collect::<Result<SmallVec<[i128; 16]>>>()?;
         let residues = self.residues(a.level(), integers)?;
         self.updated("add_const", a, |ctx, mut dst| {
             Ok(ctx
@@ -477,11 +480,11 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     pub(super) fn below(&self, operation: &'static str, a: &Ciphertext<B>) -> Result<(Level, Scale)> {
         a.inner.check_context(operation, self.ctx())?;
         let below = a.level().below().ok_or_else(|| self.exhausted(operation, a))?;
-        Ok((below, a.scale.mul(&self.step_ratio(operation, below)?)?))
+        Ok((below, a.scale.mul(self.step_ratio(operation, below)?)?))
     }
 
     /// prod(A) / prod(R) of the step down to `below`.
-    pub(super) fn step_ratio(&self, operation: &'static str, below: Level) -> Result<Scale> {
+    pub(super) fn step_ratio(&self, operation: &'static str, below: Level) -> Result<&Scale> {
         step_ratio(self.ctx().params(), operation, below)
     }
 

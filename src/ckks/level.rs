@@ -11,16 +11,8 @@ use crate::{
 const RATIO_BITS: f64 = 20.0;
 
 /// prod(A) / prod(R) of the step down to `below`: what a rescale multiplies the scale by.
-pub(crate) fn step_ratio(params: &Params, operation: &'static str, below: Level) -> Result<Scale> {
-    let (to, from) = (
-        params.level(operation, below)?,
-        params.level(operation, Level(below.0.saturating_add(1)))?,
-    );
-    let apart = |a: &[u32], b: &[u32]| -> Vec<u32> {
-        let only = a.iter().filter(|i| !b.contains(i));
-        only.map(|i| params.basis().prime(*i).value()).collect()
-    };
-    Ok(Scale::pow2(0).rescaled(&apart(&to.primes, &from.primes), &apart(&from.primes, &to.primes))?)
+pub(crate) fn step_ratio<'p>(params: &'p Params, operation: &'static str, below: Level) -> Result<&'p Scale> {
+    Ok(&params.level(operation, below)?.step_ratio)
 }
 
 impl<B: Backend> Evaluator<'_, B> {
@@ -64,7 +56,7 @@ impl<B: Backend> Evaluator<'_, B> {
             Err(_) => self.adjust(a, above, &self.ckks.scale(above)?.clone())?,
         };
         self.ckks.check_room("adjust", level, scale)?;
-        let ratio = scale.div(&a.scale.mul(&self.step_ratio("adjust", level)?)?)?;
+        let ratio = scale.div(&a.scale.mul(self.step_ratio("adjust", level)?)?)?;
         let bits = ratio.log2();
         if !(RATIO_BITS..=120.0).contains(&bits) {
             let (value, scale_log2, limit) = (1.0, a.scale.log2(), format!("{RATIO_BITS} to 120"));

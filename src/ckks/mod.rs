@@ -9,6 +9,7 @@
 
 mod accumulate;
 mod ciphertext;
+mod coefficients;
 mod encode;
 mod error;
 mod evaluate;

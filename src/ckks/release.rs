@@ -94,12 +94,12 @@ impl<B: Backend> Drop for Decrypted<B> {
 }
 
 impl<B: Backend> Decrypted<B> {
-    fn items(&self) -> usize {
+    pub(super) fn items(&self) -> usize {
         self.phase.view().span.items
     }
 
     /// The primes of the rows.
-    fn primes(&self) -> Vec<Modulus> {
+    pub(super) fn primes(&self) -> Vec<Modulus> {
         let basis = self.ctx.params().basis();
         let rows = self.phase.view().span.rows;
         rows.iter().map(|r| basis.prime(r.prime)).collect()
@@ -145,7 +145,7 @@ impl<B: Backend> Decrypted<B> {
     }
 
     /// log2 of the flood's standard deviation, in units of a coefficient.
-    fn flood_log2(&self, guard: &Guard) -> Result<u32> {
+    pub(super) fn flood_log2(&self, guard: &Guard) -> Result<u32> {
         self.check(guard)?;
         let exact = f64::from(guard.bits) - 1.0
             + (guard.releases as f64).log2() / 2.0
@@ -168,7 +168,7 @@ impl<B: Backend> Decrypted<B> {
     }
 
     /// Adds the flood to the phases.
-    fn flood(&mut self, log2_sigma: u32) -> Result<()> {
+    pub(super) fn flood(&mut self, log2_sigma: u32) -> Result<()> {
         let (items, n) = (self.items(), self.ctx.params().degree());
         let seed = PrivateSeed::from_os().map_err(RlweError::from)?;
         let mut noise = Zeroizing::new(vec![0i128; items * n]);
@@ -182,7 +182,7 @@ impl<B: Backend> Decrypted<B> {
         Ok(backend.zero(flood.view_mut())?)
     }
 
-    fn check_rounding(&self, places: i32, guard: &Guard) -> Result<()> {
+    pub(super) fn check_rounding(&self, places: i32, guard: &Guard) -> Result<()> {
         self.check(guard)?;
         let parts = 2.0 * self.slots as f64 * guard.releases as f64;
         let risk = 1.0 + parts.log2() + guard.error.log2() + f64::from(places);

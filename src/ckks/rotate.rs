@@ -2,6 +2,8 @@
 //!
 //! The digits of c_1 do not depend on the rotation, and a hoisted set of rotations shares them.
 
+use smallvec::SmallVec;
+
 use super::{Ciphertext, CkksError, Evaluator, Result};
 use crate::{backend::Backend, ring::Galois, rlwe};
 
@@ -25,12 +27,12 @@ impl<B: Backend> Evaluator<'_, B> {
         a.inner.check_context("rotate_hoisted", self.ctx())?;
         a.inner
             .check_components("rotate_hoisted", 2, "relinearise first")?;
-        let elements: Vec<Galois> = steps.iter().map(|k| self.rotation(*k)).collect();
-        let moving: Vec<Galois> = (elements.iter().copied())
+        let elements: SmallVec<[Galois; 16]> = steps.iter().map(|k| self.rotation(*k)).collect();
+        let moving: SmallVec<[Galois; 16]> = (elements.iter().copied())
             .filter(|g| *g != Galois::IDENTITY)
             .collect();
         let keys = moving.iter().map(|g| self.keys.galois("rotate_hoisted", *g));
-        let keys = keys.collect::<rlwe::Result<Vec<_>>>()?;
+        let keys = keys.collect::<rlwe::Result<SmallVec<[_; 16]>>>()?;
         let moved = self
             .ctx()
             .automorphisms("rotate_hoisted", &a.inner, &keys, &moving)?;

@@ -10,7 +10,7 @@ use super::{
     texts::{self, BATCH, language},
 };
 use crate::{
-    backend::cpu::Cpu,
+    backend::{Backend, device::on},
     ckks::{Ciphertext, Release},
     matmul::Columns,
     model::{CLASSES, Embedding, Verdict, WINDOW, mean_logits},
@@ -22,7 +22,12 @@ use crate::{
 const NO_INPUT: &str = "run `cipherformer infer` first, or pass what it wrote";
 
 pub(super) fn run(args: &DecryptArgs) -> Result<(), Failure> {
-    let side = directory::client(&args.client)?;
+    let device = args.device.open()?;
+    on!(device.any(), backend => run_on(args, backend.as_ref().clone()))
+}
+
+fn run_on<B: Backend>(args: &DecryptArgs, backend: B) -> Result<(), Failure> {
+    let side = directory::client(&args.client, backend)?;
     let (request, name, logits) = read(args, &side)?;
     let mut left = logits.as_slice();
     for text in &request.texts {
@@ -43,7 +48,10 @@ pub(super) fn run(args: &DecryptArgs) -> Result<(), Failure> {
 }
 
 /// The request, and the logits of all its windows; one batch of ciphertexts is in memory at a time.
-fn read(args: &DecryptArgs, side: &ClientSide) -> Result<(Request, Name, Vec<[f32; CLASSES]>), Failure> {
+fn read<B: Backend>(
+    args: &DecryptArgs,
+    side: &ClientSide<B>,
+) -> Result<(Request, Name, Vec<[f32; CLASSES]>), Failure> {
     let mut input = directory::input(&args.input, NO_INPUT)?;
     let columns = Columns::new(WINDOW, BATCH)?;
     let (mut found, mut batches) = (None, 0);
@@ -84,11 +92,11 @@ fn wrong_count(args: &DecryptArgs, request: &Request, found: usize) -> Failure {
 }
 
 /// Demands an answer for this secret.
-fn check(
+fn check<B: Backend>(
     args: &DecryptArgs,
-    side: &ClientSide,
+    side: &ClientSide<B>,
     columns: Columns,
-    result: &Ciphertext<Cpu>,
+    result: &Ciphertext<B>,
     stamp: Stamp,
 ) -> Result<(), Failure> {
     if stamp.key != side.key {

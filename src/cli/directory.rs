@@ -8,7 +8,7 @@ use std::{
 
 use super::Failure;
 use crate::{
-    backend::cpu::Cpu,
+    backend::Backend,
     ckks::Ckks,
     model::Embedding,
     rlwe::{Context, EvaluationKeys, KeyNeeds, Params, SecretKey, Spec},
@@ -30,17 +30,17 @@ const MAX_EMBEDDING_BYTES: u64 = 1 << 20;
 pub(super) const CHAIN: &str = "langid";
 
 /// What a client works with; no weight of the model is in it.
-pub(super) struct ClientSide {
-    pub(super) ckks: Ckks<Cpu>,
+pub(super) struct ClientSide<B: Backend> {
+    pub(super) ckks: Ckks<B>,
     pub(super) embedding: Embedding,
-    pub(super) secret: SecretKey<Cpu>,
+    pub(super) secret: SecretKey<B>,
     pub(super) key: Name,
 }
 
 /// What a server works with; no type in it can hold a secret.
-pub(super) struct ServerSide {
-    pub(super) ckks: Ckks<Cpu>,
-    pub(super) keys: EvaluationKeys<Cpu>,
+pub(super) struct ServerSide<B: Backend> {
+    pub(super) ckks: Ckks<B>,
+    pub(super) keys: EvaluationKeys<B>,
     pub(super) key: Name,
 }
 
@@ -103,7 +103,7 @@ fn demand(dir: &Path, file: &str, remedy: &str) -> Result<(), Failure> {
 }
 
 /// The context of the parameters in a directory, which must be those of the model.
-fn context(dir: &Path) -> Result<Ckks<Cpu>, Failure> {
+fn context<B: Backend>(dir: &Path, backend: B) -> Result<Ckks<B>, Failure> {
     let path = dir.join(PARAMETERS);
     let (spec, _): (Spec, _) = wire::load(&path, &())?;
     let params = Params::new(spec).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -115,7 +115,7 @@ fn context(dir: &Path) -> Result<Ckks<Cpu>, Failure> {
         )
         .into());
     }
-    Ok(Ckks::new(&Context::new(Cpu::new(), params)?))
+    Ok(Ckks::new(&Context::new(backend, params)?))
 }
 
 /// The public embedding table of a directory.
@@ -135,14 +135,14 @@ pub(super) fn embedding(dir: &Path) -> Result<Embedding, Failure> {
 }
 
 /// Opens the client's directory.
-pub(super) fn client(dir: &Path) -> Result<ClientSide, Failure> {
+pub(super) fn client<B: Backend>(dir: &Path, backend: B) -> Result<ClientSide<B>, Failure> {
     let remedy = "pass the directory that `keygen --client` wrote";
     demand(dir, SECRET, remedy)?;
     demand(dir, PARAMETERS, ADD_MISSING)?;
     demand(dir, EMBEDDING, ADD_MISSING)?;
-    let ckks = context(dir)?;
+    let ckks = context(dir, backend)?;
     let embedding = embedding(dir)?;
-    let (secret, stamp): (SecretKey<Cpu>, _) = wire::load(&dir.join(SECRET), ckks.context())?;
+    let (secret, stamp): (SecretKey<B>, _) = wire::load(&dir.join(SECRET), ckks.context())?;
     let key = stamp.key;
     Ok(ClientSide {
         ckks,
@@ -153,7 +153,11 @@ pub(super) fn client(dir: &Path) -> Result<ClientSide, Failure> {
 }
 
 /// Opens the server's directory, with the keys that are needed. One that holds a secret is refused: a server that can decrypt protects nobody.
-pub(super) fn server(dir: &Path, needs: impl FnOnce(&Params) -> KeyNeeds) -> Result<ServerSide, Failure> {
+pub(super) fn server<B: Backend>(
+    dir: &Path,
+    backend: B,
+    needs: impl FnOnce(&Params) -> KeyNeeds,
+) -> Result<ServerSide<B>, Failure> {
     if dir.join(SECRET).exists() {
         return Err(format!(
             "{}: holds {SECRET}, which no server may have; pass the directory that `keygen --server` wrote",
@@ -164,7 +168,7 @@ pub(super) fn server(dir: &Path, needs: impl FnOnce(&Params) -> KeyNeeds) -> Res
     let remedy = "pass the directory that `keygen --server` wrote; if `keygen` was interrupted, run it again";
     demand(dir, PARAMETERS, remedy)?;
     demand(dir, KEYS, remedy)?;
-    let ckks = context(dir)?;
+    let ckks = context(dir, backend)?;
     let file = KeyFile::open(&dir.join(KEYS), ckks.context())?;
     let keys = file.load(&needs(ckks.context().params()))?;
     let keys = keys.expand(ckks.context())?;

@@ -12,6 +12,7 @@ use super::{
     texts::{self, BATCH, WINDOWS_OF_A_LINE},
 };
 use crate::{
+    backend::{Backend, device::on},
     matmul::Columns,
     model::{WIDTH, WINDOW, Window, windows},
     report::{bytes, seconds},
@@ -21,8 +22,8 @@ use crate::{
 };
 
 /// Encrypts windows as they come, a batch at a time.
-struct Batches<'a> {
-    side: &'a ClientSide,
+struct Batches<'a, B: Backend> {
+    side: &'a ClientSide<B>,
     columns: Columns,
     stamp: Stamp,
     out: Writer,
@@ -31,7 +32,7 @@ struct Batches<'a> {
     batches: usize,
 }
 
-impl Batches<'_> {
+impl<B: Backend> Batches<'_, B> {
     fn push(&mut self, window: Window) -> Result<(), Failure> {
         self.pending.push(window);
         self.windows += 1;
@@ -60,7 +61,7 @@ impl Batches<'_> {
 }
 
 /// Encrypts the texts of the arguments, and says which windows are whose.
-fn texts(args: &EncryptArgs, batches: &mut Batches<'_>) -> Result<Request, Failure> {
+fn texts<B: Backend>(args: &EncryptArgs, batches: &mut Batches<'_, B>) -> Result<Request, Failure> {
     let mut texts = Vec::new();
     match (&args.text, &args.file) {
         (Some(text), _) => {
@@ -100,8 +101,13 @@ fn texts(args: &EncryptArgs, batches: &mut Batches<'_>) -> Result<Request, Failu
 }
 
 pub(super) fn run(args: &EncryptArgs) -> Result<(), Failure> {
+    let device = args.device.open()?;
+    on!(device.any(), backend => run_on(args, backend.as_ref().clone()))
+}
+
+fn run_on<B: Backend>(args: &EncryptArgs, backend: B) -> Result<(), Failure> {
     directory::output(&args.out, None)?;
-    let side = directory::client(&args.client)?;
+    let side = directory::client(&args.client, backend)?;
     let clock = Instant::now();
     let mut name = [0; 16];
     name.copy_from_slice(&PublicSeed::from_os()?.0[..16]);

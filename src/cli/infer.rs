@@ -5,13 +5,16 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{
-    Failure, InferArgs, directory,
+    Failure, InferArgs, device, directory,
     directory::ServerSide,
     show,
     texts::{self, BATCH},
 };
 use crate::{
-    backend::{Backend, cpu::Cpu},
+    backend::{
+        Backend,
+        device::{Device, on},
+    },
     ckks::{Ciphertext, Evaluator, SeededCiphertext},
     model::{CLASSES, LanguageModel, Quantised, WIDTH},
     report::{bytes, seconds},
@@ -22,11 +25,16 @@ use crate::{
 const NO_INPUT: &str = "run `cipherformer encrypt` first, or pass what it wrote";
 
 pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
+    let device = args.device.open()?;
+    on!(device.any(), backend => run_on(args, &device, backend.as_ref().clone()))
+}
+
+fn run_on<B: Backend>(args: &InferArgs, device: &Device, backend: B) -> Result<(), Failure> {
     directory::output(&args.out, Some(&args.input))?;
     let mut input = directory::input(&args.input, NO_INPUT)?;
     let clock = Instant::now();
     let classifier = LanguageClassifier::new(&Quantised::from(&LanguageModel::builtin()?), BATCH)?;
-    let side = directory::server(&args.server, |params| classifier.keys(params))?;
+    let side = directory::server(&args.server, backend, |params| classifier.keys(params))?;
     let ctx = side.ckks.context();
     let mut load = clock.elapsed().as_secs_f64();
 
@@ -68,7 +76,7 @@ pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
 
     let (rotations, relinearisations) = classifier.key_switches();
     let (rotations, relinearisations) = (rotations * batches, relinearisations * batches);
-    let backend = ctx.backend().capabilities().name;
+    let device = device::report(device);
     if args.json {
         let object = json!({
             "out": args.out.display().to_string(),
@@ -76,7 +84,10 @@ pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
             "batches": batches,
             "ciphertexts": batches * CLASSES,
             "bytes": size,
-            "backend": backend,
+            "backend": device.backend,
+            "device": device.device,
+            "emulated": device.emulated,
+            "why": device.why,
             "rotations": rotations,
             "relinearisations": relinearisations,
             "seconds": { "load": load, "infer": infer },
@@ -95,21 +106,23 @@ pub(super) fn run(args: &InferArgs) -> Result<(), Failure> {
     say!(
         "  {}",
         show::dim(&format!(
-            "load {}, infer {}; {} key switches, {backend} backend",
+            "load {}, infer {}; {} key switches, {}",
             seconds(load),
             seconds(infer),
-            rotations + relinearisations
+            rotations + relinearisations,
+            device::name(&device)
         ))
     );
+    device::warn_of_emulation(&device);
     Ok(())
 }
 
 /// Demands ciphertexts for these keys and this model.
-fn check(
+fn check<B: Backend>(
     args: &InferArgs,
-    side: &ServerSide,
+    side: &ServerSide<B>,
     classifier: &LanguageClassifier,
-    sent: &SeededCiphertext<Cpu>,
+    sent: &SeededCiphertext<B>,
     stamp: Stamp,
 ) -> Result<(), Failure> {
     if stamp.key != side.key {

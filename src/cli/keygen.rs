@@ -15,7 +15,7 @@ use super::{
     show, texts,
 };
 use crate::{
-    backend::cpu::Cpu,
+    backend::{Backend, device::on},
     model::{Embedding, LanguageModel, Quantised},
     report::{bytes, seconds},
     rlwe::{Context, Params, SecretKey, Spec},
@@ -24,11 +24,16 @@ use crate::{
 };
 
 pub(super) fn run(args: &KeygenArgs) -> Result<(), Failure> {
+    let device = args.device.open()?;
+    on!(device.any(), backend => run_on(args, backend.as_ref().clone()))
+}
+
+fn run_on<B: Backend>(args: &KeygenArgs, backend: B) -> Result<(), Failure> {
     let clock = Instant::now();
     let (client, server) = (&args.client, &args.server);
     prepare(client, server)?;
     let params = Params::shipped(CHAIN)?;
-    let ctx = Context::new(Cpu::new(), params.clone())?;
+    let ctx = Context::new(backend, params.clone())?;
     let model = LanguageModel::builtin()?;
     let embedding = Embedding::from(&model);
     let keys_path = server.join(KEYS);
@@ -141,11 +146,11 @@ fn prepare(client: &Path, server: &Path) -> Result<(), Failure> {
 }
 
 /// The secret that is there and lacks something beside it; none where there is nothing yet.
-fn kept(
+fn kept<B: Backend>(
     args: &KeygenArgs,
-    ctx: &Context<Cpu>,
+    ctx: &Context<B>,
     embedding: &Embedding,
-) -> Result<Option<SecretKey<Cpu>>, Failure> {
+) -> Result<Option<SecretKey<B>>, Failure> {
     let (secret_path, keys_path) = (args.client.join(SECRET), args.server.join(KEYS));
     let there = |path: &Path| path.symlink_metadata().is_ok();
     let forced = "or pass --force, after which nobody can read what was encrypted for the old one";
@@ -166,7 +171,7 @@ fn kept(
             .into()),
         };
     }
-    let (secret, stamp): (SecretKey<Cpu>, _) = wire::load(&secret_path, ctx).map_err(replace)?;
+    let (secret, stamp): (SecretKey<B>, _) = wire::load(&secret_path, ctx).map_err(replace)?;
     let own = stamp.key;
     match owner {
         Some(key) if key != own => Err(format!(
@@ -207,7 +212,7 @@ fn parameters(dir: &Path, params: &Params) -> Result<(), Failure> {
     Ok(())
 }
 
-fn new_secret(client: &Path, ctx: &Context<Cpu>, force: bool) -> Result<SecretKey<Cpu>, Failure> {
+fn new_secret<B: Backend>(client: &Path, ctx: &Context<B>, force: bool) -> Result<SecretKey<B>, Failure> {
     let secret = SecretKey::generate(ctx)?;
     let existing = if force { Existing::Replace } else { Existing::Keep };
     wire::save(

@@ -5,13 +5,17 @@ mod show;
 
 mod bench;
 mod classify;
+mod conformance;
 mod decrypt;
+mod device;
 mod directory;
 mod doctor;
 mod encrypt;
 mod explain;
+mod functions;
 mod infer;
 mod keygen;
+mod matmul;
 mod params;
 mod request;
 mod texts;
@@ -19,6 +23,9 @@ mod texts;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::backend::device::BackendChoice;
+use device::{ClientDeviceArgs, DeviceArgs};
 
 #[doc(hidden)]
 pub use request::Request;
@@ -47,8 +54,15 @@ enum Command {
     Explain(ExplainArgs),
     /// Choose parameters, or list the shipped ones
     Params(ParamsArgs),
+    /// List the functions that are ready to be evaluated on ciphertexts: interval, degree, depth, error
+    Functions(FunctionsArgs),
+    /// Products of encrypted matrices
+    #[command(subcommand)]
+    Matmul(Matmul),
     /// Show what this machine offers, and test it
     Doctor(DoctorArgs),
+    /// Compare every operation of every device with its definition, to the bit
+    Conformance(ConformanceArgs),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -64,6 +78,8 @@ struct ClassifyArgs {
     /// A UTF-8 file with one text a line
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON: one object for a text; for a file, one object a line and a summary object last
     #[arg(long)]
     json: bool,
@@ -81,6 +97,8 @@ struct KeygenArgs {
     /// Make a new secret even if there is one: what was encrypted for that can never be read again
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    device: ClientDeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -100,6 +118,8 @@ struct EncryptArgs {
     /// The ciphertexts
     #[arg(long, value_name = "CT")]
     out: PathBuf,
+    #[command(flatten)]
+    device: ClientDeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -116,6 +136,8 @@ struct InferArgs {
     /// The answer
     #[arg(long, value_name = "CT")]
     out: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -132,6 +154,8 @@ struct DecryptArgs {
     /// Keep what is remembered of the request, so that the answer can be read again
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    device: ClientDeviceArgs,
     /// Print JSON: one object a text
     #[arg(long)]
     json: bool,
@@ -167,13 +191,72 @@ struct ParamsArgs {
     /// Rotations that have a key each [default: one for each power of two]
     #[arg(long, value_name = "NUMBER")]
     rotations: Option<usize>,
+    /// List the bootstraps that come with the crate
+    #[arg(long, exclusive = false, conflicts_with_all = ["depth", "precision", "security", "memory", "ciphertexts", "rotations"])]
+    bootstrap: bool,
     /// Print JSON, with the chain if one is chosen
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Args)]
+struct FunctionsArgs {
+    /// Write the curves of their errors to this file, as SVG
+    #[arg(long, value_name = "PATH")]
+    plot: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct DoctorArgs {
+    /// Test this one alone, and fail if it does not work
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendChoice>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `doctor` does in a second, in full: all shapes, batches, rings and levels.
+#[derive(Args)]
+struct ConformanceArgs {
+    /// This one alone, and fail if it is not there [default: all, and what is missing is said]
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendChoice>,
+    /// How much to compare
+    #[arg(long, value_enum, default_value_t = conformance::Amount::Standard)]
+    scope: conformance::Amount,
+    /// Print JSON: one object a line and device
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Matmul {
+    /// Say what a product takes in each packing, and which one to use
+    Plan(MatmulPlanArgs),
+}
+
+/// An encrypted m x k matrix of each request times a plain k x n matrix, on this machine.
+#[derive(Args)]
+struct MatmulPlanArgs {
+    /// Rows of a request, such as tokens
+    #[arg(long)]
+    m: usize,
+    /// Features in
+    #[arg(long)]
+    k: usize,
+    /// Features out
+    #[arg(long)]
+    n: usize,
+    /// Requests under one key
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Memory of the server for inputs, results, weights and keys, such as 500MB or 2GiB
+    #[arg(long, value_name = "BYTES", value_parser = params::memory)]
+    budget: Option<u64>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -181,10 +264,25 @@ struct DoctorArgs {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// Encrypted products of matrices in every packing, beside the plain product
+    Matmul(MatmulArgs),
     /// Encrypted multi-head attention on random weights, column packing
     Attention(AttentionArgs),
+    /// What the device can do at best: products of words, and copies
+    Ceilings(CeilingsArgs),
     /// Every operation, beside the least time that this machine could take for it
     Ops(OpsArgs),
+    /// Bootstraps: time by stage, precision by kind of message, levels, failure probability, memory
+    Bootstrap(BootstrapArgs),
+}
+
+#[derive(Args)]
+struct CeilingsArgs {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -195,10 +293,63 @@ struct OpsArgs {
     /// Threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Instructions: portable, avx2 or avx512; the best of this processor unless said otherwise
+    #[arg(long, value_name = "NAME")]
+    instructions: Option<String>,
     /// Seconds for each operation; five runs are the least
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON: one object a line and operation
+    #[arg(long)]
+    json: bool,
+}
+
+/// Without a shape, a list of them.
+#[derive(Args)]
+struct MatmulArgs {
+    /// Rows of a request
+    #[arg(long)]
+    m: Option<usize>,
+    /// Features in
+    #[arg(long)]
+    k: Option<usize>,
+    /// Features out
+    #[arg(long)]
+    n: Option<usize>,
+    /// Requests under one key
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Only this packing
+    #[arg(long, value_name = "NAME")]
+    packing: Option<String>,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Seconds for each time that is measured; five runs are the least
+    #[arg(long, default_value_t = 0.3)]
+    seconds: f64,
+    /// Print JSON: one object a line and product
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct BootstrapArgs {
+    /// Which bootstrap; without a name, all that are secure, one after the other
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Keep the diagonals of the matrices as residues: more memory, less time
+    #[arg(long)]
+    expanded: bool,
+    /// Bootstraps of every kind of message
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Print JSON: one object a line and bootstrap
     #[arg(long)]
     json: bool,
 }
@@ -214,9 +365,14 @@ struct AttentionArgs {
     /// Features of the model
     #[arg(long, default_value_t = 32)]
     dim: usize,
+    /// Two diagonals of scores and two features of values in a ciphertext: fewer key switches, and more keys
+    #[arg(long)]
+    halved: bool,
     /// Requests computed together (a power of two; tokens * batch is 8192, 16384 or 32768)
     #[arg(long, default_value_t = 256)]
     batch: usize,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -235,9 +391,15 @@ pub fn run() -> ExitCode {
         Command::Decrypt(args) => decrypt::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Params(args) => params::run(&args),
+        Command::Functions(args) => functions::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Matmul(Matmul::Plan(args)) => matmul::run(&args),
+        Command::Bench(Bench::Matmul(args)) => bench::matmul::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
+        Command::Bench(Bench::Ceilings(args)) => bench::ceilings::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
+        Command::Bench(Bench::Bootstrap(args)) => bench::bootstrap::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

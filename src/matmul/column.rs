@@ -10,6 +10,7 @@
 //! The rotation of a diagonal to its own place and the one back cancel between the two, so that 2 (L - s) of them are
 //! never made: for d features, 2 d (s - 1) + 2 d (L/s - 1) rotations in all. f acts slot by slot.
 
+use super::{MatmulError, Shape, Weights, shape::quantise};
 use crate::{
     backend::{Backend, Entries, Matrix},
     ckks::{Ciphertext, Evaluator, Result},
@@ -32,6 +33,35 @@ pub struct ColumnWeights {
 }
 
 impl ColumnWeights {
+    /// W^T of a k x n matrix of magnitudes up to `bound`, rounded to as many fractional bits as 16-bit integers hold, at most
+    /// `most_bits`; b is zero. The product raises the scale by 2^`weight_bits`, exactly.
+    ///
+    /// Errors: a shape of nothing, another number of weights, a weight that is not finite or beyond the bound, a bound beyond 2^14.
+    pub fn encode(
+        weights: Weights<'_>,
+        (k, n): (usize, usize),
+        bound: f64,
+        most_bits: u32,
+    ) -> super::Result<Self> {
+        let shape = Shape::new(1, k, n);
+        shape.check()?;
+        let what = "weights";
+        if !(bound > 0.0 && bound <= 16384.0) {
+            return Err(MatmulError::Bound { what, value: bound });
+        }
+        let all = weights.checked(shape, bound)?;
+        let weight_bits = (14.9 - bound.log2()).floor().min(f64::from(most_bits)) as u32;
+        let integers = quantise(&all, weight_bits);
+        let by_output = (0..k * n).map(|i| integers.get(i % k * n + i / k).copied().unwrap_or(0));
+        Ok(Self {
+            outputs: n,
+            inputs: k,
+            weights: by_output.collect(),
+            weight_bits,
+            bias: vec![0.0; n],
+        })
+    }
+
     /// One ciphertext a feature in, one a feature out; the scale grows by 2^weight_bits.
     pub fn apply<B: Backend>(&self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<Ciphertext<B>> {
         ev.add_const_each(&self.apply_linear(ev, x)?, &self.bias)
@@ -102,7 +132,12 @@ impl Columns {
         token * self.batch + request
     }
 
-    fn steps(self, tokens: impl Iterator<Item = usize>) -> Vec<i64> {
+    /// s, the baby steps of products over tokens.
+    pub(super) fn baby(self) -> usize {
+        self.baby
+    }
+
+    pub(super) fn steps(self, tokens: impl Iterator<Item = usize>) -> Vec<i64> {
         tokens.map(|t| (t * self.batch) as i64).collect()
     }
 
@@ -129,7 +164,7 @@ impl Columns {
         )
     }
 
-    fn check<B: Backend>(self, operation: &'static str, x: &Ciphertext<B>) -> Result<()> {
+    pub(super) fn check<B: Backend>(self, operation: &'static str, x: &Ciphertext<B>) -> Result<()> {
         if x.slots() != self.slots() {
             let remedy = "encode tokens * batch slots";
             return Err(
@@ -171,11 +206,23 @@ impl Columns {
         self.check("weighted_sum", v)?;
         let (giant, features) = (self.tokens / self.baby, v.items());
         let turned = ev.concat(&ev.rotate_hoisted(v, &self.steps(0..self.baby))?)?;
-        let values = (0..features)
-            .map(|c| turned.every(c, features, self.baby))
-            .collect::<Result<Vec<_>>>()?;
         let weights = (0..giant)
             .map(|g| p.slice(g * self.baby, self.baby))
+            .collect::<Result<Vec<_>>>()?;
+        self.sum_giant_steps(ev, &weights, &turned, self.baby, features)
+    }
+
+    /// sum over g of Rot_{gs}(sum over j of `weights[g]` item j times `turned` item j d + c), for every feature c; rescaled.
+    pub(super) fn sum_giant_steps<B: Backend>(
+        self,
+        ev: &Evaluator<'_, B>,
+        weights: &[Ciphertext<B>],
+        turned: &Ciphertext<B>,
+        baby: usize,
+        features: usize,
+    ) -> Result<Ciphertext<B>> {
+        let values = (0..features)
+            .map(|c| turned.every(c, features, turned.items() / features))
             .collect::<Result<Vec<_>>>()?;
         let pairs: Vec<_> = weights
             .iter()
@@ -183,10 +230,10 @@ impl Columns {
             .collect();
         let sums = ev.relinearise_rescale(&ev.inner_products(&pairs)?)?;
         let mut total = sums.slice(0, features)?;
-        for g in 1..giant {
+        for g in 1..weights.len() {
             let turned = ev.rotate(
                 &sums.slice(g * features, features)?,
-                (g * self.baby * self.batch) as i64,
+                (g * baby * self.batch) as i64,
             )?;
             ev.add_assign(&mut total, &turned)?;
         }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::DeviceReport;
+
 /// One run of encrypted attention on random weights and inputs.
 #[derive(Clone, Debug, Serialize)]
 pub struct AttentionReport {
@@ -15,8 +17,9 @@ pub struct AttentionReport {
     pub batch: usize,
     /// The packing.
     pub packing: &'static str,
-    /// The device.
-    pub backend: &'static str,
+    /// What computed.
+    #[serde(flatten)]
+    pub device: DeviceReport,
     /// Threads of the CPU backend.
     pub threads: usize,
     /// Classical security in bits by the 2024 guideline table.
@@ -35,6 +38,14 @@ pub struct AttentionReport {
     pub projections_seconds: f64,
     /// Seconds of all of it.
     pub total_seconds: f64,
+    /// Seconds that this device needs at least, for the products that the computation has and for its input and output.
+    pub floor_seconds: f64,
+    /// Bytes of input and output, once each: what no implementation does without.
+    pub floor_bytes: f64,
+    /// Bytes that the kernels of the CUDA backend read and write, counted; nothing in a build without it.
+    pub moved_bytes: Option<u64>,
+    /// A prediction of the seconds on an A100, from these.
+    pub a100_predicted_seconds: Option<f64>,
     /// Seconds for one request of the batch.
     pub seconds_per_request: f64,
     /// Rotations.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::DeviceReport;
+
 /// One text.
 #[derive(Clone, Debug, Serialize)]
 pub struct TextReport {
@@ -99,8 +101,9 @@ pub struct Summary {
     pub batch_max_abs_error: f64,
     /// Held-out sentences in the free slots.
     pub heldout: HeldOut,
-    /// The device.
-    pub backend: &'static str,
+    /// What computed.
+    #[serde(flatten)]
+    pub device: DeviceReport,
     /// Classical security in bits by the 2024 guideline table.
     pub security_bits: u32,
     /// log2 of the ring degree.

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::DeviceReport;
+
 /// Times of one operation on one machine.
 #[derive(Clone, Debug, Serialize)]
 pub struct OperationReport {
@@ -19,14 +21,23 @@ pub struct OperationReport {
     pub batch: usize,
     /// Threads of the CPU backend.
     pub threads: usize,
-    /// The device.
-    pub backend: &'static str,
+    /// What computed.
+    #[serde(flatten)]
+    pub device: DeviceReport,
+    /// Instructions of the kernels, on the CPU backend.
+    pub instructions: Option<&'static str>,
     /// Median microseconds of a run.
     pub median_us: f64,
     /// Least microseconds of a run.
     pub min_us: f64,
-    /// Microseconds that this machine needs at least.
+    /// Microseconds that this device needs at least.
     pub floor_us: f64,
+    /// Bytes of operands and results, once each: what no implementation does without.
+    pub floor_bytes: f64,
+    /// Bytes that the kernels of the CUDA backend read and write, counted; nothing in a build without it.
+    pub moved_bytes: Option<u64>,
+    /// A prediction of the microseconds on an A100, from these.
+    pub a100_predicted_us: Option<f64>,
     /// The median on the machine of reference, if a peer's transform was timed to tell.
     pub scaled_us: Option<f64>,
     /// Products of a weight and a residue a second, for matrix products.

@@ -17,6 +17,9 @@ use super::{
 };
 use crate::arith::{MAX_MODULUS_BITS, is_prime};
 
+/// The steps, in bits, that a mixed chain takes with two primes.
+pub const PAIR_BITS: std::ops::RangeInclusive<f64> = 54.0..=59.75;
+
 /// What a step of a chain may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +30,9 @@ pub enum ChainKind {
     Pair,
     /// Every step removes up to four primes and adds up to two; within 2^-10 of nominal.
     Rational,
+    /// Steps of [`PAIR_BITS`] remove two primes, all others are rational; within 2^-10 of nominal. The chain of a bootstrap, whose
+    /// upper scales are twice a prime and whose lower ones are not.
+    Mixed,
 }
 
 impl ChainKind {
@@ -34,7 +40,7 @@ impl ChainKind {
     pub const fn tolerance_bits(self) -> f64 {
         match self {
             Self::Single => 0.125,
-            Self::Pair | Self::Rational => 1.0 / 1024.0,
+            Self::Pair | Self::Rational | Self::Mixed => 1.0 / 1024.0,
         }
     }
 
@@ -43,7 +49,7 @@ impl ChainKind {
         match self {
             Self::Single => (1, 1, 0),
             Self::Pair => (2, 2, 0),
-            Self::Rational => (1, 4, 2),
+            Self::Rational | Self::Mixed => (1, 4, 2),
         }
     }
 
@@ -52,7 +58,7 @@ impl ChainKind {
         match self {
             Self::Single => (20.0, 30.0),
             Self::Pair => (40.0, 60.0),
-            Self::Rational => (20.0, 100.0),
+            Self::Rational | Self::Mixed => (20.0, 100.0),
         }
     }
 }
@@ -63,6 +69,7 @@ impl fmt::Display for ChainKind {
             Self::Single => "single",
             Self::Pair => "pair",
             Self::Rational => "rational",
+            Self::Mixed => "mixed",
         })
     }
 }
@@ -76,8 +83,9 @@ pub struct ChainSpec {
     pub kind: ChainKind,
     /// Nominal log2 of the scale, index = level, level 0 last reached. The top level's is an integer.
     pub scale_bits: Vec<f64>,
-    /// `absorbed_bits[l - 1]`: bits of small-integer weight scale that the step l -> l-1 removes besides.
-    pub absorbed_bits: Vec<u32>,
+    /// `absorbed_bits[l - 1]`: bits of small-integer weight scale that the step l -> l-1 removes besides. Negative ones say that a
+    /// factor at level l has a scale below D_l by as many bits: the step is smaller, and scales can shrink from level to level.
+    pub absorbed_bits: Vec<i32>,
     /// At least this many bits in Q_0.
     pub base_bits: f64,
     /// Number of digits of key switching.
@@ -96,8 +104,8 @@ pub struct LevelTable {
     pub primes: Vec<u16>,
     /// Nominal log2 of the scale.
     pub nominal_bits: f64,
-    /// Bits of weight scale absorbed by the step down from this level; 0 at level 0.
-    pub absorbed_bits: u32,
+    /// Bits of weight scale absorbed by the step down from this level, negative if a factor lacks some; 0 at level 0.
+    pub absorbed_bits: i32,
 }
 
 /// A chain: the primes and the sets. Anything can be written into one; [`ChainTable::check`] says whether it holds.

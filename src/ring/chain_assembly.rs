@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    chain::{ChainError, ChainSpec, ChainTable, LevelTable},
+    chain::{ChainError, ChainKind, ChainSpec, ChainTable, LevelTable},
     chain_primes::PrimeList,
     chain_search::Draft,
 };
@@ -58,7 +58,7 @@ pub(super) fn assemble(
                 LevelTable {
                     primes: indices,
                     nominal_bits: spec.scale(level),
-                    absorbed_bits: spec.absorbed(level) as u32,
+                    absorbed_bits: spec.absorbed(level) as i32,
                 }
             })
             .collect(),
@@ -66,7 +66,12 @@ pub(super) fn assemble(
     let rows = |(level, set): (usize, &Vec<usize>)| spec.weight(level) * (set.len() + special.len()) as f64;
     let added: usize = draft.steps.iter().map(|s| s.added.len()).sum();
     let log2_up = logs.iter().sum::<f64>() + primes.sum(&special);
-    let cost = sets.iter().enumerate().map(rows).sum::<f64>() + 0.2 * added as f64 + 0.01 * log2_up;
+    // The base of a bootstrap decides the message ratio: bits above what was asked for are noise.
+    let above = match spec.kind {
+        ChainKind::Mixed => primes.sum(&draft.base) - spec.base_bits,
+        ChainKind::Single | ChainKind::Pair | ChainKind::Rational => 0.0,
+    };
+    let cost = sets.iter().enumerate().map(rows).sum::<f64>() + 0.2 * added as f64 + 0.01 * log2_up + above;
     Ok((table, cost, log2_up))
 }
 

@@ -21,7 +21,7 @@ pub struct LevelReport {
     /// The exact scale.
     pub scale: Scale,
     /// Weight bits absorbed by the step down.
-    pub absorbed_bits: u32,
+    pub absorbed_bits: i32,
     /// Bits of the primes removed by the step down; empty at level 0.
     pub removed_bits: Vec<f64>,
     /// Bits of the primes added by the step down.

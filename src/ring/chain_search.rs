@@ -121,7 +121,14 @@ struct Attempt {
 /// See [`build`](super::build).
 pub(super) fn search(spec: &ChainSpec) -> Result<ChainTable, ChainError> {
     let limit = super::chain_spec::validate(spec)?;
-    let primes = PrimeList::new(spec.log_n, if spec.kind == ChainKind::Pair { 256 } else { 128 });
+    let primes = PrimeList::new(
+        spec.log_n,
+        if matches!(spec.kind, ChainKind::Pair | ChainKind::Mixed) {
+            256
+        } else {
+            128
+        },
+    );
     let mut need = vec![spec.base_bits];
     for level in 1..spec.scale_bits.len() {
         need.push(need.last().copied().unwrap_or(0.0) + spec.step_bits(level));
@@ -181,7 +188,7 @@ pub(super) fn search(spec: &ChainSpec) -> Result<ChainTable, ChainError> {
             step_bits: spec.step_bits(lowest.max(1)),
             tolerance_log2: spec.kind.tolerance_bits().log2() as i32,
             alternative: match spec.kind {
-                ChainKind::Rational => "pair or single chain",
+                ChainKind::Rational | ChainKind::Mixed => "pair or single chain",
                 ChainKind::Single | ChainKind::Pair => "rational chain",
             },
         }),
@@ -202,7 +209,7 @@ impl Search<'_> {
     fn attempts(&self) -> Vec<Attempt> {
         let top = self.need.len() - 1;
         let kind = self.spec.kind;
-        if kind != ChainKind::Rational {
+        if !self.is_rational() {
             let rows = self.least_rows(0) + top * kind.step_shape().0;
             return vec![Attempt {
                 rows,
@@ -233,9 +240,18 @@ impl Search<'_> {
         all
     }
 
+    fn is_rational(&self) -> bool {
+        matches!(self.spec.kind, ChainKind::Rational | ChainKind::Mixed)
+    }
+
+    /// The fewest rows that a level can have: those that its bits fill, above them two for every pair.
     fn least_rows(&self, level: usize) -> usize {
-        let need = self.need.get(level).copied().unwrap_or(0.0);
-        (need / self.room).ceil() as usize
+        let pairs = (1..=level)
+            .rev()
+            .take_while(|l| self.spec.is_pair_step(*l))
+            .count();
+        let need = self.need.get(level - pairs).copied().unwrap_or(0.0);
+        (need / self.room).ceil() as usize + 2 * pairs
     }
 
     /// The partial chains of this attempt that reach level 0, and the lowest level reached.
@@ -304,12 +320,18 @@ impl Search<'_> {
         let target =
             2 * from.scale + to_fixed(self.spec.absorbed(level)) - to_fixed(self.spec.scale(level - 1));
         let target = to_bits(target);
-        let (fewest, most, most_added) = self.spec.kind.step_shape();
+        let (fewest, most, most_added) = match self.spec.is_pair_step(level) {
+            true => ChainKind::Pair.step_shape(),
+            false => self.spec.kind.step_shape(),
+        };
         let returning = subsets(
             &self.representatives(&from.pool, 2, if level <= LAST_LEVELS { 12 } else { 6 }),
             most_added,
         );
-        let leaving = subsets(&self.representatives(&from.pinned, 3, 6), most);
+        let leaving = match self.spec.is_pair_step(level) {
+            true => vec![Vec::new()],
+            false => subsets(&self.representatives(&from.pinned, 3, 6), most),
+        };
         for added in &returning {
             for removed in &leaving {
                 let rest = target + self.primes.sum(added) - self.primes.sum(removed);
@@ -391,14 +413,21 @@ impl Search<'_> {
         let left = plan.from.fresh - plan.fresh;
         let returned = plan.returning.len() + plan.terminals.len();
         let rows = left + plan.from.pinned.len() + returned - plan.leaving.len();
-        let too_many =
-            self.spec.kind == ChainKind::Rational && rows > self.least_rows(level - 1) + SPARE_ROWS;
+        let too_many = self.is_rational() && rows > self.least_rows(level - 1) + SPARE_ROWS;
         if !possible || too_many || plan.fresh + plan.leaving.len() == 0 {
             return;
         }
         let gained = self.primes.sum(&plan.returning) + self.primes.sum(&plan.terminals);
         let pinned = self.primes.sum(&plan.from.pinned) + gained - self.primes.sum(&plan.leaving);
-        let spare = left as f64 * self.room + pinned - self.need.get(level - 1).copied().unwrap_or(0.0);
+        let below = level - 1;
+        let least = self.least_rows(below) as f64 * self.room;
+        let need = self
+            .need
+            .get(below)
+            .copied()
+            .unwrap_or(0.0)
+            .max(least - self.room);
+        let spare = left as f64 * self.room + pinned - need;
         // Every step below needs a fresh prime to meet its scale.
         if spare < 0.0 || left + 1 < level {
             return;
@@ -412,7 +441,7 @@ impl Search<'_> {
     }
 
     fn too_many(&self, rows: usize, level: usize) -> bool {
-        self.spec.kind == ChainKind::Rational && rows > self.least_rows(level) + self.attempt.spare_rows
+        self.is_rational() && rows > self.least_rows(level) + self.attempt.spare_rows
     }
 
     fn tolerance(&self) -> f64 {

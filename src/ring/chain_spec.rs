@@ -1,7 +1,7 @@
 //! The checks on a [`ChainSpec`], and the numbers that follow from it.
 
 use super::{
-    chain::{ChainError, ChainSpec},
+    chain::{ChainError, ChainKind, ChainSpec, PAIR_BITS},
     chain_search::limit,
 };
 
@@ -25,6 +25,15 @@ impl ChainSpec {
         level.checked_sub(1).map_or(0.0, |below| {
             2.0 * self.scale(level) + self.absorbed(level) - self.scale(below)
         })
+    }
+
+    /// Whether the step down from a level removes two primes and adds none.
+    pub(super) fn is_pair_step(&self, level: usize) -> bool {
+        match self.kind {
+            ChainKind::Pair => true,
+            ChainKind::Mixed => PAIR_BITS.contains(&self.step_bits(level)),
+            ChainKind::Single | ChainKind::Rational => false,
+        }
     }
 
     /// What a row costs at a level: upper levels up to twice as much, since most time goes there.
@@ -74,8 +83,8 @@ pub(super) fn validate(spec: &ChainSpec) -> Result<f64, ChainError> {
             format!("scale_bits[{level}]"),
             *bits,
             15.0,
-            60.0,
-            "single chains reach about 30 bits, rational ones 20 to 60, pairs 50 to 60",
+            75.0,
+            "single chains reach about 30 bits, rational ones 20 to 75, pairs 50 to 60",
         )?;
     }
     let top = spec.scale(levels - 1);

@@ -19,7 +19,7 @@ pub mod shipped;
 mod tables;
 
 pub use basis::{Basis, Conversion, Step};
-pub use chain::{ChainError, ChainKind, ChainSpec, ChainTable, LevelTable, build};
+pub use chain::{ChainError, ChainKind, ChainSpec, ChainTable, LevelTable, PAIR_BITS, build};
 pub use chain_report::{ChainReport, LevelReport};
 pub use crt::{Crt, CrtError, log2, log2_product};
 pub use galois::Galois;

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, fmt, sync::OnceLock};
 
 use num_bigint::BigUint;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::arith::{MAX_MODULUS_BITS, is_prime};
 
@@ -48,13 +49,17 @@ pub enum ScaleError {
 
 /// 2^k prod p_i^{e_i}: an exact positive rational in normal form (odd primes below 2^30, no zero exponent).
 ///
-/// Equality, order of the map and hash are those of the rational itself, because factorisations are unique.
+/// Equality and hash are those of the rational itself, because factorisations are unique.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct Scale {
     two: i64,
-    primes: BTreeMap<u32, i64>,
+    /// Ascending.
+    primes: SmallVec<[(u32, i64); INLINE]>,
 }
+
+/// Primes with their exponents that a scale holds without taking memory: as many as chains at N = 2^16 remove on their way down.
+const INLINE: usize = 48;
 
 /// What is written to files; reading it restores the normal form or fails.
 #[derive(Serialize, Deserialize)]
@@ -67,7 +72,7 @@ impl From<Scale> for Parts {
     fn from(scale: Scale) -> Self {
         Self {
             two: scale.two,
-            primes: scale.primes,
+            primes: scale.primes.into_iter().collect(),
         }
     }
 }
@@ -95,7 +100,7 @@ impl Scale {
     pub fn pow2(k: i32) -> Self {
         Self {
             two: i64::from(k),
-            primes: BTreeMap::new(),
+            primes: SmallVec::new(),
         }
     }
 
@@ -152,7 +157,7 @@ impl Scale {
 
     /// The primes with their exponents, ascending, none of them zero.
     pub fn prime_exponents(&self) -> impl Iterator<Item = (u32, i64)> + '_ {
-        self.primes.iter().map(|(p, e)| (*p, *e))
+        self.primes.iter().copied()
     }
 
     /// log2 of the scale; the absolute error before the final rounding to f64 is below 2^-60 for exponents up to
@@ -160,6 +165,17 @@ impl Scale {
     pub fn log2(&self) -> f64 {
         let (integer, fraction) = self.log2_parts();
         integer as f64 + fraction as f64 / (1u128 << LOG2_FRACTION_BITS) as f64
+    }
+
+    /// Whether `log2` is below a bound: by logarithms in f64 where those tell, which takes a thousandth of the time.
+    pub(crate) fn is_below(&self, bound: f64) -> bool {
+        let (mut sum, mut size) = (self.two as f64, self.two.unsigned_abs() as f64);
+        for (p, e) in &self.primes {
+            let term = *e as f64 * f64::from(*p).log2();
+            (sum, size) = (sum + term, size + term.abs());
+        }
+        // Each term and each of fewer than 2^10 sums is right to 2^-51 of all terms together.
+        sum + size * 2f64.powi(-40) < bound || self.log2() < bound
     }
 
     /// The nearest f64 (relative error below 2^-52 for exponents up to 2^40); infinite or zero outside the range of
@@ -211,11 +227,15 @@ impl Scale {
 
     /// Multiplies by p^exponent for a base known to be valid, keeping the normal form.
     fn raise(&mut self, p: u32, exponent: i64) -> Result<(), ScaleError> {
-        let sum = bounded(p, self.primes.get(&p).copied().unwrap_or(0), exponent)?;
-        if sum == 0 {
-            self.primes.remove(&p);
-        } else {
-            self.primes.insert(p, sum);
+        match self.primes.binary_search_by_key(&p, |(prime, _)| *prime) {
+            Ok(at) => match bounded(p, self.primes[at].1, exponent)? {
+                0 => drop(self.primes.remove(at)),
+                sum => self.primes[at].1 = sum,
+            },
+            Err(at) => match bounded(p, 0, exponent)? {
+                0 => (),
+                sum => self.primes.insert(at, (p, sum)),
+            },
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ pub(super) struct Stored {
     pub(super) special: &'static [u32],
     pub(super) digit_of: &'static [u8],
     /// S_l, nominal bits, absorbed bits.
-    pub(super) levels: &'static [(&'static [u16], f64, u32)],
+    pub(super) levels: &'static [(&'static [u16], f64, i32)],
 }
 
 impl Stored {
@@ -87,6 +87,12 @@ fn uniform(
 fn name(spec: &ChainSpec) -> String {
     let (log_n, kind, digits) = (spec.log_n, spec.kind, spec.digits);
     let levels = spec.scale_bits.len().saturating_sub(1);
+    if kind == ChainKind::Mixed {
+        // Levels at the scale of level 0 are those that a bootstrap leaves.
+        let low = spec.scale(0);
+        let left = spec.scale_bits.iter().take_while(|bits| **bits == low).count() - 1;
+        return format!("n{log_n}_boot{low}_l{left}_d{digits}");
+    }
     format!("n{log_n}_{kind}{}_l{levels}_d{digits}", spec.scale(levels))
 }
 
@@ -94,6 +100,7 @@ fn name(spec: &ChainSpec) -> String {
 pub fn specs() -> Vec<(String, ChainSpec)> {
     use ChainKind::{Pair, Rational, Single};
     let mut all: Vec<(String, ChainSpec)> = [
+        (12, Single, 28, 0, 2, 56.0),
         (12, Single, 28, 1, 3, 40.0),
         (13, Single, 28, 4, 3, 40.0),
         (13, Rational, 40, 2, 3, 50.0),
@@ -111,6 +118,12 @@ pub fn specs() -> Vec<(String, ChainSpec)> {
     .map(|spec| (name(&spec), spec))
     .into();
     all.push(("langid".to_owned(), langid()));
+    all.extend(
+        bootstrapping()
+            .iter()
+            .map(Bootstrapping::spec)
+            .map(|spec| (name(&spec), spec)),
+    );
     all
 }
 
@@ -123,6 +136,132 @@ fn langid() -> ChainSpec {
         absorbed_bits: vec![32, 8, 0, 16],
         ..uniform(14, ChainKind::Rational, 38, 4, 2, 37.0 + 16.0 + 12.0)
     }
+}
+
+/// One level of a bootstrapping chain: log2 of its scale, and the bits that the step down from it removes.
+type Rung = (u32, u32);
+
+/// What a bootstrapping chain consists of, from the top: the levels of CoeffsToSlots, EvalMod and SlotsToCoeffs, then
+/// `levels` levels at the working scale that are left to the user, then the base.
+///
+/// The transforms multiply by plaintexts, whose scales are free: their steps need not be those that canonical scales ask for, and
+/// negative absorbed bits make up for the difference.
+struct Bootstrapping {
+    log_n: u32,
+    to_slots: Vec<Rung>,
+    modular: Vec<Rung>,
+    to_coefficients: Vec<Rung>,
+    levels: usize,
+    scale: u32,
+    base: u32,
+    digits: usize,
+}
+
+impl Bootstrapping {
+    fn spec(&self) -> ChainSpec {
+        let working = vec![(self.scale, self.scale); self.levels + 1];
+        let rungs = [&self.to_slots, &self.modular, &self.to_coefficients, &working];
+        let mut rungs: Vec<Rung> = rungs.into_iter().flatten().copied().collect();
+        rungs.reverse();
+        let absorbed = |pair: &[Rung]| match pair {
+            [(below, _), (scale, step)] => step.cast_signed() + below.cast_signed() - 2 * scale.cast_signed(),
+            _ => 0,
+        };
+        ChainSpec {
+            log_n: self.log_n,
+            kind: ChainKind::Mixed,
+            scale_bits: rungs.iter().map(|(scale, _)| f64::from(*scale)).collect(),
+            absorbed_bits: rungs.windows(2).map(absorbed).collect(),
+            base_bits: f64::from(self.base),
+            digits: self.digits,
+            special_margin_bits: 2.0,
+            max_log2_qp: None,
+        }
+    }
+}
+
+/// The chains of the bootstraps that come with the crate: throughput, precision by an arcsine, a mask, slots to coefficients first
+/// (whose rung below the reduction is the way to the working scale), and a small ring.
+fn bootstrapping() -> Vec<Bootstrapping> {
+    let throughput = Bootstrapping {
+        log_n: 16,
+        to_slots: vec![(58, 58); 3],
+        modular: vec![(58, 58); 8],
+        to_coefficients: vec![(48, 44), (45, 44), (44, 44)],
+        levels: 12,
+        scale: 40,
+        base: 50,
+        digits: 3,
+    };
+    let precision = Bootstrapping {
+        to_slots: vec![(59, 59); 3],
+        modular: vec![(59, 59); 11],
+        to_coefficients: vec![(54, 54); 3],
+        levels: 7,
+        scale: 54,
+        base: 59,
+        digits: 5,
+        ..throughput
+    };
+    let masked = Bootstrapping {
+        to_slots: vec![(59, 59); 3],
+        modular: vec![(59, 59); 8],
+        to_coefficients: vec![(50, 48), (48, 48), (48, 48)],
+        levels: 9,
+        scale: 48,
+        base: 55,
+        ..throughput
+    };
+    let coefficients_first = Bootstrapping {
+        to_slots: vec![(58, 58); 3],
+        modular: vec![(58, 58); 8],
+        to_coefficients: vec![(48, 40)],
+        levels: 13,
+        ..throughput
+    };
+    let small = Bootstrapping {
+        log_n: 15,
+        to_slots: vec![(54, 54); 3],
+        modular: vec![(54, 54); 8],
+        to_coefficients: vec![(46, 38), (42, 38)],
+        levels: 1,
+        scale: 38,
+        base: 45,
+        digits: 8,
+    };
+    vec![throughput, precision, masked, coefficients_first, small]
+}
+
+/// For tests of the bootstrap: two matrices each way, few levels left.
+fn insecure_bootstrapping() -> Vec<Bootstrapping> {
+    let usual = Bootstrapping {
+        log_n: 10,
+        to_slots: vec![(58, 58); 2],
+        modular: vec![(58, 58); 8],
+        to_coefficients: vec![(48, 42), (44, 42)],
+        levels: 3,
+        scale: 40,
+        base: 50,
+        digits: 3,
+    };
+    let arcsine = Bootstrapping {
+        to_slots: vec![(59, 59); 2],
+        modular: vec![(59, 59); 11],
+        to_coefficients: vec![(54, 54); 2],
+        levels: 2,
+        scale: 54,
+        base: 59,
+        digits: 4,
+        ..usual
+    };
+    let coefficients_first = Bootstrapping {
+        to_slots: vec![(58, 58); 2],
+        modular: vec![(58, 58); 8],
+        to_coefficients: vec![(48, 48)],
+        levels: 4,
+        ..usual
+    };
+    vec![usual, arcsine, coefficients_first]
 }
 
 /// The specifications of [`insecure_chains`], in the order of the tables.
@@ -147,11 +286,12 @@ pub fn insecure_specs() -> Vec<(String, ChainSpec)> {
     ]
     .map(|(log_n, kind, scale, levels, digits, base)| uniform(log_n, kind, scale, levels, digits, base))
     .into();
+    all.extend(insecure_bootstrapping().iter().map(Bootstrapping::spec));
     // The shape of `langid`, small.
     all.push(ChainSpec { log_n: 7, ..langid() });
     all.into_iter()
         .map(|spec| ChainSpec {
-            max_log2_qp: Some(1000.0),
+            max_log2_qp: Some(4000.0),
             ..spec
         })
         .map(|spec| (format!("insecure_{}", name(&spec)), spec))

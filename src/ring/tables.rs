@@ -5,6 +5,17 @@ use super::{chain::ChainKind, shipped::Stored};
 /// At least 128 bits of security.
 pub(super) const CHAINS: &[Stored] = &[
     Stored {
+        name: "n12_single28_l0_d2",
+        log_n: 12,
+        kind: ChainKind::Single,
+        primes: &[268582913, 268460033],
+        special: &[286721, 270337],
+        digit_of: &[0, 1],
+        levels: &[
+            (&[0, 1], 28.0, 0),
+        ],
+    },
+    Stored {
         name: "n12_single28_l1_d3",
         log_n: 12,
         kind: ChainKind::Single,

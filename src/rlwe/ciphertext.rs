@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Context, Level, Params, Poly, Result, RlweError, poly::Eval};
 use crate::{
-    backend::{Backend, Mut, Ref, Row, Span, derived::select},
+    backend::{Backend, Mut, Ref, Row, Shared, Span},
     sample::PublicSeed,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 ///
 /// Cheap to clone and to slice along items; clones share memory, and no operation changes shared memory.
 pub struct Ciphertext<B: Backend> {
-    buffer: Arc<B::Buffer>,
+    buffer: Shared<B::Buffer>,
     offset: usize,
     items: usize,
     item_stride: usize,
@@ -21,13 +21,15 @@ pub struct Ciphertext<B: Backend> {
     poly_stride: usize,
     rows: Arc<[Row]>,
     level: Level,
+    /// The level whose rows lie in memory, of which the rows are a selection.
+    stored: Level,
     params: Params,
 }
 
 impl<B: Backend> Clone for Ciphertext<B> {
     fn clone(&self) -> Self {
         Self {
-            buffer: Arc::clone(&self.buffer),
+            buffer: self.buffer.clone(),
             rows: Arc::clone(&self.rows),
             params: self.params.clone(),
             ..*self
@@ -53,7 +55,7 @@ impl<B: Backend> Ciphertext<B> {
         write(Mut::new(&mut buffer, Span::dense(items, components, &rows)))?;
         let item_stride = components * poly_stride;
         Ok(Self {
-            buffer: Arc::new(buffer),
+            buffer: ctx.owners().share(buffer),
             offset: 0,
             items,
             item_stride,
@@ -61,6 +63,7 @@ impl<B: Backend> Ciphertext<B> {
             poly_stride,
             rows,
             level,
+            stored: level,
             params: ctx.params().clone(),
         })
     }
@@ -100,8 +103,7 @@ impl<B: Backend> Ciphertext<B> {
             rows: &span.rows[..1],
             ..span
         };
-        ctx.backend()
-            .download(Ref::new(self.buffer.as_ref(), first), &mut row)?;
+        ctx.backend().download(Ref::new(&*self.buffer, first), &mut row)?;
         row.truncate(words);
         Ok(row)
     }
@@ -116,7 +118,7 @@ impl<B: Backend> Ciphertext<B> {
             poly_stride: self.poly_stride,
             rows: &self.rows,
         };
-        Ref::new(self.buffer.as_ref(), span)
+        Ref::new(&*self.buffer, span)
     }
 
     /// The items from `first`, `items` of them and at least one, sharing memory.
@@ -220,7 +222,7 @@ impl<B: Backend> Ciphertext<B> {
         ctx: &Context<B>,
         write: impl FnOnce(Mut<B>) -> Result<()>,
     ) -> Result<()> {
-        if self.repeats() || Arc::get_mut(&mut self.buffer).is_none() {
+        if self.repeats() || self.buffer.get_mut().is_none() {
             *self = self.duplicate(ctx)?;
         }
         let span = Span {
@@ -231,7 +233,7 @@ impl<B: Backend> Ciphertext<B> {
             poly_stride: self.poly_stride,
             rows: &self.rows,
         };
-        match Arc::get_mut(&mut self.buffer) {
+        match self.buffer.get_mut() {
             Some(buffer) => write(Mut::new(buffer, span)),
             None => Ok(()),
         }
@@ -240,10 +242,18 @@ impl<B: Backend> Ciphertext<B> {
     /// At a lower level whose primes are all here: a selection of rows, sharing memory. `None` when the sets do not nest.
     pub(crate) fn select_level(&self, ctx: &Context<B>, level: Level) -> Result<Option<Self>> {
         self.check_context("drop_to", ctx)?;
-        let primes = &ctx.params().level("drop_to", level)?.primes;
-        let rows = select(&self.rows, primes);
-        Ok((rows.len() == primes.len()).then(|| Self {
-            rows: rows.into(),
+        ctx.level("drop_to", level)?;
+        if level == self.level {
+            return Ok(Some(self.clone()));
+        }
+        // Where this level is not all of what is stored, what it lacks may be what the lower one needs.
+        let from = |stored: Level| -> Result<_> {
+            let selections = &ctx.level("drop_to", stored)?.selections;
+            Ok(selections.get(level.index()).and_then(Option::as_ref))
+        };
+        let rows = from(self.level)?.and(from(self.stored)?);
+        Ok(rows.map(|rows| Self {
+            rows: Arc::clone(rows),
             level,
             ..self.clone()
         }))

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Level, Params, Result, RlweError};
+use super::{Level, LevelParams, Params, Result, RlweError};
 use crate::{
-    backend::{Backend, BasisStep, DigitStep, Row, compact},
+    backend::{Backend, BasisStep, DigitStep, Owners, Row, compact, derived::select},
     ring::{Conversion, Step},
 };
 
@@ -17,6 +17,7 @@ struct Shared<B: Backend> {
     tables: B::Tables,
     levels: Vec<LevelContext<B>>,
     special: Vec<Row>,
+    owners: Owners<B::Buffer>,
 }
 
 /// Constants of one level on a backend.
@@ -35,6 +36,8 @@ pub struct LevelContext<B: Backend> {
     pub mod_down_rescale: Option<BasisStep<B>>,
     /// The product of the special primes modulo each of the level's primes.
     pub special_product: Vec<u32>,
+    /// The rows of every lower level, 0 first, among those of this one; none where the sets do not nest.
+    pub selections: Vec<Option<Arc<[Row]>>>,
 }
 
 impl<B: Backend> Clone for Context<B> {
@@ -50,13 +53,13 @@ impl<B: Backend> Context<B> {
         let special = params.special().to_vec();
         let mut levels = Vec::new();
         for (l, level) in params.levels().iter().enumerate() {
-            let below = l.checked_sub(1).map(|b| params.levels()[b].primes.as_slice());
+            let lower = &params.levels()[..l];
             levels.push(LevelContext::new(
                 &backend,
                 &tables,
                 &params,
                 &level.primes,
-                below,
+                lower,
             )?);
         }
         let special = compact(&special);
@@ -66,6 +69,7 @@ impl<B: Backend> Context<B> {
             tables,
             levels,
             special,
+            owners: Owners::default(),
         })))
     }
 
@@ -87,6 +91,11 @@ impl<B: Backend> Context<B> {
     /// log2 of the ring degree.
     pub fn log_n(&self) -> u32 {
         self.0.params.log_n()
+    }
+
+    /// Whose buffers of ciphertexts are.
+    pub(super) fn owners(&self) -> &Owners<B::Buffer> {
+        &self.0.owners
     }
 
     /// Rows of the special primes alone.
@@ -116,8 +125,9 @@ impl<B: Backend> LevelContext<B> {
         tables: &B::Tables,
         params: &Params,
         primes: &[u32],
-        below: Option<&[u32]>,
+        lower: &[LevelParams],
     ) -> Result<Self> {
+        let below = lower.last().map(|level| level.primes.as_slice());
         let (basis, special) = (params.basis(), params.special());
         let extended: Vec<u32> = primes.iter().chain(special).copied().collect();
         let prepare = |from: &[u32], to: &[u32]| -> Result<BasisStep<B>> {
@@ -141,8 +151,14 @@ impl<B: Backend> LevelContext<B> {
                 });
             }
         }
+        let rows: Arc<[Row]> = compact(primes).into();
+        let selection = |level: &LevelParams| {
+            let some = select(&rows, &level.primes);
+            (some.len() == level.primes.len()).then(|| some.into())
+        };
         Ok(Self {
-            rows: compact(primes).into(),
+            selections: lower.iter().map(selection).collect(),
+            rows,
             digits,
             mod_down: prepare(&extended, primes)?,
             rescale: below.map(|b| prepare(primes, b)).transpose()?,

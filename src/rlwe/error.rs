@@ -124,6 +124,21 @@ pub enum RlweError {
         /// log2 of the product of the primes here.
         log2_qp: f64,
     },
+    /// The key to a sparse secret would exist under a modulus that is too large for it.
+    #[error(
+        "a secret of weight {weight} at N = 2^{log_n} is safe up to log2(q_0 p_0) = {limit:.1}, and these parameters have {log2_qp:.1}; \
+         use a base of at most {:.0} bits, or N = 2^16", limit / 2.0
+    )]
+    SparseModulus {
+        /// log2 of the ring degree.
+        log_n: u32,
+        /// Weight of the sparse secret.
+        weight: u32,
+        /// log2 of the modulus of the key.
+        log2_qp: f64,
+        /// What is allowed.
+        limit: f64,
+    },
     /// Two operands do not match in shape.
     #[error("{operation}: {what} differ: {left} and {right}; {remedy}")]
     Mismatch {

@@ -148,11 +148,24 @@ impl<B: Backend> SwitchKey<B> {
         self.bytes
     }
 
+    /// Demands a key that reaches a level; the error names `operation`.
+    pub(crate) fn check_level(&self, operation: &str, wanted: Level) -> Result<()> {
+        if self.level >= wanted {
+            return Ok(());
+        }
+        Err(RlweError::KeyLevel {
+            operation: operation.to_owned(),
+            key: self.purpose,
+            wanted,
+            held: self.level,
+        })
+    }
+
     pub(super) fn params(&self) -> &Params {
         &self.params
     }
 
-    pub(super) fn prepared(&self) -> &B::Key {
+    pub(crate) fn prepared(&self) -> &B::Key {
         &self.prepared
     }
 }
@@ -175,16 +188,18 @@ impl<B: Backend> SeededEvaluationKeys<B> {
 
     /// The keys as a server uses them.
     pub fn expand(&self, ctx: &Context<B>) -> Result<EvaluationKeys<B>> {
-        let mut keys = EvaluationKeys {
-            relinearisation: None,
-            galois: BTreeMap::new(),
-        };
+        let mut keys = EvaluationKeys::none();
         for seeded in &self.keys {
-            let key = seeded.expand(ctx)?;
-            match seeded.purpose {
-                MissingKey::Relinearisation => keys.relinearisation = Some(key),
-                MissingKey::Galois(g) => drop(keys.galois.insert(g, key)),
-            }
+            keys.insert(seeded.expand(ctx)?);
+        }
+        Ok(keys)
+    }
+
+    /// As [`expand`](Self::expand), each seeded key freed as soon as it is expanded.
+    pub fn into_keys(self, ctx: &Context<B>) -> Result<EvaluationKeys<B>> {
+        let mut keys = EvaluationKeys::none();
+        for seeded in self.keys {
+            keys.insert(seeded.expand(ctx)?);
         }
         Ok(keys)
     }
@@ -202,6 +217,13 @@ impl<B: Backend> EvaluationKeys<B> {
         Self {
             relinearisation: None,
             galois: BTreeMap::new(),
+        }
+    }
+
+    fn insert(&mut self, key: SwitchKey<B>) {
+        match key.purpose {
+            MissingKey::Relinearisation => self.relinearisation = Some(key),
+            MissingKey::Galois(g) => drop(self.galois.insert(g, key)),
         }
     }
 

@@ -5,7 +5,10 @@
 
 mod ciphertext;
 mod context;
+mod encapsulation;
 mod error;
+mod extended;
+mod extended_sums;
 mod keys;
 mod params;
 mod poly;
@@ -15,7 +18,10 @@ mod switch;
 pub use crate::ring::security;
 pub use ciphertext::{Ciphertext, SeededCiphertext};
 pub use context::{Context, LevelContext};
+pub use encapsulation::{EPHEMERAL_WEIGHT, Encapsulation, RaiseKeys, SeededRaiseKeys};
 pub use error::{MissingKey, RlweError};
+pub use extended::Extended;
+pub(crate) use extended_sums::ExtendedPlain;
 pub use keys::{EvaluationKeys, KeyNeeds, PublicKey, SeededEvaluationKeys, SeededSwitchKey, SwitchKey};
 pub use params::{Level, LevelParams, Params, Spec};
 pub use poly::{Coeff, Domain, Eval, Poly};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Result, RlweError};
-use crate::ring::{Basis, ChainReport, ChainTable, Scale, chain, chains, security};
+use crate::ring::{Basis, ChainError, ChainReport, ChainTable, Scale, chain, chains, security};
 
 /// A level of a modulus chain. Ciphertexts start high; every rescale goes one down; level 0 is the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,8 +46,10 @@ pub struct LevelParams {
     pub scale: Scale,
     /// log2 of the product of the level's primes.
     pub log2_q: f64,
+    /// What the step down from the level above multiplies scales by, prod(A) / prod(R); 1 at the highest level.
+    pub step_ratio: Scale,
     /// Bits of weight scale that the step down removes besides a scale.
-    pub absorbed_bits: u32,
+    pub absorbed_bits: i32,
 }
 
 /// Checked parameters. Cheap to clone.
@@ -87,17 +89,26 @@ impl Params {
         let chain = &spec.chain;
         let all: Vec<u32> = chain.primes.iter().chain(&chain.special).copied().collect();
         let basis = Basis::new(chain.log_n, &all)?;
-        let levels = chain
-            .levels
-            .iter()
-            .zip(&report.levels)
-            .map(|(level, report)| LevelParams {
+        let mut levels = Vec::new();
+        for (l, (level, report)) in chain.levels.iter().zip(&report.levels).enumerate() {
+            let above = chain
+                .levels
+                .get(l + 1)
+                .map_or(&level.primes, |above| &above.primes);
+            let apart = |a: &[u16], b: &[u16]| -> Vec<u32> {
+                let only = a.iter().filter(|i| !b.contains(i));
+                only.map(|i| basis.prime(u32::from(*i)).value()).collect()
+            };
+            let (added, removed) = (apart(&level.primes, above), apart(above, &level.primes));
+            let ratio = Scale::pow2(0).rescaled(&added, &removed);
+            levels.push(LevelParams {
                 primes: level.primes.iter().map(|i| u32::from(*i)).collect(),
                 scale: report.scale.clone(),
                 log2_q: report.log2_q,
+                step_ratio: ratio.map_err(ChainError::from)?,
                 absorbed_bits: level.absorbed_bits,
             });
-        let levels = levels.collect();
+        }
         let special = (chain.primes.len() as u32..all.len() as u32).collect();
         Ok(Self(Arc::new(Inner {
             basis,

@@ -15,17 +15,17 @@ use crate::{
 
 /// A uniform ternary secret s. Not printable, not cloneable, cleared when dropped.
 pub struct SecretKey<B: Backend> {
-    ctx: Context<B>,
+    pub(super) ctx: Context<B>,
     /// What s was drawn from.
     seed: PrivateSeed,
     /// What errors are drawn from: never the seed of a key that was stored, or a second run would repeat the errors of the first.
-    error_seed: PrivateSeed,
+    pub(super) error_seed: PrivateSeed,
     /// How many error streams were taken from their seed.
     errors: AtomicU64,
     /// For a deterministic key, how many public seeds were derived; any other asks the operating system for them.
-    insecure_seeds: Option<AtomicU64>,
+    pub(super) insecure_seeds: Option<AtomicU64>,
     /// s modulo every prime (E).
-    rows: Poly<B, Eval>,
+    pub(super) rows: Poly<B, Eval>,
 }
 
 impl<B: Backend> Drop for SecretKey<B> {
@@ -102,7 +102,7 @@ impl<B: Backend> SecretKey<B> {
     }
 
     /// A seed to publish: fresh from the operating system, unless the key is an insecure deterministic one.
-    fn public_seed(&self) -> Result<PublicSeed> {
+    pub(super) fn public_seed(&self) -> Result<PublicSeed> {
         let Some(seeds) = &self.insecure_seeds else {
             return Ok(PublicSeed::from_os()?);
         };
@@ -199,7 +199,7 @@ impl<B: Backend> SecretKey<B> {
     }
 
     /// e_j - a_j s' for j < `count` (E); a_j from stream j of the seed.
-    fn masked_error(
+    pub(super) fn masked_error(
         &self,
         rows: &[Row],
         count: usize,

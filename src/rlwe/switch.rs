@@ -6,6 +6,8 @@
 //! automorphism sigma switches from s to sigma^-1(s), and sigma is applied once, to the sums: the digits do not depend on
 //! sigma, and a hoisted set of rotations shares them.
 
+use smallvec::SmallVec;
+
 use super::{Ciphertext, Context, Level, Result, RlweError, SwitchKey};
 use crate::{
     backend::{Backend, BasisStep, KeySwitch, Mut, Ref, Span},
@@ -14,9 +16,9 @@ use crate::{
 
 /// The extended digits of one polynomial an item (E): made once, used by every rotation of a hoisted set.
 pub struct Digits<B: Backend> {
-    buffer: B::Buffer,
-    items: usize,
-    level: Level,
+    pub(super) buffer: B::Buffer,
+    pub(super) items: usize,
+    pub(super) level: Level,
 }
 
 /// What is switched.
@@ -65,7 +67,7 @@ impl<B: Backend> Context<B> {
         let level = self.level(operation, ct.level())?;
         self.check_keys(operation, ct, keys)?;
         let one;
-        let many: Vec<&B::Key>;
+        let many: SmallVec<[&B::Key; 16]>;
         let keys = match keys {
             [key] => {
                 one = [key.prepared()];
@@ -116,9 +118,9 @@ impl<B: Backend> Context<B> {
         ct: &Ciphertext<B>,
         keys: &[&SwitchKey<B>],
         elements: &[Galois],
-    ) -> Result<Vec<Ciphertext<B>>> {
+    ) -> Result<SmallVec<[Ciphertext<B>; 8]>> {
         if elements.is_empty() {
-            return Ok(Vec::new());
+            return Ok(SmallVec::new());
         }
         let digits = self.mod_up(ct, 1)?;
         if ct.items() == 1 {
@@ -132,7 +134,12 @@ impl<B: Backend> Context<B> {
             .collect()
     }
 
-    fn check_keys(&self, operation: &str, ct: &Ciphertext<B>, keys: &[&SwitchKey<B>]) -> Result<()> {
+    pub(super) fn check_keys(
+        &self,
+        operation: &str,
+        ct: &Ciphertext<B>,
+        keys: &[&SwitchKey<B>],
+    ) -> Result<()> {
         if keys.len() != 1 && keys.len() != ct.items() {
             let remedy = "pass one key, or one for each ciphertext";
             let (items, held) = (format!("{} items", ct.items()), format!("{} keys", keys.len()));
@@ -140,14 +147,7 @@ impl<B: Backend> Context<B> {
         }
         for key in keys {
             self.params().check(operation, "the key", key.params())?;
-            if key.level() < ct.level() {
-                return Err(RlweError::KeyLevel {
-                    operation: operation.to_owned(),
-                    key: key.purpose(),
-                    wanted: ct.level(),
-                    held: key.level(),
-                });
-            }
+            key.check_level(operation, ct.level())?;
         }
         Ok(())
     }

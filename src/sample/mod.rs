@@ -13,7 +13,7 @@ mod stream;
 #[cfg(feature = "fallback")]
 pub(crate) use chacha::{BLOCKS, ChaCha};
 pub use gaussian::{MAX_GAUSSIAN_LOG2, discrete_gaussian};
-pub use noise::{ERROR_STD_DEV, centred_binomial, ternary, uniform_bytes};
+pub use noise::{ERROR_STD_DEV, centred_binomial, sparse_ternary, ternary, uniform_bytes};
 pub use stream::{PrivateSeed, PrivateStream, PublicSeed, uniform_row};
 
 /// What can go wrong with randomness.

@@ -19,7 +19,7 @@ const BLOCK: usize = 256;
 
 /// out = f(next 64 bits of the stream, little-endian), coefficient by coefficient; the bytes are wiped.
 #[inline(always)]
-fn fill(stream: &mut PrivateStream, out: &mut [i8], f: impl Fn(u64) -> i8) {
+fn fill(stream: &mut PrivateStream, out: &mut [i8], mut f: impl FnMut(u64) -> i8) {
     let mut bytes = Zeroizing::new([0u8; 8 * BLOCK]);
     for chunk in out.chunks_mut(BLOCK) {
         let used = &mut bytes[..8 * chunk.len()];
@@ -46,6 +46,20 @@ pub fn centred_binomial(stream: &mut PrivateStream, out: &mut [i8]) {
     const SECOND: u64 = FIRST << COINS;
     fill(stream, out, |x| {
         ((x ^ SECOND) & (FIRST | SECOND)).count_ones() as i8 - COINS as i8
+    });
+}
+
+/// `weight` coefficients +-1 at uniform places, all others 0; all +-1 if there are fewer than `weight`.
+///
+/// Selection sampling: a coefficient is taken with the probability (wanted still) / (coefficients left), from 63 random bits with a
+/// bias below 2^-46, and the sign is the 64th. All coefficients pass in order, without branches on their values.
+pub fn sparse_ternary(stream: &mut PrivateStream, weight: u32, out: &mut [i8]) {
+    let (mut left, mut wanted) = (out.len() as u64, u64::from(weight));
+    fill(stream, out, |x| {
+        let place = ((u128::from(x >> 1) * u128::from(left)) >> 63) as u64;
+        let taken = u64::from(place < wanted);
+        (left, wanted) = (left - 1, wanted - taken);
+        (taken as i8) * (1 - 2 * (x & 1) as i8)
     });
 }
 
@@ -98,6 +112,37 @@ mod tests {
                 assert!((weight - expected).abs() < 5.0 * deviation, "{weight} of {n}");
             }
         }
+    }
+
+    #[test]
+    fn sparse_secrets_have_their_weight_anywhere_and_both_signs() {
+        let (n, weight, rounds) = (256, 32, 4096);
+        let (mut places, mut plus) = (vec![0u32; n], 0u32);
+        let mut stream = stream(3);
+        for _ in 0..rounds {
+            let mut x = vec![0i8; n];
+            sparse_ternary(&mut stream, weight, &mut x);
+            assert_eq!(x.iter().filter(|v| **v != 0).count(), weight as usize);
+            assert!(x.iter().all(|v| (-1..=1).contains(v)));
+            plus += x.iter().filter(|v| **v == 1).count() as u32;
+            places
+                .iter_mut()
+                .zip(&x)
+                .for_each(|(p, v)| *p += u32::from(*v != 0));
+        }
+        // Binomial: 4096 draws of probability 1/8, deviation 21.2; 6.5 of them for 256 places are exceeded with probability 2e-8.
+        let deviation = (f64::from(rounds) * 0.125 * 0.875).sqrt();
+        assert!(
+            places
+                .iter()
+                .all(|p| (f64::from(*p) - 512.0).abs() < 6.5 * deviation),
+            "{places:?}"
+        );
+        let all = f64::from(rounds * weight);
+        assert!((f64::from(plus) - all / 2.0).abs() < 6.0 * all.sqrt() / 2.0);
+        let mut few = vec![0i8; 8];
+        sparse_ternary(&mut stream, weight, &mut few);
+        assert!(few.iter().all(|v| v.abs() == 1));
     }
 
     /// C(42, 21 + v) / 2^42.

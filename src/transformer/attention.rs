@@ -28,6 +28,8 @@ pub struct Head {
 pub struct Attention {
     /// The packing.
     pub columns: Columns,
+    /// Two diagonals of scores and two features of values in a ciphertext: about two thirds of the key switches, and more keys.
+    pub halved: bool,
     /// One entry a head; the features of the projections are split evenly among them.
     pub heads: Vec<Head>,
     /// x to queries.
@@ -46,7 +48,12 @@ impl Attention {
 
     /// The keys that `forward` uses, for an input at the top level.
     pub fn keys(&self, params: &Params) -> KeyNeeds {
-        self.columns.attention_keys(KeyNeeds::new(params))
+        let needs = KeyNeeds::new(params);
+        if self.halved {
+            self.columns.halved_keys(needs)
+        } else {
+            self.columns.attention_keys(needs)
+        }
     }
 
     /// Features of a head.
@@ -56,7 +63,11 @@ impl Attention {
 
     /// Key switches of `forward`: (rotations, relinearisations).
     pub fn key_switches(&self) -> (usize, usize) {
-        let (rotations, products) = self.columns.attention_key_switches(self.width());
+        let (rotations, products) = if self.halved {
+            self.columns.halved_key_switches(self.width())
+        } else {
+            self.columns.attention_key_switches(self.width())
+        };
         (
             self.heads.len() * rotations,
             self.heads.len() * (products + self.columns.tokens()),
@@ -66,6 +77,16 @@ impl Attention {
     /// Parts that `forward` announces to the progress display.
     pub(super) fn parts(&self) -> usize {
         4 + 3 * self.heads.len()
+    }
+
+    /// (score + shift)^2 + offset, a level down.
+    fn sigma<B: Backend>(
+        ev: &Evaluator<'_, B>,
+        head: &Head,
+        scores: &Ciphertext<B>,
+    ) -> Result<Ciphertext<B>> {
+        let square = ev.square(&ev.add_const(scores, head.shift, 0.0)?)?;
+        ev.add_const(&ev.relinearise_rescale(&square)?, head.offset, 0.0)
     }
 
     /// What attention adds to x: one ciphertext a feature, three levels down; the scale is that of the level times 2^w.
@@ -95,12 +116,23 @@ impl Attention {
         let mut outputs = Vec::with_capacity(self.heads.len());
         for (h, head) in self.heads.iter().enumerate() {
             let of = |all: &Ciphertext<B>| all.slice(h * self.width(), self.width());
-            let scores = progress.time(Stage::Qk, || self.columns.scores(ev, &of(&q)?, &of(&k)?))?;
-            let p = progress.time(Stage::Sigma, || {
-                let square = ev.square(&ev.add_const(&scores, head.shift, 0.0)?)?;
-                ev.add_const(&ev.relinearise_rescale(&square)?, head.offset, 0.0)
-            })?;
-            outputs.push(progress.time(Stage::Pv, || self.columns.weighted_sum(ev, &p, &of(&v)?))?);
+            let (q, k, v) = (of(&q)?, of(&k)?, of(&v)?);
+            if self.halved {
+                let (near, far) = progress.time(Stage::Qk, || self.columns.scores_halved(ev, &q, &k))?;
+                let p = progress.time(Stage::Sigma, || {
+                    Ok((Self::sigma(ev, head, &near)?, Self::sigma(ev, head, &far)?))
+                })?;
+                outputs.push(progress.time(Stage::Pv, || {
+                    let pairs = self.columns.pair(ev, &v)?;
+                    let sums = self.columns.weighted_sum_halved(ev, (&p.0, &p.1), &pairs)?;
+                    let (first, second) = self.columns.split(ev, &sums)?;
+                    ev.concat(&[first, second])
+                })?);
+                continue;
+            }
+            let scores = progress.time(Stage::Qk, || self.columns.scores(ev, &q, &k))?;
+            let p = progress.time(Stage::Sigma, || Self::sigma(ev, head, &scores))?;
+            outputs.push(progress.time(Stage::Pv, || self.columns.weighted_sum(ev, &p, &v))?);
         }
         progress.time(Stage::Projections, || {
             self.output.apply(ev, &ev.concat(&outputs)?)

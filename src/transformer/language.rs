@@ -35,6 +35,7 @@ impl LanguageClassifier {
         });
         let attention = Attention {
             columns: Columns::new(WINDOW, batch)?,
+            halved: false,
             heads: heads.collect(),
             query: column(&model.query),
             key: column(&model.key),

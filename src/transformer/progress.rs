@@ -28,6 +28,7 @@ pub struct Progress<'p> {
     expected: usize,
     done: usize,
     show: &'p mut dyn FnMut(Stage, usize, usize),
+    wait: Option<&'p dyn Fn() -> Result<()>>,
 }
 
 impl<'p> Progress<'p> {
@@ -38,6 +39,15 @@ impl<'p> Progress<'p> {
             expected: 0,
             done: 0,
             show,
+            wait: None,
+        }
+    }
+
+    /// The same, waiting with `wait` at the end of each part, so that its seconds are those that the device took for it.
+    pub fn waiting(show: &'p mut dyn FnMut(Stage, usize, usize), wait: &'p dyn Fn() -> Result<()>) -> Self {
+        Self {
+            wait: Some(wait),
+            ..Self::new(show)
         }
     }
 
@@ -55,6 +65,9 @@ impl<'p> Progress<'p> {
     pub(super) fn time<T>(&mut self, stage: Stage, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let start = Instant::now();
         let result = work()?;
+        if let Some(wait) = self.wait {
+            wait()?;
+        }
         let seconds = start.elapsed().as_secs_f64();
         match self.seconds.iter_mut().find(|(s, _)| *s == stage) {
             Some((_, total)) => *total += seconds,

@@ -9,6 +9,9 @@ use crate::{
     rlwe,
 };
 
+/// Names and bytes of sections.
+type Sections = Vec<(&'static str, u64)>;
+
 /// Values read at a time.
 const CHUNK: usize = 4096;
 
@@ -143,9 +146,7 @@ fn entries(product: &Product) -> u64 {
 const WEIGHTS_INDEX: u64 = PRODUCT_BYTES + 12;
 
 /// What the index of weights says, and the bytes of the sections behind it.
-pub(super) fn read_weights_index(
-    source: &mut Source<'_>,
-) -> Result<(Product, u64, Vec<(&'static str, u64)>)> {
+pub(super) fn read_weights_index(source: &mut Source<'_>) -> Result<(Product, u64, Sections)> {
     let (product, bound) = (Product::read(source)?, source.u64()?);
     let biased = read_flag(source)?;
     Ok((product, bound, weights_sections(&product, bound, biased)))
@@ -163,7 +164,7 @@ fn read_flag(source: &mut Source<'_>) -> Result<bool> {
     }
 }
 
-fn weights_sections(product: &Product, bound: u64, biased: bool) -> Vec<(&'static str, u64)> {
+fn weights_sections(product: &Product, bound: u64, biased: bool) -> Sections {
     let mut sections = vec![("weights", entries(product).saturating_mul(width(bound) as u64))];
     if biased {
         let bytes = product.shape.n * width(bias_bound(product.plain));
@@ -204,7 +205,7 @@ impl Record<Plan> for Weights {
         sink.put(&plan.weight_bound().to_le_bytes())?;
         sink.numbers(&[u32::from(self.bias().is_some())])?;
         sink.end()?;
-        write_integers(sink, self.values(), width(plan.weight_bound()))?;
+        write_integers(sink, &self.values(), width(plan.weight_bound()))?;
         match self.bias() {
             Some(bias) => write_integers(sink, bias, width(bias_bound(plan.params().plain().value()))),
             None => Ok(()),

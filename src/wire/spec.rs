@@ -14,6 +14,7 @@ fn kind_number(kind: ChainKind) -> u8 {
         ChainKind::Single => 1,
         ChainKind::Pair => 2,
         ChainKind::Rational => 3,
+        ChainKind::Mixed => 4,
     }
 }
 
@@ -101,8 +102,9 @@ fn decode(source: &mut Source<'_>) -> Result<Spec> {
         1 => ChainKind::Single,
         2 => ChainKind::Pair,
         3 => ChainKind::Rational,
+        4 => ChainKind::Mixed,
         other => {
-            let allowed = "1 (single), 2 (pair) and 3 (rational) are known";
+            let allowed = "1 (single), 2 (pair), 3 (rational) and 4 (mixed) are known";
             return Err(WireError::field("the kind of chain", other, allowed));
         }
     };
@@ -117,7 +119,7 @@ fn decode(source: &mut Source<'_>) -> Result<Spec> {
     let mut table = Vec::new();
     for _ in 0..levels {
         let nominal_bits = f64::from_bits(source.u64()?);
-        let absorbed_bits = source.u32()?;
+        let absorbed_bits = source.u32()?.cast_signed();
         let count = source.u16()?;
         limited(count)?;
         table.push(LevelTable {

@@ -70,7 +70,6 @@ impl Faults {
 
 pub fn every_failing_allocation_is_reported() -> Result<(), Failed> {
     let faults = Faults::new();
-    // All allocations of the small ring; with fused transforms the operations alone, on one backend that goes on.
     let (before, want) = ((faults.bytes(), faults.objects()), circuit(open(), DEGREES[0])?);
     let mut failures = 0;
     for n in 0.. {
@@ -92,7 +91,7 @@ pub fn every_failing_allocation_is_reported() -> Result<(), Failed> {
     println!("{failures} allocations failed in turn");
     assert!(failures > 20, "{failures}");
 
-    // A budget that is used up makes every operation allocate anew: released memory went back to the device.
+    // Fused operations on a backend whose pool holds nothing yet that fits them; after each failure it goes on.
     let fused = Circuit::new(open(), DEGREES[1])?;
     let want = fused.read(&fused.run()?)?;
     let other = Circuit::new(open(), DEGREES[1])?;

@@ -32,7 +32,7 @@ fn loaded_objects_compute() {
         let weights: Weights = pass(&weights, &plan, Stamp::default());
         assert_eq!(
             (weights.values(), weights.bias()),
-            (&w[..], Some(&[1, -2, 3][..]))
+            (w.clone(), Some(&[1, -2, 3][..]))
         );
         let keys = secret
             .evaluation_keys(&plan.keys(KeyNeeds::new(ctx.params())))

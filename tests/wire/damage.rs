@@ -15,6 +15,7 @@ pub fn section(object: &Object, byte: usize) -> (String, u64, u64) {
         ("evaluation_keys", 1) => "relinearisation key".into(),
         // The rotations by 1 and -2: 5 and 5^6 modulo 32; the conjugation.
         ("evaluation_keys", n) => format!("Galois key {}", [5, 9, 31][n - 2]),
+        ("coefficient_weights" | "coefficient_weights_biased", n) => ["weights", "bias"][n - 1].into(),
         (_, n) => format!("ciphertext {n} of {}", object.sections.len() - 1),
     };
     let mut at = HEADER as u64;

@@ -64,6 +64,7 @@ fn append(text: &mut String, name: &str, table: &ChainTable) -> std::fmt::Result
         ChainKind::Single => "Single",
         ChainKind::Pair => "Pair",
         ChainKind::Rational => "Rational",
+        ChainKind::Mixed => "Mixed",
     };
     writeln!(
         text,

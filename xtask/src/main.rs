@@ -1,8 +1,11 @@
 //! Chores of the project: `cargo xtask <verb>`.
 
+mod bundle;
 mod chains;
 mod chart;
+mod conformance;
 mod cuda;
+mod curves;
 mod layers;
 mod results;
 mod traffic;
@@ -35,6 +38,16 @@ const CHORES: &[Chore] = &[
         chart::run,
     ),
     (
+        "bundle",
+        "make a folder that tests and measures a machine with an NVIDIA GPU and without Rust: target/bundle",
+        bundle::run,
+    ),
+    (
+        "conformance",
+        "compare every operation of every device with its definition [--quick|--full] [--machine NAME]",
+        conformance::run,
+    ),
+    (
         "cuda-plant",
         "plant faults in the CUDA kernels and demand that the tests find them",
         cuda::emulation::plant,
@@ -53,6 +66,11 @@ const CHORES: &[Chore] = &[
         "layers",
         "fail on a `use crate::` that points up the layers",
         layers::run,
+    ),
+    (
+        "matmul-curves",
+        "draw docs/matmul.svg from lines of `bench matmul --json` (FILE)",
+        curves::run,
     ),
     (
         "ptx",

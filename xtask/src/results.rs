@@ -50,8 +50,17 @@ pub fn run(args: &[String]) -> Result<(), String> {
     }
     let processor = processor();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let date = output("date", &["-u", "+%F"])?;
-    let operations = lines(&["--package", "cipherformer", "--", "bench", "ops", "--json"])?;
+    let date = date()?;
+    let operations = lines(&[
+        "--package",
+        "cipherformer",
+        "--",
+        "bench",
+        "ops",
+        "--json",
+        "--backend",
+        "cpu",
+    ])?;
     let mut peers = vec!["--package", "peers", "--", "--json"];
     peers.extend(
         tenseal
@@ -62,14 +71,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let peers = lines(&peers)?;
     let results = json!({
         "date": date,
-        "machine": {
-            "processor": processor,
-            "cores": cores,
-            "memory_gib": memory_gib(),
-            "system": output("uname", &["-srm"])?,
-        },
-        "rustc": output("rustc", &["--version"])?,
-        "commit": output("git", &["describe", "--always", "--dirty", "--abbrev=12"])?,
+        "machine": self::machine(&processor)?,
+        "rustc": rustc()?,
+        "commit": commit()?,
         "operations": operations,
         "peers": peers,
     });
@@ -82,6 +86,43 @@ pub fn run(args: &[String]) -> Result<(), String> {
     write(pretty(&results)).map_err(|e| format!("{}: {e}", path.display()))?;
     println!("bench-results: wrote {}", path.display());
     chart::draw(&path)
+}
+
+/// Today.
+pub fn date() -> Result<String, String> {
+    output("date", &["-u", "+%F"])
+}
+
+/// What is measured.
+pub fn commit() -> Result<String, String> {
+    output("git", &["describe", "--always", "--dirty", "--abbrev=12"])
+}
+
+/// The compiler.
+pub fn rustc() -> Result<String, String> {
+    output("rustc", &["--version"])
+}
+
+/// What it is measured on.
+pub fn machine(processor: &str) -> Result<Value, String> {
+    Ok(json!({
+        "processor": processor,
+        "cores": std::thread::available_parallelism().map_or(1, usize::from),
+        "memory_gib": memory_gib(),
+        "system": output("uname", &["-srm"])?,
+    }))
+}
+
+/// Cargo, in the root of the repository.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.current_dir(root());
+    cargo
+}
+
+/// The target folder.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// The JSON lines of a program of this workspace.
@@ -120,7 +161,8 @@ fn field(file: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-fn processor() -> String {
+/// The processor in words.
+pub fn processor() -> String {
     field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
 
@@ -134,7 +176,7 @@ fn memory_gib() -> Option<u64> {
 }
 
 /// Letters and digits of a name, in lower case, with dashes between the words.
-fn slug(name: &str) -> String {
+pub fn slug(name: &str) -> String {
     let plain = name.replace("(R)", "").replace("(TM)", "").to_lowercase();
     let words: Vec<&str> = plain
         .split(|c: char| !c.is_ascii_alphanumeric())
@@ -144,7 +186,7 @@ fn slug(name: &str) -> String {
 }
 
 /// An object a line for the rows of lists, so that differences between runs read well.
-fn pretty(results: &Value) -> String {
+pub fn pretty(results: &Value) -> String {
     let mut text = String::from("{\n");
     let fields = results.as_object().into_iter().flatten();
     let fields: Vec<String> = fields

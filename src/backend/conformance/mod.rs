@@ -11,6 +11,7 @@ mod conversion;
 mod elementwise;
 mod encode;
 mod keyswitch;
+mod levels;
 mod opaque;
 mod operand;
 mod product;
@@ -21,6 +22,7 @@ pub use opaque::{Handle, Opaque};
 pub use runner::{Failure, Report};
 
 use super::Backend;
+use crate::ring::ChainTable;
 use runner::Runner;
 
 /// How much to check.
@@ -37,6 +39,14 @@ impl Scope {
     pub fn full() -> Self {
         Self {
             log_n: vec![1, 2, 4, 6, 10, 12],
+            items: vec![1, 3],
+        }
+    }
+
+    /// The degrees of large parameters, 2^13 to 2^16, one and three items: minutes on a processor.
+    pub fn large() -> Self {
+        Self {
+            log_n: vec![13, 14, 15, 16],
             items: vec![1, 3],
         }
     }
@@ -68,6 +78,19 @@ pub fn run<B: Backend>(make: impl Fn() -> B, scope: &Scope) -> Report {
                 Err(message) => report.fail("tables", *log_n, String::new(), message),
             }
         }
+    }
+    report
+}
+
+/// Judges a backend on the steps of a chain, as key switching and rescaling take them at these levels: digits extended, special
+/// primes divided away, rescaling, both divisions at once; all on `items` ciphertexts.
+pub fn run_levels<B: Backend>(backend: &B, chain: &ChainTable, levels: &[usize], items: usize) -> Report {
+    let mut report = Report::default();
+    match Runner::with_primes(backend, chain.log_n, &chain.all_primes(), items, &mut report) {
+        Ok(mut runner) => levels
+            .iter()
+            .for_each(|level| levels::check(&mut runner, chain, *level)),
+        Err(message) => report.fail("tables", chain.log_n, String::new(), message),
     }
     report
 }

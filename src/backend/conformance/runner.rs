@@ -53,6 +53,12 @@ impl Report {
         self.checks > 0 && self.failures.is_empty()
     }
 
+    /// Adds what another run found.
+    pub fn extend(&mut self, other: Self) {
+        self.checks += other.checks;
+        self.failures.extend(other.failures);
+    }
+
     pub(super) fn fail(&mut self, operation: &str, log_n: u32, shape: String, finding: String) {
         self.checks += 1;
         self.failures.push(Failure {
@@ -99,7 +105,18 @@ impl<'r, B: Backend> Runner<'r, B> {
             .chain(small.iter().rev().take(2).copied())
             .chain(ntt_primes(log_n, 1 << 27, 1 << 30).skip(20).take(24))
             .collect();
-        let basis = Basis::new(log_n, &primes).map_err(|e| e.to_string())?;
+        Self::with_primes(backend, log_n, &primes, items, report)
+    }
+
+    /// With a basis of the caller's.
+    pub(super) fn with_primes(
+        backend: &'r B,
+        log_n: u32,
+        primes: &[u32],
+        items: usize,
+        report: &'r mut Report,
+    ) -> Result<Self, String> {
+        let basis = Basis::new(log_n, primes).map_err(|e| e.to_string())?;
         Ok(Self {
             tables: backend.tables(&basis).map_err(|e| e.to_string())?,
             oracle: Oracle.tables(&basis).map_err(|e| e.to_string())?,

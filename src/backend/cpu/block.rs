@@ -3,10 +3,13 @@
 //! A block of every row of a is copied next to the others first: rows lie powers of two apart, and each is used by every column
 //! of b. Then the sums of some polynomials of the result stay in registers over all terms, while b is read once from where it is.
 
+use std::{ops::Range, sync::Arc};
+
 use super::{
     lanes::{Factor, LANES, Lanes, Prime, Words, kernel},
-    memory::{Reader, Writer},
+    memory::{Pool, Reader, Writer, stride},
     ntt::Tables,
+    scratch::Scratch,
     threads::Share,
 };
 use crate::arith::Modulus;
@@ -106,45 +109,65 @@ kernel! {
     }
 }
 
+/// Some vectors of a row.
+fn vectors_of<'a>(row: &'a [u32], vectors: &Range<usize>) -> &'a [Words] {
+    &row.as_chunks::<LANES>().0[vectors.clone()]
+}
+
 /// dst item r C + c = sum over j of a item r `terms` + j times b item c `terms` + j.
-pub(super) fn product(t: &Tables, dst: Writer, a: Reader, b: Reader, terms: usize) {
+pub(super) fn product(t: &Tables, pool: &Arc<Pool>, dst: Writer, a: Reader, b: Reader, terms: usize) {
     let columns = b.span.items / terms;
     let (rows, polys) = (dst.span.items / columns.max(1), dst.span.polys);
     let (lines, vectors) = (rows * polys, dst.n / LANES);
     let room = COPIED / LANES / (lines * terms).max(1);
     let block = room.clamp(LEAST, MOST).next_power_of_two().min(MOST).min(vectors);
     let blocks = vectors.div_ceil(block);
-    Share::new().each(dst.span.rows.len() * blocks, |at| {
-        let (row, start) = (at / blocks, at % blocks * block);
-        let block = block.min(vectors - start);
-        let m = t.modulus(&dst.span, row);
-        let whole = |words: &[u32]| words.as_chunks::<LANES>().0.len();
-        debug_assert!(whole(a.row(0, 0, row)) >= start + block);
-        let mut copied = vec![[0; LANES]; block * terms * lines];
-        for term in 0..terms {
-            for line in 0..lines {
-                let from = a.row(line / polys * terms + term, line % polys, row);
-                let from = &from.as_chunks::<LANES>().0[start..start + block];
-                for (v, from) in from.iter().enumerate() {
-                    copied[(v * terms + term) * lines + line] = *from;
+    let tasks = dst.span.rows.len() * blocks;
+    // Tasks one after the other share their scratch memory.
+    let groups = match rayon::current_num_threads() {
+        1 => 1,
+        threads => tasks.min(4 * threads),
+    };
+    let (copy, results) = (block * terms * lines, lines * MOST);
+    let scratch_rows = ((copy + results) * LANES).div_ceil(stride(dst.n));
+    let scratch = Scratch::new(pool, groups * scratch_rows, dst.n);
+    Share::new().each(groups, |group| {
+        // SAFETY: the rows of a group are its own.
+        let words = unsafe { scratch.rows(group * scratch_rows, scratch_rows) };
+        let (copied, out) = words.as_chunks_mut::<LANES>().0.split_at_mut(copy);
+        let mut factors = Vec::with_capacity(terms);
+        for task in (group..tasks).step_by(groups) {
+            let (row, start) = (task / blocks, task % blocks * block);
+            let block = block.min(vectors - start);
+            let words = start..start + block;
+            for term in 0..terms {
+                for line in 0..lines {
+                    let from = vectors_of(a.row(line / polys * terms + term, line % polys, row), &words);
+                    for (v, from) in from.iter().enumerate() {
+                        copied[(v * terms + term) * lines + line] = *from;
+                    }
                 }
             }
-        }
-        let mut out = vec![[0; LANES]; lines * MOST];
-        let mut factors = Vec::with_capacity(terms);
-        for c in 0..columns {
-            factors.clear();
-            factors.extend((0..terms).map(|term| {
-                let from = b.row(c * terms + term, 0, row);
-                &from.as_chunks::<LANES>().0[start..start + block]
-            }));
-            column(t.instructions, m, &copied, &factors, lines, block, &mut out);
-            for line in 0..lines {
-                let item = line / polys * columns + c;
-                let words = start * LANES..(start + block) * LANES;
-                // SAFETY: this block of this row belongs to this task alone; rows are split by blocks, items are distinct.
-                let to = unsafe { dst.block(item, line % polys, row, words) };
-                to.copy_from_slice(out[line * MOST..][..block].as_flattened());
+            for c in 0..columns {
+                factors.clear();
+                let rows = (0..terms).map(|term| b.row(c * terms + term, 0, row));
+                factors.extend(rows.map(|row| vectors_of(row, &words)));
+                column(
+                    t.instructions,
+                    t.modulus(&dst.span, row),
+                    copied,
+                    &factors,
+                    lines,
+                    block,
+                    out,
+                );
+                for line in 0..lines {
+                    let item = line / polys * columns + c;
+                    let words = words.start * LANES..words.end * LANES;
+                    // SAFETY: this block of this row belongs to this task alone; rows are split by blocks, items are distinct.
+                    let to = unsafe { dst.block(item, line % polys, row, words) };
+                    to.copy_from_slice(out[line * MOST..][..block].as_flattened());
+                }
             }
         }
     });

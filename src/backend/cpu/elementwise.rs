@@ -4,6 +4,7 @@ use super::{
     lanes::{Factor, LANES, Lanes, Prime, kernel},
     memory::{Reader, Writer},
     ntt::Tables,
+    threads::Share,
 };
 use crate::arith::Modulus;
 
@@ -100,6 +101,18 @@ kernel! {
 }
 
 kernel! {
+    /// Two products with one factor, read once.
+    fn mul_two_rows(l, m: Modulus, out: [&mut [u32]; 2], a: [&[u32]; 2], b: &[u32]) {
+        let (barrett, [out0, out1], [a0, a1]) = (Barrett::new(l, m), out, a);
+        for at in (0..out0.len()).step_by(LANES) {
+            let b = l.split(l.take(b, at));
+            l.put(barrett.product(l, l.mul_wide(l.split(l.take(a0, at)), b)), out0, at);
+            l.put(barrett.product(l, l.mul_wide(l.split(l.take(a1, at)), b)), out1, at);
+        }
+    }
+}
+
+kernel! {
     /// out += a b: (p-1)^2 + (p-1) < p^2 before the reduction.
     fn mul_add_row(l, m: Modulus, out: &mut [u32], a: &[u32], b: &[u32]) {
         let barrett = Barrett::new(l, m);
@@ -167,6 +180,16 @@ pub(super) fn neg(t: &Tables, dst: Writer) {
 }
 
 pub(super) fn mul(t: &Tables, dst: Writer, a: Reader, b: Reader) {
+    if dst.span.polys == 2 && b.span.poly_stride == 0 {
+        let rows = dst.span.rows.len();
+        return Share::new().each(dst.span.items * rows, |at| {
+            let (item, row) = (at / rows, at % rows);
+            // SAFETY: the two polynomials of one (item, row) are different rows, and each pair occurs once.
+            let out = [0, 1].map(|poly| unsafe { dst.row(item, poly, row) });
+            let (a, b) = ([0, 1].map(|poly| a.row(item, poly, row)), b.row(item, 0, row));
+            mul_two_rows(t.instructions, t.modulus(&dst.span, row), out, a, b);
+        });
+    }
     dst.for_each(|item, poly, row, out| {
         let (a, b) = (a.row(item, poly, row), b.row(item, poly, row));
         mul_row(t.instructions, t.modulus(&dst.span, row), out, a, b);

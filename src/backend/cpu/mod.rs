@@ -293,7 +293,14 @@ impl Backend for Cpu {
         terms: usize,
     ) -> Result<()> {
         if block::fits(t, terms) {
-            block::product(t, Writer::new(dst), Reader::new(a), Reader::new(b), terms);
+            block::product(
+                t,
+                &self.pool,
+                Writer::new(dst),
+                Reader::new(a),
+                Reader::new(b),
+                terms,
+            );
             return Ok(());
         }
         derived::block_product(self, t, dst, a, b, terms)

@@ -1,6 +1,6 @@
 //! Rows that live inside of one operation.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::memory::{Buffer, Pool, stride};
 
@@ -36,6 +36,21 @@ impl Scratch {
     pub(super) unsafe fn row(&self, i: usize) -> &mut [u32] {
         // SAFETY: the caller's promise.
         unsafe { &mut self.rows(i, 1)[..self.n] }
+    }
+
+    /// Some words of one row.
+    ///
+    /// # Safety
+    /// As `rows`, for these words.
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "blocks of rows are shared out to threads, each to one"
+    )]
+    pub(super) unsafe fn block(&self, i: usize, words: Range<usize>) -> &mut [u32] {
+        assert!(i < self.rows && words.start <= words.end && words.end <= self.n);
+        let at = i * stride(self.n) + words.start;
+        // SAFETY: within the buffer by the assertion; exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.base.add(at), words.len()) }
     }
 
     /// Neighbouring rows, [`stride`] words apart.

@@ -64,7 +64,7 @@ fn sum<L: Lanes, const P: usize, const TILE: usize, const FULL: bool>(
     m: Modulus,
     onto: Onto,
     terms: &[Term<P>],
-    out: [&mut [u32]; P],
+    mut out: [&mut [u32]; P],
 ) {
     let n = out[0].len();
     assert!(out.iter().all(|row| row.len() == n) && (!FULL || n.is_multiple_of(TILE * LANES)));
@@ -72,11 +72,11 @@ fn sum<L: Lanes, const P: usize, const TILE: usize, const FULL: bool>(
     let (prime, radix) = (Prime::new(l, m), m.reduce(1 << 32));
     let radix = Factor::splat(l, radix, m.shoup(radix));
     for start in (0..n).step_by(TILE * LANES) {
-        let mut sums = [[l.wide_splat(0); TILE]; P];
+        let mut sums = [[l.wide_splat(0); P]; TILE];
         if onto == Onto::Destination {
-            for p in 0..P {
-                for i in 0..TILE {
-                    sums[p][i] = l.widen(l.take(out[p], start + i * LANES));
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (sum, row) in sums.iter_mut().zip(&out) {
+                    *sum = l.widen(l.take(row, start + i * LANES));
                 }
             }
         }
@@ -84,14 +84,13 @@ fn sum<L: Lanes, const P: usize, const TILE: usize, const FULL: bool>(
             if j >= FOLD_AFTER && j.is_multiple_of(FOLD_EVERY) {
                 fold(l, &prime, &mut sums);
             }
-            for i in 0..TILE {
+            for (i, sums) in sums.iter_mut().enumerate() {
                 let at = start + i * LANES;
                 // SAFETY: all rows have n words by the assertion, a multiple of the tile if FULL.
                 unsafe {
                     let b = l.split(l.take_if::<FULL>(term.b, at));
-                    for p in 0..P {
-                        let a = l.split(l.take_if::<FULL>(term.a[p], at));
-                        sums[p][i] = l.wide_mul_add(sums[p][i], a, b);
+                    for (sum, a) in sums.iter_mut().zip(&term.a) {
+                        *sum = l.wide_mul_add(*sum, l.split(l.take_if::<FULL>(a, at)), b);
                     }
                 }
             }
@@ -99,10 +98,10 @@ fn sum<L: Lanes, const P: usize, const TILE: usize, const FULL: bool>(
         if terms.len() > TERMS {
             fold(l, &prime, &mut sums);
         }
-        for p in 0..P {
-            for i in 0..TILE {
-                let reduced = prime.montgomery_lazy(l, sums[p][i]);
-                l.put(prime.mul(l, reduced, &radix), out[p], start + i * LANES);
+        for (i, sums) in sums.iter().enumerate() {
+            for (sum, row) in sums.iter().zip(&mut out) {
+                let reduced = prime.montgomery_lazy(l, *sum);
+                l.put(prime.mul(l, reduced, &radix), row, start + i * LANES);
             }
         }
     }
@@ -112,12 +111,10 @@ fn sum<L: Lanes, const P: usize, const TILE: usize, const FULL: bool>(
 fn fold<L: Lanes, const P: usize, const TILE: usize>(
     l: L,
     prime: &Prime<L>,
-    sums: &mut [[L::Wide; TILE]; P],
+    sums: &mut [[L::Wide; P]; TILE],
 ) {
-    for row in sums {
-        for sum in row {
-            *sum = prime.fold(l, *sum);
-        }
+    for sum in sums.as_flattened_mut() {
+        *sum = prime.fold(l, *sum);
     }
 }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::{
     Cpu,
     automorphism::Automorphism,
-    basis::{self, Conversion, GROUP},
+    basis::{Conversion, GROUP},
     keyswitch::{self, Key, Start},
+    lanes::LANES,
     memory::{Pool, Reader, Writer},
     ntt::Tables,
     scratch::Scratch,
@@ -20,6 +21,9 @@ use crate::{
     backend::{BasisStep, DigitStep, KeySwitch, Row},
     ring::Galois,
 };
+
+/// Parts of a row that threads share.
+const PARTS: usize = 8;
 
 /// Rows of the extended basis that a key switch completes at a time.
 const ROWS: usize = 4;
@@ -77,24 +81,45 @@ impl<'a> Work<'a> {
         write: impl Fn(u32, u32, &mut [u32]) + Sync,
     ) -> Scratch {
         let total = conversions.clone().map(Conversion::rows).sum();
-        let (y, count) = (self.scratch(total), conversions.clone().count());
-        self.share.each(total - count, |mut i| {
+        let y = self.scratch(total);
+        let sources = conversions.clone().map(|c| c.sources.len()).sum();
+        self.share.each(sources, |mut i| {
             let mut first = 0;
             for c in conversions.clone() {
                 if let Some(prime) = c.sources.get(i) {
                     // SAFETY: every source of every conversion has its own row.
-                    write(*prime, c.factor(i), unsafe { y.row(first + i) });
+                    let row = unsafe { y.row(first + i) };
+                    write(*prime, c.factor(i), row);
+                    c.complete(self.t.instructions, row);
                     break;
                 }
                 i -= c.sources.len();
                 first += c.rows();
             }
         });
-        self.share.each(count, |i| {
+        if !conversions.clone().any(Conversion::has_quotient) {
+            return y;
+        }
+        // There may be fewer conversions than threads, or one more: parts of rows share them out evenly.
+        let parts = if self.share == Share::Alone { 1 } else { PARTS };
+        let parts = parts.min(self.n().div_ceil(LANES));
+        self.share.each(conversions.clone().count() * parts, |at| {
+            let (i, words) = (at / parts, part(self.n() / LANES, parts, at % parts));
+            let words = match parts {
+                1 => 0..self.n(),
+                _ => words.start * LANES..words.end * LANES,
+            };
             let first = conversions.clone().take(i).map(Conversion::rows).sum();
-            for c in conversions.clone().skip(i).take(1) {
-                // SAFETY: every conversion has its own rows.
-                c.add_quotient(self.t.instructions, unsafe { y.rows(first, c.rows()) }, self.n());
+            for c in conversions.clone().skip(i).take(1).filter(|c| c.has_quotient()) {
+                let sources = c.sources.len();
+                // SAFETY: nothing writes to sources any more; every part of v is written by one task.
+                let (y, v) = unsafe {
+                    (
+                        &*y.rows(first, sources),
+                        y.block(first + c.rows() - 1, words.clone()),
+                    )
+                };
+                c.quotient(self.t.instructions, y, self.n(), words.clone(), v);
             }
         });
         y
@@ -106,7 +131,15 @@ impl<'a> Work<'a> {
         for (m, prime) in moduli.iter_mut().zip(&c.targets[first..]) {
             *m = self.modulus(*prime);
         }
-        basis::convert(self.t.instructions, c, &moduli, y, self.n(), first, out);
+        c.convert(self.t.instructions, &moduli, y, self.n(), first, out);
+    }
+
+    /// How many groups `count` rows are worked on in, of at most `most` rows: equally many for each thread.
+    fn count_groups(&self, count: usize, most: usize) -> usize {
+        let groups = count.div_ceil(most);
+        groups
+            .next_multiple_of(self.share.threads())
+            .min(count.max(groups))
     }
 
     /// All targets in groups: each is written to `row(target)`, and then goes through `finish(target, row)`.
@@ -117,18 +150,31 @@ impl<'a> Work<'a> {
         row: impl Fn(usize) -> &'r mut [u32] + Sync,
         finish: impl Fn(usize, &mut [u32]) + Sync,
     ) {
-        let count = c.targets.len();
-        let groups = count.div_ceil(GROUP);
-        self.share.each(groups, |g| {
-            let range = part(count, groups, g);
-            let mut rows = range.clone().map(&row);
-            let mut out: [&mut [u32]; GROUP] = std::array::from_fn(|_| rows.next().unwrap_or_default());
-            let out = &mut out[..range.len()];
-            self.targets(c, y, range.start, out);
-            for (target, out) in range.zip(out) {
-                finish(target, out);
-            }
-        });
+        let groups = self.count_groups(c.targets.len(), GROUP);
+        self.share
+            .each(groups, |g| self.group(c, y, [g, groups], &row, &finish));
+    }
+
+    /// One group of targets.
+    fn group<'r>(
+        &self,
+        c: &Conversion,
+        y: &[u32],
+        [g, groups]: [usize; 2],
+        row: impl Fn(usize) -> &'r mut [u32],
+        finish: impl Fn(usize, &mut [u32]),
+    ) {
+        let range = part(c.targets.len(), groups, g);
+        if range.is_empty() {
+            return;
+        }
+        let mut rows = range.clone().map(row);
+        let mut out: [&mut [u32]; GROUP] = std::array::from_fn(|_| rows.next().unwrap_or_default());
+        let out = &mut out[..range.len()];
+        self.targets(c, y, range.start, out);
+        for (target, out) in range.zip(out) {
+            finish(target, out);
+        }
     }
 }
 
@@ -159,20 +205,28 @@ pub(super) fn mod_up(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, dig
         let y = work.sources(conversions, |prime, factor, out| {
             work.inverse(prime, from(prime), out, factor);
         });
-        let mut first = 0;
-        for (j, digit) in digits.iter().enumerate() {
-            // SAFETY: nothing writes to y any more; each row of each polynomial is written once, here or below.
-            let words = unsafe { &*y.rows(first, digit.conversion.rows()) };
+        // Groups of the targets of every digit, and its own rows as one group more.
+        let most = digits.iter().map(|d| d.targets.len()).max().unwrap_or(0);
+        let groups = work.count_groups(most, GROUP);
+        share.each(digits.len() * (groups + 1), |at| {
+            let (j, g) = (at / (groups + 1), at % (groups + 1));
+            let (digit, before) = (&digits[j], &digits[..j]);
+            // SAFETY: each row of each polynomial is written once, in a group or as one of the digit's own.
             let to = |prime| unsafe { dst.row(item, j, place(dst.span.rows, prime)) };
+            if g == groups {
+                for prime in &digit.sources {
+                    to(*prime).copy_from_slice(from(*prime));
+                }
+                return;
+            }
+            let first = before.iter().map(|d| d.conversion.rows()).sum();
+            // SAFETY: nothing writes to y any more.
+            let words = unsafe { &*y.rows(first, digit.conversion.rows()) };
             let row = |target: usize| to(digit.targets[target]);
-            work.groups(&digit.conversion, words, row, |target, out| {
+            work.group(&digit.conversion, words, [g, groups], row, |target, out| {
                 work.forward(digit.targets[target], out);
             });
-            for prime in &digit.sources {
-                to(*prime).copy_from_slice(from(*prime));
-            }
-            first += digit.conversion.rows();
-        }
+        });
     };
     enter(|| outer.each(dst.span.items, one));
 }
@@ -296,7 +350,7 @@ impl Item<'_> {
         let y = work.sources(digits.iter().map(|d| &d.conversion), |prime, factor, out| {
             work.inverse(prime, from(prime), out, factor);
         });
-        let groups = extended.len().div_ceil(ROWS);
+        let groups = work.count_groups(extended.len(), ROWS);
         work.share.each(groups, |g| {
             let rows = &extended[part(extended.len(), groups, g)];
             let up = work.scratch(digits.len() * rows.len());

@@ -10,6 +10,9 @@ pub(super) fn enter(f: impl FnOnce() + Send) {
     }
 }
 
+/// Pieces of a loop for each thread, at least.
+const PIECES: usize = 8;
+
 /// Whether a loop is shared out to threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
@@ -37,10 +40,21 @@ impl Share {
         }
     }
 
-    /// Runs `f` for every task below `count`.
+    /// How many threads a loop is shared out to.
+    pub(super) fn threads(self) -> usize {
+        match self {
+            Self::Threads => rayon::current_num_threads(),
+            Self::Alone => 1,
+        }
+    }
+
+    /// Runs `f` for every task below `count`, a few at a time: a thread that another program holds up keeps few of them.
     pub(super) fn each(self, count: usize, f: impl Fn(usize) + Sync) {
         match self {
-            Self::Threads if count > 1 => (0..count).into_par_iter().for_each(&f),
+            Self::Threads if count > 1 => {
+                let piece = (count / (PIECES * self.threads())).max(1);
+                (0..count).into_par_iter().with_max_len(piece).for_each(&f);
+            }
             _ => (0..count).for_each(f),
         }
     }

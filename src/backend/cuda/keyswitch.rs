@@ -188,7 +188,7 @@ impl Cuda {
             let blocks = (1u32 << t.log_n).div_ceil(THREADS * PER_THREAD);
             let grid = Grid {
                 shared,
-                ..Grid::new(blocks, THREADS, layers)
+                ..Grid::new(layers as u32, THREADS, blocks as usize)
             };
             // SAFETY: the arguments of `key_sums`; `Terms::keys` checked that the keys have the rows and digits.
             unsafe {
@@ -360,7 +360,7 @@ impl Cuda {
             let shape = Shape::new(t.log_n, &span)?;
             let read = (count * e + added) * items + now.key_rows(e, items);
             let cost = Cost::rows(t.log_n, read, 2 * e * items).tables(e * t.inner_twiddles());
-            let grid = Grid::new(t.inner_tiles(), THREADS, items);
+            let grid = Grid::new(items as u32, THREADS, t.inner_tiles() as usize);
             // SAFETY: the arguments of `ntt_inner_sums`; `up` and `sums` have `count` and two polynomials of `e` rows an item, and
             // `Terms::keys` checked that the keys have the rows and digits.
             unsafe {

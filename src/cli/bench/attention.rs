@@ -4,13 +4,18 @@ use std::time::Instant;
 
 use crate::{
     arith::Complex,
-    backend::{Backend, cpu::Cpu},
-    ckks::{Ckks, Evaluator, Release},
-    cli::{AttentionArgs, Failure, show},
+    backend::{
+        Backend,
+        device::{Device, DeviceBackend, on},
+        null::Null,
+    },
+    bench::{Ceilings, Prediction, Work},
+    ckks::{Ciphertext, Ckks, Evaluator, Release, SeededCiphertext},
+    cli::{AttentionArgs, Failure, device, show},
     matmul::{ColumnWeights, Columns},
     report::{AttentionReport, bytes, seconds},
     ring::{ChainKind, ChainSpec, build},
-    rlwe::{Context, Params, SecretKey, Spec},
+    rlwe::{Context, EvaluationKeys, Params, SecretKey, SeededEvaluationKeys, Spec},
     transformer::{Attention, Head, Progress, Stage},
 };
 
@@ -56,7 +61,7 @@ fn params(log_n: u32) -> Result<Params, Failure> {
         log_n,
         kind: ChainKind::Rational,
         scale_bits: vec![SCALE_BITS; 4],
-        absorbed_bits: vec![WEIGHT_BITS, 0, 2 * WEIGHT_BITS],
+        absorbed_bits: [WEIGHT_BITS, 0, 2 * WEIGHT_BITS].map(u32::cast_signed).into(),
         base_bits: SCALE_BITS + f64::from(WEIGHT_BITS) + 10.0,
         digits: 2,
         special_margin_bits: 2.0,
@@ -97,12 +102,94 @@ fn check(args: &AttentionArgs) -> Result<u32, Failure> {
 
 pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
     let log_n = check(args)?;
+    let device = args.device.open()?;
+    on!(device.any(), backend => run_on(args, log_n, &device, backend.as_ref().clone()))
+}
+
+/// Both sides' keys, and the request.
+struct Operands<B: Backend> {
+    ckks: Ckks<B>,
+    secret: SecretKey<B>,
+    sent_keys: SeededEvaluationKeys<B>,
+    keys: EvaluationKeys<B>,
+    sent: SeededCiphertext<B>,
+    encrypted: Ciphertext<B>,
+}
+
+impl<B: Backend> Operands<B> {
+    fn new(backend: B, params: &Params, attention: &Attention, x: &[f64]) -> Result<Self, Failure> {
+        let ckks = Ckks::new(&Context::new(backend, params.clone())?);
+        let ctx = ckks.context().clone();
+        let secret = SecretKey::generate(&ctx)?;
+        let sent_keys = secret.evaluation_keys(&attention.keys(params))?;
+        let slots: Vec<Complex> = x.iter().map(|v| Complex::from(*v)).collect();
+        let sent = ckks.encrypt(&secret, &slots, attention.query.inputs, params.top())?;
+        Ok(Self {
+            keys: sent_keys.expand(&ctx)?,
+            encrypted: sent.expand(&ctx)?,
+            ckks,
+            secret,
+            sent_keys,
+            sent,
+        })
+    }
+
+    /// Runs it, and waits for the device.
+    fn run(&self, attention: &Attention, progress: &mut Progress<'_>) -> Result<Ciphertext<B>, Failure> {
+        let ev = Evaluator::new(&self.ckks, &self.keys);
+        let result = attention.forward(&ev, &self.encrypted, progress)?;
+        self.ckks.context().backend().wait()?;
+        Ok(result)
+    }
+}
+
+/// The same computation, counted: products, and bytes of input and output.
+fn count(params: &Params, attention: &Attention, x: &[f64]) -> Result<Work, Failure> {
+    let backend = Null::new();
+    let operands = Operands::new(backend.clone(), params, attention, x)?;
+    let ctx = operands.ckks.context();
+    let bytes = |ct: &Ciphertext<Null>| -> Result<f64, Failure> {
+        let rows = ctx.level("bench", ct.level())?.rows.len();
+        Ok((ct.items() * ct.components() * rows * (4 << ctx.log_n())) as f64)
+    };
+    backend.reset();
+    let result = operands.run(attention, &mut Progress::new(&mut |_, _, _| ()))?;
+    Ok(Work {
+        products: backend.counts().products as f64,
+        bytes: bytes(&operands.encrypted)? + bytes(&result)?,
+    })
+}
+
+/// What an A100 would take, by the kernels of the CUDA backend; nothing in a build without it.
+fn predict(params: &Params, attention: &Attention, x: &[f64]) -> Result<Option<Prediction>, Failure> {
+    #[cfg(feature = "cuda")]
+    {
+        let backend = crate::backend::cuda::Cuda::counting();
+        let operands = Operands::new(backend.clone(), params, attention, x)?;
+        backend.launches();
+        operands.run(attention, &mut Progress::new(&mut |_, _, _| ()))?;
+        Ok(Some(Prediction::new(&backend.launches())))
+    }
+    #[cfg(not(feature = "cuda"))]
+    {
+        let _ = (params, attention, x);
+        Ok(None)
+    }
+}
+
+fn run_on<B: DeviceBackend>(
+    args: &AttentionArgs,
+    log_n: u32,
+    device: &Device,
+    backend: B,
+) -> Result<(), Failure> {
     let (dim, columns) = (args.dim, Columns::new(args.tokens, args.batch)?);
     let mut random = Random(2023);
     // 1/sqrt(d) of the scores goes to the queries, 1/sqrt(L) of the sums to the values.
     let head_width = (dim / args.heads) as f64;
     let attention = Attention {
         columns,
+        halved: args.halved,
         heads: vec![
             Head {
                 shift: 0.5,
@@ -118,15 +205,11 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
     let x: Vec<f64> = (0..dim * columns.slots()).map(|_| random.next()).collect();
 
     let params = params(log_n)?;
-    let ckks = Ckks::new(&Context::new(Cpu::new(), params.clone())?);
-    let ctx = ckks.context().clone();
-    let secret = SecretKey::generate(&ctx)?;
-    let sent_keys = secret.evaluation_keys(&attention.keys(&params))?;
-    let keys = sent_keys.expand(&ctx)?;
-    let slots: Vec<Complex> = x.iter().map(|v| Complex::from(*v)).collect();
-    let sent = ckks.encrypt(&secret, &slots, dim, params.top())?;
-    let encrypted = sent.expand(&ctx)?;
-    let ev = Evaluator::new(&ckks, &keys);
+    let work = count(&params, &attention, &x)?;
+    let prediction = predict(&params, &attention, &x)?;
+    let ceilings = Ceilings::of(&backend)?;
+    let operands = Operands::new(backend, &params, &attention, &x)?;
+    let ctx = operands.ckks.context().clone();
 
     let bar = show::progress("attention");
     let mut display = |stage, done: usize, of: usize| {
@@ -134,11 +217,11 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
         bar.set_message(show::stage(stage));
         bar.set_position(done as u64);
     };
-    let mut progress = Progress::new(&mut display);
+    let wait = || Ok(ctx.backend().wait()?);
+    let mut progress = Progress::waiting(&mut display, &wait);
     ctx.backend().wait()?;
     let clock = Instant::now();
-    let result = attention.forward(&ev, &encrypted, &mut progress)?;
-    ctx.backend().wait()?;
+    let result = operands.run(&attention, &mut progress)?;
     let total = clock.elapsed().as_secs_f64();
     let of = |stage| {
         progress
@@ -150,7 +233,9 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
     let times = [Stage::Qk, Stage::Sigma, Stage::Pv, Stage::Projections].map(of);
     bar.finish_and_clear();
 
-    let decrypted = ckks.decrypt(&secret, &result)?.release(Release::Owner)?;
+    let decrypted = (operands.ckks)
+        .decrypt(&operands.secret, &result)?
+        .release(Release::Owner)?;
     let (max_abs_error, max_abs_output) = compare(&attention, &x, &decrypted);
     let (rotations, relinearisations) = attention.key_switches();
     let [qk_seconds, sigma_seconds, pv_seconds, projections_seconds] = times;
@@ -159,8 +244,8 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
         heads: args.heads,
         dim,
         batch: args.batch,
-        packing: "column",
-        backend: ctx.backend().capabilities().name,
+        packing: if args.halved { "column_halved" } else { "column" },
+        device: device::report(device),
         threads: rayon::current_num_threads(),
         security_bits: params.security_bits(),
         log_n,
@@ -170,13 +255,17 @@ pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
         pv_seconds,
         projections_seconds,
         total_seconds: total,
+        floor_seconds: ceilings.floor_us(work) / 1e6,
+        floor_bytes: work.bytes,
+        moved_bytes: prediction.map(|p| p.moved_bytes),
+        a100_predicted_seconds: prediction.map(|p| p.a100_us / 1e6),
         seconds_per_request: total / args.batch as f64,
         rotations,
         relinearisations,
         key_switches: rotations + relinearisations,
         levels: Attention::DEPTH,
-        ciphertext_bytes: sent.bytes(&ctx),
-        key_bytes: sent_keys.bytes(&ctx),
+        ciphertext_bytes: operands.sent.bytes(&ctx),
+        key_bytes: operands.sent_keys.bytes(&ctx),
         max_abs_error,
         max_abs_output,
     };
@@ -239,13 +328,13 @@ fn compare(attention: &Attention, x: &[f64], have: &[Complex]) -> (f64, f64) {
 fn print(r: &AttentionReport) {
     say!();
     say!(
-        "  {} tokens, {} features, {} heads, {} requests at once; {} packing, {} backend, {} threads",
+        "  {} tokens, {} features, {} heads, {} requests at once; {} packing, {}, {} threads",
         r.tokens,
         r.dim,
         r.heads,
         r.batch,
         r.packing,
-        r.backend,
+        device::name(&r.device),
         r.threads
     );
     say!(
@@ -276,6 +365,22 @@ fn print(r: &AttentionReport) {
         seconds(r.total_seconds),
         seconds(r.seconds_per_request)
     );
+    say!();
+    say!(
+        "  {:<12} {:>8}         the least for its {} of input and output, and its products, on this device",
+        "floor",
+        seconds(r.floor_seconds),
+        bytes(r.floor_bytes as usize)
+    );
+    if let (Some(s), Some(moved)) = (r.a100_predicted_seconds, r.moved_bytes) {
+        say!(
+            "  {:<12} {:>8}         a prediction, not a measurement: {} moved by the CUDA kernels, at 1.94 TB/s",
+            "A100",
+            seconds(s),
+            bytes(moved as usize)
+        );
+    }
+    device::warn_of_emulation(&r.device);
     say!();
     say!(
         "  {} key switches ({} rotations, {} relinearisations), {} levels; {} of ciphertexts, {} of keys",

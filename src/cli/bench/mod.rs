@@ -1,4 +1,7 @@
 //! `bench`: measurements.
 
 pub(super) mod attention;
+pub(super) mod bootstrap;
+pub(super) mod ceilings;
+pub(super) mod matmul;
 pub(super) mod ops;

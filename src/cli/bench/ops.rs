@@ -5,10 +5,13 @@ use std::time::Duration;
 use regex_lite::Regex;
 
 use crate::{
-    backend::{Backend, cpu::Cpu},
-    bench::{Case, Ceilings, GROUPS, Group, slowness, time, use_threads},
-    cli::{Failure, OpsArgs, show},
-    report::{OperationReport, bar, bytes, microseconds},
+    backend::{
+        cpu::{Cpu, Instructions},
+        device::{BackendKind, Device, DeviceBackend, on},
+    },
+    bench::{Case, Ceilings, GROUPS, Group, Prediction, slowness, time, use_threads},
+    cli::{Failure, OpsArgs, device, show},
+    report::{DeviceReport, OperationReport, bar, bytes, microseconds},
 };
 
 /// Most threads that one may ask for.
@@ -18,7 +21,9 @@ const LONGEST: f64 = 3600.0;
 
 /// The machine, measured before everything else.
 struct Machine {
+    device: DeviceReport,
     threads: usize,
+    instructions: Option<Instructions>,
     ceilings: Ceilings,
     slowness: Option<f64>,
 }
@@ -45,7 +50,12 @@ fn known() -> String {
     names.join(", ")
 }
 
-fn measure(case: &mut Case, machine: &Machine, seconds: f64) -> Result<OperationReport, Failure> {
+fn measure(
+    case: &mut Case,
+    machine: &Machine,
+    prediction: Option<Prediction>,
+    seconds: f64,
+) -> Result<OperationReport, Failure> {
     let times = time(Duration::from_secs_f64(seconds), || case.run())?;
     Ok(OperationReport {
         op: case.op,
@@ -55,12 +65,31 @@ fn measure(case: &mut Case, machine: &Machine, seconds: f64) -> Result<Operation
         digits: case.shape.digits,
         batch: case.shape.batch,
         threads: machine.threads,
-        backend: Cpu::new().capabilities().name,
+        device: machine.device.clone(),
+        instructions: machine.instructions.map(Instructions::name),
         median_us: times.median_us,
         min_us: times.min_us,
         floor_us: machine.ceilings.floor_us(case.work),
+        floor_bytes: case.work.bytes,
+        moved_bytes: prediction.map(|p| p.moved_bytes),
+        a100_predicted_us: prediction.map(|p| p.a100_us),
         scaled_us: machine.slowness.map(|s| times.median_us / s),
         products_per_second: case.weighted.map(|n| n * 1e6 / times.median_us),
+    })
+}
+
+/// The instructions of that name, without punctuation and in any case.
+fn instructions(name: &str) -> Result<Instructions, Failure> {
+    let plain = |name: &str| name.replace('-', "").to_lowercase();
+    let all = Instructions::available();
+    let found = all.iter().find(|i| plain(i.name()) == plain(name)).copied();
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|i| plain(i.name())).collect();
+        format!(
+            "this processor has no instructions {name:?}; it has {}",
+            names.join(", ")
+        )
+        .into()
     })
 }
 
@@ -76,23 +105,55 @@ pub(crate) fn run(args: &OpsArgs) -> Result<(), Failure> {
     if !(0.0..=LONGEST).contains(&args.seconds) {
         return Err(format!("{} seconds for an operation: choose 0 to {LONGEST}", args.seconds).into());
     }
+    let asked = args.instructions.as_deref().map(instructions).transpose()?;
     if !use_threads(args.threads) {
         return Err("the number of threads is set already; this is a defect, please report it".into());
     }
+    let device = args.device.open()?;
+    let Some(asked) = asked else {
+        return on!(device.any(), backend => run_on(args, &chosen, &device, None, backend.as_ref()));
+    };
+    if device.kind() != BackendKind::Cpu {
+        return Err("--instructions are those of the CPU backend; add --backend cpu".into());
+    }
+    let backend = Cpu::with_instructions(asked).unwrap_or_default();
+    run_on(args, &chosen, &device, Some(asked), &backend)
+}
+
+fn run_on<B: DeviceBackend>(
+    args: &OpsArgs,
+    chosen: &[(&'static Group, Vec<&'static str>)],
+    device: &Device,
+    asked: Option<Instructions>,
+    backend: &B,
+) -> Result<(), Failure> {
+    let instructions = (B::KIND == BackendKind::Cpu).then(|| asked.unwrap_or_else(Instructions::best));
     let bar = show::progress("bench");
     bar.set_length(chosen.iter().map(|(_, ops)| ops.len() as u64).sum());
     bar.set_message("the machine itself");
     let machine = Machine {
+        device: DeviceReport {
+            device: backend.capabilities().device,
+            ..device::report(device)
+        },
         threads: args.threads,
-        ceilings: Ceilings::measure(),
-        slowness: slowness(),
+        instructions,
+        ceilings: Ceilings::of(backend)?,
+        // The scale that processors share.
+        slowness: if B::KIND == BackendKind::Cpu {
+            slowness()
+        } else {
+            None
+        },
     };
     let mut reports = Vec::new();
     for (group, ops) in chosen {
         bar.set_message(format!("keys and operands, N = 2^{}", group.log_n));
-        for mut case in group.load(Cpu::new(), &ops)? {
+        let predictions = group.predict(ops)?;
+        let cases = group.load(backend.clone(), ops)?;
+        for (mut case, prediction) in cases.into_iter().zip(predictions) {
             bar.set_message(format!("{}, N = 2^{}", case.op, group.log_n));
-            let report = measure(&mut case, &machine, args.seconds)?;
+            let report = measure(&mut case, &machine, prediction, args.seconds)?;
             bar.inc(1);
             if args.json {
                 say!("{}", serde_json::to_string(&report)?);
@@ -109,14 +170,14 @@ pub(crate) fn run(args: &OpsArgs) -> Result<(), Failure> {
 }
 
 fn print(machine: &Machine, reports: &[OperationReport]) {
-    let cpu = Cpu::new();
     say!();
     say!(
-        "  {} backend, {} threads, {}",
-        cpu.capabilities().name,
-        machine.threads,
-        cpu.instructions().name()
+        "  {} backend: {}; {} threads of the host",
+        machine.device.backend,
+        machine.device.device,
+        machine.threads
     );
+    device::warn_of_emulation(&machine.device);
     say!(
         "  at best {:.1} G products of 32-bit words a second; copies of {}",
         machine.ceilings.products / 1e9,
@@ -133,8 +194,8 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
         let family = r.op.split('/').next().unwrap_or_default();
         if family != last {
             let head = format!(
-                "  {:<24}{:>5}{:>9}{:>6}{:>11}{:>11}{:>11}{:>8}",
-                family, "N", "log2 QP", "rows", "median", "least", "floor", "floors"
+                "  {:<24}{:>5}{:>9}{:>6}{:>11}{:>11}{:>11}{:>8}{:>11}{:>11}",
+                family, "N", "log2 QP", "rows", "median", "least", "floor", "floors", "bytes", "A100"
             );
             say!();
             say!("{}", show::bold(&head));
@@ -142,7 +203,7 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
         }
         let ratio = r.median_us / r.floor_us;
         say!(
-            "  {:<24}{:>5}{:>9.0}{:>6}{:>11}{:>11}{:>11}{ratio:>8.1} {}",
+            "  {:<24}{:>5}{:>9.0}{:>6}{:>11}{:>11}{:>11}{ratio:>8.1}{:>11}{:>11} {}",
             r.op,
             format!("2^{}", r.log_n),
             r.log_qp,
@@ -150,7 +211,9 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
             microseconds(r.median_us),
             microseconds(r.min_us),
             microseconds(r.floor_us),
-            show::dim(&bar(1.0 / ratio, 20))
+            bytes(r.floor_bytes as usize),
+            r.a100_predicted_us.map_or(String::from("-"), microseconds),
+            show::dim(&bar(1.0 / ratio, 12))
         );
         if let Some(rate) = r.products_per_second {
             say!(
@@ -162,4 +225,8 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
     }
     say!();
     say!("  floors: median over floor, 1 is the least; the bar is its inverse, full at the floor");
+    say!("  bytes:  operands and results, once each");
+    say!(
+        "  A100:   a prediction, not a measurement: what the CUDA kernels read and write, at 1.94 TB/s; 2 us a launch at least"
+    );
 }

@@ -7,22 +7,32 @@ use std::{collections::BTreeMap, path::Path};
 
 use self::session::{Request, Session};
 use super::{
-    ClassifyArgs, Failure,
+    ClassifyArgs, Failure, device,
     texts::{self, BATCH, WINDOWS_OF_A_LINE},
 };
-use crate::{model::windows, report::TextReport};
+use crate::{
+    backend::{Backend, device::on},
+    model::windows,
+    report::{DeviceReport, TextReport},
+};
 
 pub(super) fn run(args: &ClassifyArgs) -> Result<(), Failure> {
+    let device = args.device.open()?;
+    let report = device::report(&device);
+    on!(device.any(), backend => run_on(args, report, backend.as_ref().clone()))
+}
+
+fn run_on<B: Backend>(args: &ClassifyArgs, device: DeviceReport, backend: B) -> Result<(), Failure> {
     match (&args.text, &args.file) {
-        (Some(text), _) => one(text, args.json),
-        (None, Some(path)) => many(path, args.json),
+        (Some(text), _) => one(text, args.json, device, backend),
+        (None, Some(path)) => many(path, args.json, device, backend),
         (None, None) => Err("nothing to classify; pass --text or --file".into()),
     }
 }
 
-fn one(text: &str, json: bool) -> Result<(), Failure> {
+fn one<B: Backend>(text: &str, json: bool, device: DeviceReport, backend: B) -> Result<(), Failure> {
     let found = windows(text, BATCH)?;
-    let mut session = Session::new()?;
+    let mut session = Session::new(device, backend)?;
     let outcomes = session.classify(vec![Request {
         windows: found,
         truth: None,
@@ -40,9 +50,9 @@ fn one(text: &str, json: bool) -> Result<(), Failure> {
 }
 
 /// A file with a text a line.
-fn many(path: &Path, json: bool) -> Result<(), Failure> {
+fn many<B: Backend>(path: &Path, json: bool, device: DeviceReport, backend: B) -> Result<(), Failure> {
     let content = texts::content(path)?;
-    let mut session = Session::new()?;
+    let mut session = Session::new(device, backend)?;
     let (mut requests, mut rows) = (Vec::new(), Vec::new());
     for (i, line) in content.lines().enumerate() {
         if line.trim().is_empty() {

@@ -2,8 +2,9 @@
 
 use super::session::{Outcome, Session};
 use crate::{
+    backend::Backend,
     cli::{
-        show,
+        device, show,
         texts::{count, language},
     },
     report::{TextReport, bytes, seconds},
@@ -27,7 +28,7 @@ pub(super) fn line(report: &TextReport, text: &str) {
 }
 
 /// One text of the command line.
-pub(super) fn one(session: &Session, outcome: &Outcome) {
+pub(super) fn one<B: Backend>(session: &Session<B>, outcome: &Outcome) {
     let report = &outcome.report;
     let (s, windows) = (&session.summary, report.windows);
     say!();
@@ -67,7 +68,7 @@ pub(super) fn one(session: &Session, outcome: &Outcome) {
 }
 
 /// What the whole run was.
-pub(super) fn run(session: &Session) {
+pub(super) fn run<B: Backend>(session: &Session<B>) {
     let s = &session.summary;
     if s.heldout.texts > 0 {
         say!(
@@ -81,7 +82,7 @@ pub(super) fn run(session: &Session) {
     say!(
         "  {}",
         show::dim(&format!(
-            "keygen {}, encrypt {}, infer {}, decrypt {}, total {}; N = 2^{}, log2 QP = {:.1}, {} backend",
+            "keygen {}, encrypt {}, infer {}, decrypt {}, total {}; N = 2^{}, log2 QP = {:.1}, {}",
             seconds(t.keygen),
             seconds(t.encrypt),
             seconds(t.infer),
@@ -89,7 +90,8 @@ pub(super) fn run(session: &Session) {
             seconds(t.total),
             s.log_n,
             s.log_qp,
-            s.backend
+            device::name(&s.device)
         ))
     );
+    device::warn_of_emulation(&s.device);
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
-    backend::cpu::Cpu,
+    backend::Backend,
     ckks::{Ckks, Evaluator, Release},
     cli::{
         Failure,
@@ -12,7 +12,7 @@ use crate::{
         texts::{BATCH, WINDOWS_OF_A_LINE},
     },
     model::{Embedding, LanguageModel, Quantised, Verdict, WIDTH, Window, heldout, mean_logits, windows},
-    report::{Bytes, HeldOut, Seconds, Summary, TextReport},
+    report::{Bytes, DeviceReport, HeldOut, Seconds, Summary, TextReport},
     rlwe::{Context, Params, SecretKey},
     transformer::{LanguageClassifier, Progress, Requests},
     wire,
@@ -32,12 +32,12 @@ pub(super) struct Outcome {
 }
 
 /// Both sides, and what has been measured.
-pub(super) struct Session {
+pub(super) struct Session<B: Backend> {
     pub(super) model: LanguageModel,
     embedding: Embedding,
     quantised: Quantised,
     classifier: LanguageClassifier,
-    ckks: Ckks<Cpu>,
+    ckks: Ckks<B>,
     started: Instant,
     pub(super) summary: Summary,
     /// The first words of what the server received.
@@ -45,15 +45,15 @@ pub(super) struct Session {
     pub(super) ciphertexts: usize,
 }
 
-impl Session {
-    pub(super) fn new() -> Result<Self, Failure> {
+impl<B: Backend> Session<B> {
+    pub(super) fn new(device: DeviceReport, backend: B) -> Result<Self, Failure> {
         let started = Instant::now();
         let model = LanguageModel::builtin()?;
         let embedding = Embedding::from(&model);
         let quantised = Quantised::from(&model);
         let classifier = LanguageClassifier::new(&quantised, BATCH)?;
         let params = Params::shipped(CHAIN)?;
-        let ckks = Ckks::new(&Context::new(Cpu::new(), params.clone())?);
+        let ckks = Ckks::new(&Context::new(backend, params.clone())?);
         let summary = Summary {
             text: None,
             texts: 0,
@@ -63,7 +63,7 @@ impl Session {
             agree: 0,
             batch_max_abs_error: 0.0,
             heldout: HeldOut::default(),
-            backend: "cpu",
+            device,
             security_bits: params.security_bits(),
             log_n: params.log_n(),
             log_qp: params.log2_qp(),
@@ -124,11 +124,13 @@ impl Session {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         })?;
+        ctx.backend().wait()?;
         bar.finish_and_clear();
         self.summary.seconds.keygen = clock.elapsed().as_secs_f64();
         self.summary.bytes.keys = wire::file_bytes(&sent, &ctx)?;
         let clock = Instant::now();
         let keys = sent.expand(&ctx)?;
+        ctx.backend().wait()?;
         self.summary.seconds.infer += clock.elapsed().as_secs_f64();
 
         let mut outcomes = Vec::with_capacity(own);
@@ -151,8 +153,8 @@ impl Session {
     /// Client, server, client: the logits of every window of a batch.
     fn encrypted_logits(
         &mut self,
-        secret: &SecretKey<Cpu>,
-        ev: &Evaluator<'_, Cpu>,
+        secret: &SecretKey<B>,
+        ev: &Evaluator<'_, B>,
         all: &[Window],
         (batch, batches): (usize, usize),
     ) -> Result<Vec<[f64; 6]>, Failure> {
@@ -162,6 +164,7 @@ impl Session {
         let sent = self
             .ckks
             .encrypt(secret, requests.values(), WIDTH, ctx.params().top())?;
+        ctx.backend().wait()?;
         self.summary.seconds.encrypt += clock.elapsed().as_secs_f64();
         self.summary.bytes.ciphertexts += wire::file_bytes(&sent, &ctx)?;
         self.ciphertexts += sent.items();
@@ -179,7 +182,8 @@ impl Session {
             bar.set_message(show::stage(stage));
             bar.set_position(done as u64);
         };
-        let mut progress = Progress::new(&mut display);
+        let wait = || Ok(ctx.backend().wait()?);
+        let mut progress = Progress::waiting(&mut display, &wait);
         let result = self.classifier.infer(ev, &x, &mut progress)?;
         for (stage, s) in progress.seconds() {
             *self.summary.stages.entry(show::key(*stage)).or_default() += s;

@@ -65,7 +65,7 @@ fn candidates(wish: &Wish, log_n: u32, spare_bits: f64) -> Vec<Candidate> {
     };
     let scale = match kind {
         ChainKind::Single => 28.0,
-        ChainKind::Rational => (least + kind.tolerance_bits()).ceil().max(30.0),
+        ChainKind::Rational | ChainKind::Mixed => (least + kind.tolerance_bits()).ceil().max(30.0),
         ChainKind::Pair => (least + kind.tolerance_bits()).ceil(),
     };
     if scale > 58.0 {
@@ -75,7 +75,7 @@ fn candidates(wish: &Wish, log_n: u32, spare_bits: f64) -> Vec<Candidate> {
     let base_bits = scale + HEADROOM_BITS;
     let top = base_bits + scale * levels as f64;
     let union = match kind {
-        ChainKind::Rational => top + RATIONAL_BITS,
+        ChainKind::Rational | ChainKind::Mixed => top + RATIONAL_BITS,
         ChainKind::Single | ChainKind::Pair => top,
     };
     let digits = DIGITS

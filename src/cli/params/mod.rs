@@ -1,5 +1,6 @@
 //! `params`: the shipped chains, and the choice of parameters for a need.
 
+mod bootstrap;
 mod choose;
 mod plan;
 mod wish;
@@ -14,7 +15,7 @@ use self::{
 use super::{Failure, ParamsArgs};
 use crate::{
     report::bytes,
-    ring::{ChainTable, chains, security::max_log2_qp},
+    ring::{ChainKind, ChainTable, chains, security::max_log2_qp},
     rlwe::{Params, Spec},
 };
 
@@ -33,6 +34,9 @@ struct Wish {
 }
 
 pub(super) fn run(args: &ParamsArgs) -> Result<(), Failure> {
+    if args.bootstrap {
+        return bootstrap::list(args.json);
+    }
     let asked = args.depth.is_some()
         || args.precision.is_some()
         || args.security.is_some()
@@ -67,7 +71,9 @@ pub(super) fn run(args: &ParamsArgs) -> Result<(), Failure> {
 
 fn shipped() -> Result<Vec<(&'static str, Params)>, Failure> {
     let params = |(name, chain): (&'static str, ChainTable)| Ok((name, Params::new(Spec { chain })?));
-    chains().map(params).collect()
+    // Mixed chains are those of bootstraps, which `--bootstrap` lists.
+    let usual = chains().filter(|(_, chain)| chain.kind != ChainKind::Mixed);
+    usual.map(params).collect()
 }
 
 fn print(choice: &Choice, plan: &Plan, wish: &Wish) {

@@ -2,7 +2,8 @@
 //!
 //! Precision: a product of numbers of size 1 with a rescale to level l leaves an error of standard deviation
 //! sqrt(3 (1 + hw) / 12) sqrt(N / 2) / D_l in each part of a slot, hw = 2N / 3: the rounding of this rescale, and that of the
-//! rescales before it in each factor. The figure is -log2 of it at the level where it is worst.
+//! rescales before it in each factor. The figure is -log2 of it at the level where it is worst. Parameters without a product keep
+//! what encryption leaves, sqrt((10.5 + 1/12) N / 2) / D.
 //!
 //! Sizes: in memory a residue has 32 bits, an expanded key two polynomials a digit modulo all primes, a ciphertext two modulo those of its
 //! level. In a file a residue has the bits of its prime, and seeds stand for half of each.
@@ -66,7 +67,9 @@ impl Plan {
         let (log_n, top) = (params.log_n(), params.top());
         let rows = params.levels().last().map_or(&[][..], |l| &l.primes);
         let below = &params.levels()[..params.levels().len().saturating_sub(1)];
-        let scale = below.iter().map(|l| l.scale.log2()).fold(f64::INFINITY, f64::min);
+        let least = below.iter().map(|l| l.scale.log2()).min_by(f64::total_cmp);
+        let scale_log2 = params.levels().last().map_or(0.0, |l| l.scale.log2());
+        let fresh = scale_log2 - ((10.5 + 1.0 / 12.0) * params.degree() as f64 / 2.0).log2() / 2.0;
         let digits = params.report().digit_bits.len();
         let key_rows: Vec<u32> = (params.primes_up_to(top).iter())
             .chain(params.special())
@@ -84,8 +87,8 @@ impl Plan {
             log_qp: params.log2_qp(),
             security_bits: params.security_bits(),
             depth: top.0,
-            scale_log2: params.levels().last().map_or(0.0, |l| l.scale.log2()),
-            precision_bits: scale - error_bits(log_n),
+            scale_log2,
+            precision_bits: least.map_or(fresh, |scale| scale - error_bits(log_n)),
             ciphertext_bytes: 2 * rows.len() as u64 * (4 << log_n),
             seeded_ciphertext_file_bytes: packed(params, rows) + 32,
             keys,

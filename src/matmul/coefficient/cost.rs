@@ -49,15 +49,15 @@ pub struct Costs {
 /// Nanoseconds on the machine of reference, one thread, AVX-512.
 mod rates {
     /// A butterfly of a transform.
-    pub const BUTTERFLY: f64 = 0.155;
+    pub const BUTTERFLY: f64 = 0.145;
     /// A product of residues and its sum.
     pub const PRODUCT: f64 = 0.15;
-    /// A residue read and written.
+    /// A residue read and written, in a cache.
     pub const MOVE: f64 = 0.12;
+    /// A residue copied from memory, a few lines of a row at a time.
+    pub const FETCH: f64 = 0.5;
     /// A residue from a seed.
     pub const EXPAND: f64 = 0.55;
-    /// What a key switch takes over its transforms.
-    pub const SWITCH: f64 = 1.5;
 }
 
 /// Bytes of a polynomial at a level as it travels, for `n` coefficients.
@@ -74,6 +74,16 @@ fn bits(params: &Params, primes: &[u32]) -> usize {
 /// Merges of `items` ciphertexts, up to `count`, a power of two.
 fn merges(items: usize, count: usize) -> usize {
     (1..=count.ilog2()).map(|step| items.div_ceil(1 << step)).sum()
+}
+
+/// Stages of the transform of a polynomial of 2^length coefficients: pairs of them are left out while they only copy, down to the
+/// six or seven that stay in registers.
+fn stages(log_n: u32, length: u32) -> u32 {
+    let mut stages = log_n;
+    while stages >= length.max(6) + 2 {
+        stages -= 2;
+    }
+    stages
 }
 
 /// Time of transforms and products, of one polynomial row.
@@ -95,7 +105,7 @@ impl Clock {
     /// A key switch at a level of `rows` rows with `digits` digits and `special` primes.
     fn switch(&self, rows: f64, digits: f64, special: f64) -> f64 {
         let extended = digits * (rows + special) - rows;
-        rates::SWITCH * self.transforms(rows + extended + 2.0 * (special + rows))
+        self.transforms(rows + extended + 2.0 * (special + rows))
     }
 }
 
@@ -172,11 +182,11 @@ impl Costs {
             each += 4.0 * products as f64 * wide * clock.n * rates::PRODUCT;
             each += sums as f64 * (3.0 * clock.transforms(wide + auxiliary + top) + switch(levels.input)?);
         } else {
-            // Of a polynomial of few coefficients, the last stages only, and a vector's stages at least.
-            let stages = (block.right_length() as f64).log2().max(7.0).min(clock.log_n);
             let plain = (tiles.k * tiles.n) as f64 * top;
-            shared += plain * (clock.transforms(1.0) * stages / clock.log_n + clock.n * rates::MOVE);
+            let stages = stages(rlwe.log_n(), block.right_length().ilog2());
+            shared += plain * clock.transforms(1.0) * f64::from(stages) / clock.log_n;
             each += 2.0 * products as f64 * top * clock.n * rates::PRODUCT;
+            each += 2.0 * up as f64 * top * clock.n * rates::FETCH;
         }
         let down_steps = |from: Level, to: Level| -> Result<f64> {
             let steps = (to.0 + 1..=from.0).map(Level);
@@ -211,7 +221,17 @@ impl Costs {
 
 #[cfg(test)]
 mod tests {
-    use super::merges;
+    use super::{merges, stages};
+
+    #[test]
+    fn stages_that_copy_are_left_out() {
+        assert_eq!(
+            [6, 7, 8, 9, 10, 13].map(|length| stages(13, length)),
+            [7, 7, 9, 9, 11, 13]
+        );
+        assert_eq!([0, 6, 7, 12].map(|length| stages(12, length)), [6, 6, 8, 12]);
+        assert_eq!(stages(4, 2), 4);
+    }
 
     #[test]
     fn a_full_group_is_merged_by_one_switch_less_than_it_has_items() {

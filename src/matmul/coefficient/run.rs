@@ -7,8 +7,9 @@ use crate::{
     rlwe::{self, EvaluationKeys, MissingKey, RlweError, SwitchKey},
 };
 
-/// Bytes of products, and of plain polynomials, that are made at a time: what caches hold, more or less.
-const AT_A_TIME: usize = 16 << 20;
+/// Bytes of products, and of plain polynomials, that are made at a time: what caches hold, more or less. Encrypted operands are read
+/// once for each time, so that as many bytes as they have are made at least.
+pub(super) const AT_A_TIME: usize = 16 << 20;
 
 impl Plan {
     /// Demands ciphertexts of one operand for every request.
@@ -104,12 +105,13 @@ impl Plan {
         Ok(())
     }
 
-    /// Columns of blocks that are worked on at a time, for `items` results a column.
-    fn columns_at_a_time<B: Backend>(&self, bfv: &Bfv<B>, items: usize) -> Result<usize> {
+    /// Columns of blocks that are worked on at a time, for `items` results a column and `inputs` ciphertexts that are read for them.
+    fn columns_at_a_time<B: Backend>(&self, bfv: &Bfv<B>, items: usize, inputs: usize) -> Result<usize> {
         let ctx = bfv.context();
         let rows = ctx.level("multiply", self.levels().input)?.rows.len();
-        let column = items.max(self.tiles().k) * rows * (4 << ctx.log_n());
-        Ok((AT_A_TIME / column).clamp(1, self.tiles().n))
+        let poly = rows * (4 << ctx.log_n());
+        let most = AT_A_TIME.max(2 * inputs * poly);
+        Ok((most / (poly * self.tiles().k.max(2 * items))).clamp(1, self.tiles().n))
     }
 
     /// Products with a plain operand: `inputs` are the encrypted operands of all requests, `keys` their evaluation keys in the same
@@ -154,7 +156,10 @@ impl Plan {
         };
         let rows = inputs.len() * tiles.m;
         let mut collectors = self.collectors(bfv, keys, &none, inputs.len());
-        let (level, step) = (self.levels().input, self.columns_at_a_time(bfv, rows)?);
+        let (level, step) = (
+            self.levels().input,
+            self.columns_at_a_time(bfv, rows, rows * tiles.k)?,
+        );
         for first in (0..tiles.n).step_by(step) {
             let columns = step.min(tiles.n - first);
             let products = plain.with_columns(bfv, first, columns, |plain| {
@@ -207,7 +212,7 @@ impl Plan {
         self.check_inputs(bfv, "ciphertexts of a right operand", right, tiles.n * tiles.k)?;
         self.check_keys(keys)?;
         let none = EvaluationKeys::none();
-        let step = self.columns_at_a_time(bfv, 2 * tiles.m)?;
+        let step = self.columns_at_a_time(bfv, 2 * tiles.m, tiles.m * tiles.k)?;
         let mut collectors = self.collectors(bfv, keys, &none, left.len());
         for (((left, right), keys), collector) in left.iter().zip(right).zip(keys).zip(&mut collectors) {
             let ev = Evaluator::new(bfv, keys);

@@ -4,7 +4,10 @@
 
 use super::*;
 use crate::{
-    backend::cpu::Cpu,
+    backend::{
+        cpu::Cpu,
+        null::{Null, Operation},
+    },
     bfv::{Bfv, BfvError, Params, Release, Spec},
     rlwe::{EvaluationKeys, KeyNeeds, RlweError, SecretKey},
 };
@@ -304,6 +307,50 @@ fn counts_of_known_blocks() {
         let c = plan.costs();
         let have = [c.ciphertexts_up, c.ciphertexts_down, c.products, c.automorphisms];
         assert_eq!(have, wanted, "{m}x{k}x{n} ({b}, {i}, {o})");
+    }
+}
+
+/// The counting backend sees as many key switches and products as a plan says.
+#[test]
+fn counts_are_what_runs() {
+    let spec = Spec {
+        log_n: 6,
+        primes: 4,
+        digits: 4,
+        plain: 1 << 20,
+    };
+    let backend = Null::new();
+    let bfv = Bfv::new(backend.clone(), Params::insecure(spec).unwrap()).unwrap();
+    let ctx = bfv.context();
+    let secret = SecretKey::insecure_deterministic(ctx, [1; 32]).unwrap();
+    for (m, k, n) in [(1, 1, 1), (5, 21, 9), (3, 129, 2), (33, 40, 17)] {
+        for output in [Output::Cut, Output::Packed] {
+            for requests in [1, 3] {
+                let request = Request::new(Shape::new(m, k, n))
+                    .output(output)
+                    .requests(requests);
+                let plan = Plan::new(bfv.params(), &request).unwrap();
+                let needs = plan.keys(KeyNeeds::new(ctx.params()));
+                assert_eq!(needs.count(), plan.costs().keys);
+                let keys = secret.evaluation_keys(&needs).unwrap().expand(ctx).unwrap();
+                let sent = plan.encrypt(&bfv, &secret, Side::Left, &vec![0; m * k]).unwrap();
+                assert_eq!(requests * sent.items(), plan.costs().ciphertexts_up);
+                let inputs = vec![sent.expand(ctx).unwrap(); requests];
+                let weights = plan.weights(&vec![0; k * n]).unwrap();
+                let (plain, keys) = (Plain::OnTheFly(&weights), vec![&keys; requests]);
+                backend.reset();
+                let results = plan.multiply(&bfv, &plain, &inputs, &keys).unwrap();
+                let (counts, costs) = (backend.counts(), plan.costs());
+                assert_eq!(counts.key_switches, costs.automorphisms as u64);
+                let rows = ctx.level("test", plan.levels().input).unwrap().rows.len() as u64;
+                let sums = counts.of(Operation::BlockProduct).rows / (2 * rows);
+                assert_eq!(sums * plan.tiles().k as u64, costs.products as u64);
+                let evaluated = counts.of(Operation::Evaluate).rows / rows;
+                assert_eq!(evaluated, costs.plain_polynomials as u64);
+                let down: usize = results.iter().map(|r| r.ciphertexts().items()).sum();
+                assert_eq!(down, costs.ciphertexts_down);
+            }
+        }
     }
 }
 

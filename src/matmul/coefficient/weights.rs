@@ -13,8 +13,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Weights {
     pub(super) plan: Plan,
-    /// The entries as given, row after row.
-    values: Vec<i64>,
     bias: Option<Vec<i64>>,
     /// `[N'][K][length]`: the first coefficients of every polynomial.
     coefficients: Vec<i64>,
@@ -68,7 +66,6 @@ impl Plan {
         });
         Ok(Weights {
             plan: self.clone(),
-            values: values.to_vec(),
             bias: None,
             coefficients,
         })
@@ -138,8 +135,20 @@ impl Weights {
     }
 
     /// The entries, row after row.
-    pub fn values(&self) -> &[i64] {
-        &self.values
+    pub fn values(&self) -> Vec<i64> {
+        let (shape, length) = (self.plan.shape(), self.plan.block().right_length());
+        let (height, width) = match self.plan.transposes() {
+            true => (shape.m, shape.k),
+            false => (shape.k, shape.n),
+        };
+        let mut values = vec![0; height * width];
+        self.plan.right_places(|poly, at, row, column| {
+            let to = values.get_mut(row * width + column);
+            if let Some((to, value)) = to.zip(self.coefficients.get(poly * length + at)) {
+                *to = *value;
+            }
+        });
+        values
     }
 
     /// The bias.

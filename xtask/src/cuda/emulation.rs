@@ -175,6 +175,10 @@ fn test(variant: &Variant, folder: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(root());
     cargo.args(["test", "--quiet", "--release", "--test", "cuda"]);
+    // Programs that those tests start would be started under the sanitizer too.
+    if variant.preload.is_none() {
+        cargo.args(["--test", "devices"]);
+    }
     // The driver is put before the tests alone, by a wrapper: cargo and the compiler stay as they are.
     let mut runner = format!("env LD_LIBRARY_PATH={}", folder.display());
     if let Some(library) = variant.preload {
@@ -212,12 +216,17 @@ fn variant(name: &str) -> Result<&'static Variant, String> {
 pub fn run(args: &[String]) -> Result<(), String> {
     let plain = ["plain".to_owned()];
     for name in if args.is_empty() { &plain } else { args } {
-        let variant = variant(name)?;
-        let folder = folder(variant.name);
-        build(variant, &root().join("kernels"), &folder)?;
-        println!("{}", folder.display());
+        println!("{}", library(name)?.display());
     }
     Ok(())
+}
+
+/// Builds a variant; the folder of its library, for LD_LIBRARY_PATH.
+pub fn library(name: &str) -> Result<PathBuf, String> {
+    let variant = variant(name)?;
+    let folder = folder(variant.name);
+    build(variant, &root().join("kernels"), &folder)?;
+    Ok(folder)
 }
 
 /// Compiles the kernels of a folder, the scheduler and the driver to `folder`/libcuda.so.1.

@@ -25,7 +25,7 @@ pub fn at<E: std::fmt::Display>(place: impl std::fmt::Display) -> impl FnOnce(E)
 }
 
 /// Runs a command to its end.
-fn run(command: &mut std::process::Command) -> Result<(), String> {
+pub fn run(command: &mut std::process::Command) -> Result<(), String> {
     let status = command.status().map_err(at(format!("{command:?}")))?;
     if status.success() {
         Ok(())

@@ -1,0 +1,78 @@
+//! The keys of a bootstrap.
+
+use super::Bootstrapper;
+use crate::{
+    backend::Backend,
+    circuit::Result,
+    rlwe::{Context, EvaluationKeys, KeyNeeds, RaiseKeys, SecretKey, SeededEvaluationKeys, SeededRaiseKeys},
+};
+
+/// What a client makes for a server that bootstraps, as it travels.
+pub struct SeededBootstrapKeys<B: Backend> {
+    /// Rotations, conjugation, relinearisation.
+    pub evaluation: SeededEvaluationKeys<B>,
+    /// The two keys of the encapsulation.
+    pub raise: SeededRaiseKeys<B>,
+}
+
+impl<B: Backend> SeededBootstrapKeys<B> {
+    /// The keys of a bootstrap, and those that `needs` names besides; `progress(done, all)` is told after every one.
+    ///
+    /// # Errors
+    /// Parameters whose base is too large for a sparse secret; no randomness; no memory.
+    pub fn generate(
+        key: &SecretKey<B>,
+        bootstrapper: &Bootstrapper<B>,
+        needs: KeyNeeds,
+        progress: impl Fn(usize, usize),
+    ) -> Result<Self> {
+        let needs = bootstrapper.add_needs(needs);
+        Ok(Self {
+            raise: key.raise_keys()?,
+            evaluation: key.evaluation_keys_with(&needs, progress)?,
+        })
+    }
+
+    /// Bytes of residues and seeds.
+    pub fn bytes(&self, ctx: &Context<B>) -> usize {
+        self.evaluation.bytes(ctx) + self.raise.bytes(ctx)
+    }
+
+    /// The keys as a server uses them, each seeded key freed as soon as it is expanded: half the memory of [`expand`](Self::expand)
+    /// at its peak.
+    ///
+    /// # Errors
+    /// Keys of other parameters; no memory.
+    pub fn into_keys(self, ctx: &Context<B>) -> Result<BootstrapKeys<B>> {
+        Ok(BootstrapKeys {
+            raise: self.raise.expand(ctx)?,
+            evaluation: self.evaluation.into_keys(ctx)?,
+        })
+    }
+
+    /// The keys as a server uses them.
+    ///
+    /// # Errors
+    /// Keys of other parameters; no memory.
+    pub fn expand(&self, ctx: &Context<B>) -> Result<BootstrapKeys<B>> {
+        Ok(BootstrapKeys {
+            evaluation: self.evaluation.expand(ctx)?,
+            raise: self.raise.expand(ctx)?,
+        })
+    }
+}
+
+/// What a server bootstraps with.
+pub struct BootstrapKeys<B: Backend> {
+    /// Rotations, conjugation, relinearisation.
+    pub evaluation: EvaluationKeys<B>,
+    /// The two keys of the encapsulation.
+    pub raise: RaiseKeys<B>,
+}
+
+impl<B: Backend> BootstrapKeys<B> {
+    /// Bytes on the device.
+    pub fn bytes(&self) -> usize {
+        self.evaluation.bytes() + self.raise.bytes()
+    }
+}

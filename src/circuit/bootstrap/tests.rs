@@ -1,0 +1,310 @@
+//! Bootstraps on rings too small for any security.
+
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
+use std::sync::OnceLock;
+
+use super::*;
+use crate::{
+    arith::Complex,
+    backend::cpu::Cpu,
+    circuit::CircuitError,
+    ckks::{Ciphertext, Ckks, CkksError, Release},
+    ring::{Crt, Scale},
+    rlwe::{Context, EPHEMERAL_WEIGHT, EvaluationKeys, KeyNeeds, Level, RlweError, SecretKey},
+};
+
+struct Set {
+    ckks: Ckks<Cpu>,
+    secret: SecretKey<Cpu>,
+    bootstrapper: Bootstrapper<Cpu>,
+    keys: BootstrapKeys<Cpu>,
+}
+
+impl Set {
+    fn new(name: &str, change: impl FnOnce(&mut BootstrapSpec)) -> Self {
+        let preset = preset(name).unwrap();
+        let ctx = Context::new(Cpu::new(), preset.params().unwrap()).unwrap();
+        let ckks = Ckks::new(&ctx);
+        let secret = SecretKey::insecure_deterministic(&ctx, [7; 32]).unwrap();
+        let mut spec = preset.spec;
+        change(&mut spec);
+        let bootstrapper = Bootstrapper::new(&ckks, &spec).unwrap();
+        let needs = KeyNeeds::new(ctx.params());
+        let seeded = SeededBootstrapKeys::generate(&secret, &bootstrapper, needs, |_, _| ()).unwrap();
+        let keys = seeded.into_keys(&ctx).unwrap();
+        Self {
+            ckks,
+            secret,
+            bootstrapper,
+            keys,
+        }
+    }
+
+    fn usual() -> &'static Self {
+        static SET: OnceLock<Set> = OnceLock::new();
+        SET.get_or_init(|| Self::new("insecure-tiny", |_| ()))
+    }
+
+    fn encrypt(&self, values: &[Complex], items: usize, level: Level) -> Ciphertext<Cpu> {
+        let ct = self.ckks.encrypt(&self.secret, values, items, level).unwrap();
+        ct.expand(self.ckks.context()).unwrap()
+    }
+
+    fn error(&self, ct: &Ciphertext<Cpu>, values: &[Complex]) -> f64 {
+        let have = self
+            .ckks
+            .decrypt(&self.secret, ct)
+            .unwrap()
+            .release(Release::Owner)
+            .unwrap();
+        assert_eq!(have.len(), values.len());
+        let pairs = have.iter().zip(values);
+        pairs.map(|(a, b)| (*a - *b).abs()).fold(0.0, f64::max)
+    }
+
+    /// Bits of the largest error after a bootstrap from a level.
+    fn bits(&self, values: &[Complex], items: usize, level: Level) -> f64 {
+        let ct = self.encrypt(values, items, level);
+        let out = self.bootstrapper.bootstrap(&self.keys, &ct).unwrap();
+        assert_eq!(out.level(), self.bootstrapper.output_level());
+        assert_eq!(out.scale(), self.ckks.scale(out.level()).unwrap());
+        assert_eq!((out.items(), out.slots()), (ct.items(), ct.slots()));
+        -self.error(&out, values).log2()
+    }
+}
+
+fn random(count: usize) -> Vec<Complex> {
+    let mut state = 9u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    (0..count)
+        .map(|_| Complex::new(next() * 0.7, next() * 0.7))
+        .collect()
+}
+
+fn equal(count: usize) -> Vec<Complex> {
+    vec![Complex::from(1.0); count]
+}
+
+#[test]
+fn values_survive_in_batches_from_any_level() {
+    let set = Set::usual();
+    assert_eq!(set.bootstrapper.output_level(), Level(3));
+    for (items, level) in [(1, 0), (2, 0), (1, 3), (1, 15)] {
+        let bits = set.bits(&random(512 * items), items, Level(level));
+        assert!(bits > 18.0, "{items} items from level {level}: {bits:.1} bits");
+    }
+    // sin(2 pi t) / (2 pi) = t - (2 pi)^2 t^3 / 6: at t = 1 / ratio off by 2^2.7 / ratio^2 of t.
+    let sine = 2.0 * set.bootstrapper.ratio_log2() - 2.72;
+    let bits = set.bits(&equal(512), 1, Level(0));
+    assert!(
+        bits > sine.min(19.0) - 0.5,
+        "equal slots: {bits:.1} bits, {sine:.1} of the sine"
+    );
+}
+
+#[test]
+fn two_real_ciphertexts_share_a_bootstrap() {
+    let set = Set::usual();
+    let real = |z: &Complex| Complex::from(z.re);
+    let a: Vec<Complex> = random(512).iter().map(real).collect();
+    let b: Vec<Complex> = random(1024)[512..].iter().map(real).collect();
+    let encrypted = |level| [&a, &b].map(|values| set.encrypt(values, 1, Level(level)));
+    let [x, y] = encrypted(1);
+    let (x, y) = set.bootstrapper.bootstrap_pair(&set.keys, &x, &y).unwrap();
+    for (have, want) in [(x, &a), (y, &b)] {
+        assert_eq!(have.scale(), set.ckks.scale(Level(3)).unwrap());
+        let bits = -set.error(&have, want).log2();
+        assert!(bits > 17.0, "{bits:.1} bits");
+    }
+    let [x, y] = encrypted(0);
+    let error = set.bootstrapper.bootstrap_pair(&set.keys, &x, &y).err().unwrap();
+    assert!(matches!(error, CircuitError::Levels { needed: 1, .. }), "{error}");
+}
+
+#[test]
+fn few_slots_are_refreshed_as_one_ciphertext() {
+    for slots in [2, 16, 256] {
+        let set = Set::new("insecure-tiny", |spec| {
+            (spec.slots, spec.to_slots, spec.to_coefficients) = (slots, 1 + usize::from(slots > 2), 2);
+        });
+        let bits = set.bits(&random(2 * slots), 2, Level(0));
+        assert!(bits > 15.0, "{slots} slots: {bits:.1} bits");
+    }
+}
+
+#[test]
+fn an_arcsine_makes_any_message_precise() {
+    let set = Set::new("insecure-precision", |_| ());
+    for values in [random(512), equal(512)] {
+        let bits = set.bits(&values, 1, Level(0));
+        assert!(bits > 24.0, "{bits:.1} bits");
+    }
+}
+
+#[test]
+fn a_mask_makes_equal_slots_like_any_others() {
+    let set = Set::new("insecure-tiny", |spec| spec.mask = true);
+    for values in [random(512), equal(512)] {
+        let bits = set.bits(&values, 1, Level(1));
+        assert!(bits > 18.0, "{bits:.1} bits");
+    }
+    let ct = set.encrypt(&equal(512), 1, Level(0));
+    let error = set.bootstrapper.bootstrap(&set.keys, &ct).err().unwrap();
+    assert!(matches!(error, CircuitError::Levels { needed: 1, .. }), "{error}");
+}
+
+#[test]
+fn slots_to_coefficients_may_come_first() {
+    for slots in [512, 32] {
+        let set = Set::new("insecure-first", |spec| spec.slots = slots);
+        assert_eq!(set.bootstrapper.output_level(), Level(4));
+        for level in [2, 4] {
+            let bits = set.bits(&random(slots), 1, Level(level));
+            assert!(bits > 15.0, "{slots} slots from level {level}: {bits:.1} bits");
+        }
+    }
+}
+
+#[test]
+fn expanded_diagonals_give_the_same_bits() {
+    let set = Set::usual();
+    let ct = set.encrypt(&random(512), 1, Level(0));
+    let light = set.bootstrapper.bootstrap(&set.keys, &ct).unwrap();
+    let expanded = Bootstrapper::new(&set.ckks, set.bootstrapper.spec())
+        .unwrap()
+        .expanded()
+        .unwrap();
+    let heavy = expanded.bootstrap(&set.keys, &ct).unwrap();
+    let words = |ct: &Ciphertext<Cpu>| ct.rlwe().first_words(set.ckks.context(), 1024).unwrap();
+    assert_eq!(words(&light), words(&heavy));
+    assert!(expanded.memory(1).unwrap().matrices > set.bootstrapper.memory(1).unwrap().matrices);
+}
+
+#[test]
+fn ten_bootstraps_in_a_row_add_their_errors_only() {
+    let set = Set::usual();
+    let values = random(512);
+    let mut ct = set.encrypt(&values, 1, Level(0));
+    let mut first = 0.0;
+    for run in 1..=10 {
+        ct = set.bootstrapper.bootstrap(&set.keys, &ct).unwrap();
+        let error = set.error(&ct, &values);
+        first = if run == 1 { error } else { first };
+        // Independent errors grow like a square root; the sine's own add up.
+        assert!(
+            error < 2.0 * first * f64::from(run),
+            "{run}: {error:e}, once {first:e}"
+        );
+    }
+}
+
+/// I is the integer next to the sum of h = 32 uniform numbers: Pr\[|I| >= k\] is its tail beyond k - 1/2.
+#[test]
+fn the_overflow_has_the_distribution_of_the_formula() {
+    let set = Set::usual();
+    let ctx = set.ckks.context();
+    let (items, rounds, n) = (16, 8, ctx.params().degree());
+    let primes = |indices: &[u32]| -> Vec<u32> {
+        indices
+            .iter()
+            .map(|i| ctx.params().basis().prime(*i).value())
+            .collect()
+    };
+    let q0 = Scale::pow2(0)
+        .rescaled(&primes(&ctx.params().levels()[0].primes), &[])
+        .unwrap();
+    let top = primes(&ctx.params().levels().last().unwrap().primes);
+    let crt = Crt::new(&top).unwrap();
+    let mut counts = [0u32; 18];
+    for round in 0..rounds {
+        let ct = set.encrypt(&random(512 * items + round)[round..], items, Level(0));
+        let raised = ctx.raise(ct.rlwe(), &set.keys.raise).unwrap();
+        let phase = set.secret.phase(&raised).unwrap();
+        let mut words = vec![0; top.len() * n];
+        for item in 0..items {
+            use crate::backend::Backend;
+            let view = phase.view().map(|s| s.slice_items(item, 1));
+            ctx.backend().download(view, &mut words).unwrap();
+            for x in crt.lift_rows_f64(&words, n, &q0).unwrap() {
+                assert!((x - x.round()).abs() < 2f64.powi(-8), "{x}");
+                counts[x.round().abs() as usize] += 1;
+            }
+        }
+    }
+    let total = f64::from(counts.iter().sum::<u32>());
+    for k in 1..8 {
+        let tail = f64::from(counts[k..].iter().sum::<u32>());
+        let want = total * overflow_tail_log2(EPHEMERAL_WEIGHT - 1, k as f64 - 0.5).exp2();
+        // 6 deviations and a count: the seven are exceeded with probability 2e-8.
+        assert!(
+            (tail - want).abs() < 6.0 * want.sqrt() + 6.0,
+            "{k}: {tail} of {total}, {want:.1} by the formula"
+        );
+    }
+    assert_eq!(counts[17], 0);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_any_work() {
+    let set = Set::usual();
+    let (ckks, ctx) = (&set.ckks, set.ckks.context());
+    let refused = |change: fn(&mut BootstrapSpec)| {
+        let mut spec = set.bootstrapper.spec().clone();
+        change(&mut spec);
+        Bootstrapper::new(ckks, &spec).err().unwrap()
+    };
+    for change in [
+        (|s| s.slots = 3) as fn(&mut BootstrapSpec),
+        |s| s.slots = 1,
+        |s| s.slots = 1024,
+        |s| s.to_slots = 0,
+    ] {
+        assert!(matches!(refused(change), CircuitError::Mismatch { .. }));
+    }
+    for change in [(|s| s.to_slots = 6) as fn(&mut BootstrapSpec), |s| {
+        s.degree = 2047
+    }] {
+        assert!(matches!(refused(change), CircuitError::Levels { .. }));
+    }
+    let few = set.encrypt(&random(256), 1, Level(0));
+    let error = set.bootstrapper.bootstrap(&set.keys, &few).err().unwrap();
+    assert!(
+        matches!(
+            error,
+            CircuitError::Mismatch {
+                what: "slot counts",
+                ..
+            }
+        ),
+        "{error}"
+    );
+
+    let ct = set.encrypt(&random(512), 1, Level(0));
+    let memory = set.bootstrapper.memory(1).unwrap();
+    assert_eq!(memory.keys, set.keys.bytes());
+    let small = Bootstrapper::new(ckks, set.bootstrapper.spec())
+        .unwrap()
+        .within(memory.total() - 1);
+    let error = small.bootstrap(&set.keys, &ct).err().unwrap();
+    assert!(matches!(error, CircuitError::Memory { .. }), "{error}");
+
+    let seeded = set.secret.raise_keys().unwrap();
+    let none = BootstrapKeys {
+        evaluation: EvaluationKeys::none(),
+        raise: seeded.expand(ctx).unwrap(),
+    };
+    let error = set.bootstrapper.bootstrap(&none, &ct).err().unwrap();
+    assert!(
+        matches!(
+            error,
+            CircuitError::Ckks(CkksError::Rlwe(RlweError::MissingKey { .. }))
+        ),
+        "{error}"
+    );
+}

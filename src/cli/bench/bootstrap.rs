@@ -1,0 +1,230 @@
+//! `bench bootstrap`: time by stage, precision by kind of message, memory.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use crate::{
+    arith::Complex,
+    backend::{Backend, cpu::Cpu},
+    bench::{slowness, use_threads},
+    circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Stage, preset, presets},
+    ckks::{Ckks, Release},
+    cli::{BootstrapArgs, Failure, show},
+    report::{Bits, BootstrapReport, bar, bytes, seconds},
+    rlwe::{Context, Encapsulation, KeyNeeds, SecretKey},
+};
+
+const THREADS: usize = 1024;
+
+fn key(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Raise => "raise",
+        Stage::CoefficientsToSlots => "coefficients_to_slots",
+        Stage::ModularReduction => "modular_reduction",
+        Stage::SlotsToCoefficients => "slots_to_coefficients",
+    }
+}
+
+/// What the slots hold, of magnitude 1 at most.
+fn messages(slots: usize, run: usize) -> [(&'static str, Vec<Complex>); 4] {
+    let mut state = 2024u64.wrapping_add(run as u64);
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    let half = std::f64::consts::FRAC_1_SQRT_2;
+    let random = (0..slots).map(|_| Complex::new(half * next(), half * next()));
+    let hot = (run * 7919 + 1) % slots;
+    let one_hot = (0..slots).map(|i| Complex::from(f64::from(u8::from(i == hot))));
+    let alternating = (0..slots).map(|i| Complex::from(if i % 2 == 0 { 1.0 } else { -1.0 }));
+    [
+        ("random", random.collect()),
+        ("equal", vec![Complex::from(1.0); slots]),
+        ("one_hot", one_hot.collect()),
+        ("alternating", alternating.collect()),
+    ]
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The most memory that this process had, by /proc.
+fn peak_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<usize>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Failure> {
+    let progress = show::progress("bootstrap");
+    let params = preset.params()?;
+    let ctx = Context::new(Cpu::new(), params)?;
+    let (ckks, params) = (Ckks::new(&ctx), ctx.params());
+    progress.set_message(format!("{}: matrices", preset.name));
+    let mut bootstrapper = Bootstrapper::new(&ckks, &preset.spec)?;
+    if args.expanded {
+        bootstrapper = bootstrapper.expanded()?;
+    }
+    let secret = SecretKey::generate(&ctx)?;
+    let seeded =
+        SeededBootstrapKeys::generate(&secret, &bootstrapper, KeyNeeds::new(params), |done, all| {
+            progress.set_length(all as u64);
+            progress.set_position(done as u64);
+            progress.set_message(format!("{}: keys", preset.name));
+        })?;
+    let (count, seeded_bytes) = (seeded.evaluation.count() + 2, seeded.bytes(&ctx));
+    let keys = seeded.into_keys(&ctx)?;
+
+    let kinds = messages(preset.spec.slots, 0).len();
+    progress.set_length((args.runs * kinds) as u64);
+    progress.set_position(0);
+    let mut total = Vec::new();
+    let mut stages: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    // Sum of squares, number, largest.
+    let mut errors: BTreeMap<&'static str, (f64, f64, f64)> = BTreeMap::new();
+    for run in 0..args.runs {
+        for (kind, values) in messages(preset.spec.slots, run) {
+            progress.set_message(format!("{}: {kind}", preset.name));
+            let fresh = ckks.encrypt(&secret, &values, 1, preset.spec.input_level())?;
+            let ct = fresh.expand(&ctx)?;
+            let start = Instant::now();
+            let mut last = start;
+            let out = bootstrapper.bootstrap_with(&keys, &ct, |stage| {
+                ctx.backend().wait().map_err(crate::ckks::CkksError::from)?;
+                stages
+                    .entry(key(stage))
+                    .or_default()
+                    .push(last.elapsed().as_secs_f64());
+                last = Instant::now();
+                Ok(())
+            })?;
+            total.push(start.elapsed().as_secs_f64());
+            let have = ckks.decrypt(&secret, &out)?.release(Release::Owner)?;
+            let entry = errors.entry(kind).or_insert((0.0, 0.0, 0.0));
+            for (have, want) in have.iter().zip(&values) {
+                let error = (*have - *want).abs();
+                *entry = (entry.0 + error * error, entry.1 + 1.0, entry.2.max(error));
+            }
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    let time = median(total);
+    let bits = |(squares, count, worst): (f64, f64, f64)| Bits {
+        mean: -(squares / count).sqrt().log2(),
+        worst: -worst.log2(),
+    };
+    Ok(BootstrapReport {
+        preset: preset.name,
+        log_n: params.log_n(),
+        slots: preset.spec.slots,
+        backend: ctx.backend().capabilities().name,
+        threads: args.threads,
+        seconds: time,
+        scaled_seconds: slowness().map(|s| time / s),
+        stages: stages
+            .into_iter()
+            .map(|(stage, times)| (stage, median(times)))
+            .collect(),
+        precision_bits: errors
+            .into_iter()
+            .map(|(kind, sums)| (kind, bits(sums)))
+            .collect(),
+        runs: args.runs,
+        levels_left: bootstrapper.output_level().0,
+        log_qp: params.log2_qp(),
+        security_bits: params.security_bits(),
+        log_sparse_qp: Encapsulation::new(params)?.log2_qp(),
+        failure_log2: bootstrapper.failure_log2(),
+        keys: count,
+        key_bytes: keys.bytes(),
+        matrix_bytes: bootstrapper.memory(1)?.matrices,
+        seeded_key_bytes: seeded_bytes,
+        peak_bytes: peak_bytes(),
+    })
+}
+
+pub(crate) fn run(args: &BootstrapArgs) -> Result<(), Failure> {
+    if !(1..=THREADS).contains(&args.threads) {
+        return Err(format!("{} threads: choose 1 to {THREADS}", args.threads).into());
+    }
+    if !(1..=1000).contains(&args.runs) {
+        return Err(format!("{} runs: choose 1 to 1000", args.runs).into());
+    }
+    let chosen = match &args.preset {
+        Some(name) => vec![preset(name)?],
+        None => presets(),
+    };
+    if !use_threads(args.threads) {
+        return Err("the number of threads is set already; this is a defect, please report it".into());
+    }
+    for preset in &chosen {
+        let report = measure(preset, args)?;
+        if args.json {
+            say!("{}", serde_json::to_string(&report)?);
+        } else {
+            print(&report, preset);
+        }
+    }
+    Ok(())
+}
+
+fn print(r: &BootstrapReport, preset: &Preset) {
+    say!();
+    say!("  {}: {}", show::bold(r.preset), preset.about);
+    say!(
+        "  N = 2^{}, {} slots, log2 QP = {:.1}, {} bits of security; {} backend, {} threads",
+        r.log_n,
+        r.slots,
+        r.log_qp,
+        r.security_bits,
+        r.backend,
+        r.threads
+    );
+    say!();
+    let order = [
+        "raise",
+        "coefficients_to_slots",
+        "modular_reduction",
+        "slots_to_coefficients",
+    ];
+    for (stage, time) in order.iter().filter_map(|s| Some((s, r.stages.get(s)?))) {
+        let share = time / r.seconds;
+        let name = stage.replace('_', " ");
+        say!(
+            "  {name:<24}{:>9}  {:>3.0} %  {}",
+            seconds(*time),
+            share * 100.0,
+            bar(share, 40)
+        );
+    }
+    let scaled = r
+        .scaled_seconds
+        .map_or(String::new(), |s| format!("         {} scaled", seconds(s)));
+    say!("  {:<24}{:>9}{scaled}", "total", seconds(r.seconds));
+    say!();
+    say!("  {:<24}{:>9}{:>9}", "bits of precision", "mean", "worst");
+    for (kind, bits) in &r.precision_bits {
+        say!(
+            "  {:<24}{:>9.1}{:>9.1}",
+            kind.replace('_', " "),
+            bits.mean,
+            bits.worst
+        );
+    }
+    say!();
+    say!(
+        "  {} levels left; fails with probability 2^{:.1}; {} keys, {} in use, {} as they travel; matrices {}; peak {}",
+        r.levels_left,
+        r.failure_log2,
+        r.keys,
+        bytes(r.key_bytes),
+        bytes(r.seeded_key_bytes),
+        bytes(r.matrix_bytes),
+        bytes(r.peak_bytes)
+    );
+}

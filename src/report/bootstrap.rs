@@ -1,0 +1,59 @@
+//! The result of the bootstrap benchmark.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Bits of a kind of message: minus log2 of the error of a slot.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Bits {
+    /// Of the root mean square over all slots and runs.
+    pub mean: f64,
+    /// Of the largest error.
+    pub worst: f64,
+}
+
+/// Bootstraps with one set of parameters.
+#[derive(Clone, Debug, Serialize)]
+pub struct BootstrapReport {
+    /// Its name.
+    pub preset: &'static str,
+    /// log2 of the ring degree.
+    pub log_n: u32,
+    /// Slots.
+    pub slots: usize,
+    /// The device.
+    pub backend: &'static str,
+    /// Threads of the CPU backend.
+    pub threads: usize,
+    /// Median seconds of a bootstrap.
+    pub seconds: f64,
+    /// The same on the machine of reference, as `bench ops` scales times; absent without the feature `speed`.
+    pub scaled_seconds: Option<f64>,
+    /// Median seconds of every stage.
+    pub stages: BTreeMap<&'static str, f64>,
+    /// Bits for every kind of message.
+    pub precision_bits: BTreeMap<&'static str, Bits>,
+    /// Bootstraps of every kind of message.
+    pub runs: usize,
+    /// The level of results.
+    pub levels_left: u32,
+    /// log2 of the product of all primes.
+    pub log_qp: f64,
+    /// Classical security in bits by the 2024 guideline table.
+    pub security_bits: u32,
+    /// log2 of the modulus under which the sparse secret is used.
+    pub log_sparse_qp: f64,
+    /// log2 of the probability that a bootstrap of one ciphertext fails.
+    pub failure_log2: f64,
+    /// Keys.
+    pub keys: usize,
+    /// Bytes of the keys in use.
+    pub key_bytes: usize,
+    /// Bytes of the diagonals of the matrices.
+    pub matrix_bytes: usize,
+    /// Bytes of the keys as they travel.
+    pub seeded_key_bytes: usize,
+    /// Most memory that the process had, keys as they travel included; 0 where the system does not say.
+    pub peak_bytes: usize,
+}

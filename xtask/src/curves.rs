@@ -1,0 +1,177 @@
+//! `cargo xtask matmul-curves FILE`: time against rows for each packing, from the lines of `bench matmul --json`, as `docs/matmul.svg`.
+//!
+//! Both axes are logarithmic. Colours are legible on light and on dark ground.
+
+use std::{collections::BTreeMap, fmt::Write, fs};
+
+use serde_json::Value;
+
+use crate::results;
+
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 420.0;
+const LEFT: f64 = 70.0;
+const RIGHT: f64 = 110.0;
+const TOP: f64 = 64.0;
+const BOTTOM: f64 = 46.0;
+const COLOURS: [&str; 5] = ["#2f81d0", "#d0702f", "#2da44e", "#a371f7", "#8b949e"];
+
+/// Points (rows, milliseconds) of a packing.
+type Curves = BTreeMap<String, Vec<(f64, f64)>>;
+
+/// Runs the chore.
+pub fn run(args: &[String]) -> Result<(), String> {
+    let file = args
+        .first()
+        .ok_or("name a file with lines of `bench matmul --json`")?;
+    let text = fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?;
+    let (curves, title) = curves(&text).map_err(|e| format!("{file}: {e}"))?;
+    let path = results::root().join("docs/matmul.svg");
+    fs::write(&path, render(&curves, &title)?).map_err(|e| format!("{}: {e}", path.display()))?;
+    println!("matmul-curves: wrote docs/matmul.svg from {file}");
+    Ok(())
+}
+
+fn curves(text: &str) -> Result<(Curves, String), String> {
+    let mut curves = Curves::new();
+    let mut title = String::new();
+    for line in text.lines().filter(|l| !l.trim().is_empty()) {
+        let row: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        let number = |key: &str| {
+            row.get(key)
+                .and_then(Value::as_f64)
+                .ok_or(format!("no number {key:?} in {row}"))
+        };
+        let packing = row
+            .get("packing")
+            .and_then(Value::as_str)
+            .ok_or(format!("no packing in {row}"))?;
+        let rows = number("m")? * number("batch")?;
+        title = format!(
+            "Encrypted rows x {} times plain {} x {}, one thread",
+            number("k")?,
+            number("k")?,
+            number("n")?
+        );
+        curves
+            .entry(packing.to_owned())
+            .or_default()
+            .push((rows, number("median_us")? / 1e3));
+        let plain = curves.entry("plain f32".to_owned()).or_default();
+        if plain.iter().all(|(r, _)| *r != rows) {
+            plain.push((rows, number("plain_gemm_us")? / 1e3));
+        }
+    }
+    for points in curves.values_mut() {
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    Ok((curves, title))
+}
+
+fn render(curves: &Curves, title: &str) -> Result<String, String> {
+    let all: Vec<(f64, f64)> = curves.values().flatten().copied().collect();
+    if all.iter().any(|(x, y)| !(*x > 0.0 && *y > 0.0)) || all.len() < 2 {
+        return Err("nothing to draw: points have positive rows and times".to_owned());
+    }
+    let range = |of: fn(&(f64, f64)) -> f64| {
+        let logs = all.iter().map(|p| of(p).log10());
+        logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| {
+            (a.min(x.floor()), b.max(x.ceil()))
+        })
+    };
+    let ((x0, x1), (y0, y1)) = (range(|p| p.0), range(|p| p.1));
+    let x = |v: f64| LEFT + (WIDTH - LEFT - RIGHT) * (v.log10() - x0) / (x1 - x0).max(1.0);
+    let y = |v: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (v.log10() - y0) / (y1 - y0).max(1.0);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <title>{title}</title>\n\
+         <style>\n\
+         text {{ fill: #6e7781 }} .head {{ font-size: 15px; font-weight: bold }} .grid {{ stroke: #8b949e; stroke-opacity: .35 }}\n\
+         @media (prefers-color-scheme: dark) {{ text {{ fill: #b1bac4 }} }}\n\
+         </style>\n\
+         <text class=\"head\" x=\"12\" y=\"24\">{title}</text>\n\
+         <text x=\"12\" y=\"44\">milliseconds of the server, weights encoded, against rows of all requests</text>\n"
+    );
+    for decade in x0 as i32..=x1 as i32 {
+        let (v, at) = (10f64.powi(decade), x(10f64.powi(decade)));
+        let _ = writeln!(
+            svg,
+            "<line class=\"grid\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{:.1}\"/>\n\
+             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{v}</text>",
+            HEIGHT - BOTTOM,
+            HEIGHT - BOTTOM + 18.0
+        );
+    }
+    for decade in y0 as i32..=y1 as i32 {
+        let (v, at) = (10f64.powi(decade), y(10f64.powi(decade)));
+        let _ = writeln!(
+            svg,
+            "<line class=\"grid\" x1=\"{LEFT}\" y1=\"{at:.1}\" x2=\"{:.1}\" y2=\"{at:.1}\"/>\n\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{v}</text>",
+            WIDTH - RIGHT,
+            LEFT - 8.0,
+            at + 4.0
+        );
+    }
+    for ((name, points), colour) in curves.iter().zip(COLOURS.iter().cycle()) {
+        let path: Vec<String> = points
+            .iter()
+            .map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1)))
+            .collect();
+        let _ = writeln!(
+            svg,
+            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>",
+            path.join(" ")
+        );
+        for p in points {
+            let _ = writeln!(
+                svg,
+                "<circle fill=\"{colour}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>",
+                x(p.0),
+                y(p.1)
+            );
+        }
+        if let Some(last) = points.last() {
+            let _ = writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{:.1}\" style=\"fill:{colour}\">{name}</text>",
+                x(last.0) + 8.0,
+                y(last.1) + 4.0
+            );
+        }
+    }
+    svg.push_str("</svg>\n");
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_packing_has_a_curve_and_the_plain_product_one() {
+        let line = |packing: &str, m: u32, us: f64| {
+            serde_json::json!({
+                "packing": packing, "m": m, "k": 4, "n": 2, "batch": 1, "median_us": us, "plain_gemm_us": 1.0,
+            })
+            .to_string()
+        };
+        let text = [
+            line("blocks", 10, 100.0),
+            line("blocks", 1, 10.0),
+            line("gemm", 10, 500.0),
+        ]
+        .join("\n");
+        let (all, title) = curves(&text).unwrap_or_default();
+        assert_eq!(all.len(), 3);
+        assert_eq!(
+            all.get("blocks").map(Vec::as_slice),
+            Some([(1.0, 0.01), (10.0, 0.1)].as_slice())
+        );
+        let svg = render(&all, &title).unwrap_or_default();
+        assert_eq!(svg.matches("<polyline").count(), 3);
+        assert_eq!(svg.matches("<circle").count(), 5);
+        assert!(svg.contains("4 x 2"));
+        assert!(render(&Curves::new(), "").is_err());
+    }
+}
