@@ -123,7 +123,9 @@ pub static BFV: LazyLock<BfvHome<Cpu>> = LazyLock::new(|| bfv_home(Cpu::poisoned
 pub static BFV_ORACLE: LazyLock<BfvHome<Oracle>> = LazyLock::new(|| bfv_home(Oracle));
 /// A product in coefficient packing under the parameters of [`BFV`], with which its weights and results are read.
 pub static PLAN: LazyLock<(Bfv<Cpu>, Plan)> = LazyLock::new(|| {
-    let request = Request::new(Shape::new(3, 5, 3)).output(Output::Cut).weight_bound(300);
+    let request = Request::new(Shape::new(3, 5, 3))
+        .output(Output::Cut)
+        .weight_bound(300);
     let plan = Plan::new(BFV.scheme.params(), &request).unwrap();
     (BFV.scheme.clone(), plan)
 });
