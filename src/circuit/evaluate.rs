@@ -406,7 +406,7 @@ mod tests {
             let items = 8;
             let ct = set.encrypt_items(&x.repeat(items), items);
             let foretold = p
-                .explain(set.params(), ct.level(), 1, &[x.clone()])
+                .explain(set.params(), ct.level(), 1, std::slice::from_ref(&x))
                 .unwrap()
                 .noise_rms;
             let y = evaluate(&ev, &ct, &p).unwrap();

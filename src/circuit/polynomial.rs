@@ -342,7 +342,7 @@ mod tests {
         }
 
         #[test]
-        fn chebyshev_values_are_cosines(n in 1usize..50, angle in 0.0f64..3.14159) {
+        fn chebyshev_values_are_cosines(n in 1usize..50, angle in 0.0f64..std::f64::consts::PI) {
             let mut c = vec![0.0; n + 1];
             c[n] = 1.0;
             let interval = Interval::new(2.0, 10.0).unwrap();

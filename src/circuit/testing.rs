@@ -1,5 +1,7 @@
 //! Small, insecure contexts for the tests of this layer.
 
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
 use crate::{
     arith::Complex,
     backend::cpu::Cpu,

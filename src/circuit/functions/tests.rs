@@ -1,5 +1,7 @@
 //! Every function on ciphertexts: measured errors against stated bounds and foretold noise, at the worst inputs.
 
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
 use super::*;
 use crate::{
     arith::Complex,
@@ -45,10 +47,12 @@ fn check(set: &Set, f: &Function) {
     let ev = set.ev();
     let x = worst_inputs(f, set.slots());
     let ct = set.encrypt(&x);
-    let y = f.apply(&ev, &[ct.clone()]).unwrap().remove(0);
+    let y = f.apply(&ev, std::slice::from_ref(&ct)).unwrap().remove(0);
     assert_eq!(ct.level().0 - y.level().0, f.depth_of_canonical(), "{}", f.name());
     assert_eq!(y.scale(), set.ckks.scale(y.level()).unwrap(), "{}", f.name());
-    let foretold = f.explain(set.params(), ct.level(), 1, &[x.clone()]).unwrap();
+    let foretold = f
+        .explain(set.params(), ct.level(), 1, std::slice::from_ref(&x))
+        .unwrap();
     let have = set.decrypt(&y);
     let (mut noise, mut worst) = (0.0f64, 0.0f64);
     for (x, y) in x.iter().zip(&have) {
@@ -297,7 +301,7 @@ fn power_softmax_is_what_it_is_defined_as() {
     }
     let ct = set.encrypt_items(&x, items);
     let y = softmax
-        .apply_debug(&ev, &[ct.clone()], &[x.clone()])
+        .apply_debug(&ev, std::slice::from_ref(&ct), std::slice::from_ref(&x))
         .unwrap()
         .remove(0);
     assert_eq!(ct.level().0 - y.level().0, softmax.depth());
@@ -340,7 +344,10 @@ fn debug_mode_names_slot_and_value() {
     let mut x = vec![1.0; 3 * set.slots()];
     x[2 * set.slots() + 37] = -8.5;
     let ct: Ciphertext<_> = set.encrypt_items(&x, 3);
-    let error = gelu.apply_debug(&ev, &[ct.clone()], &[x.clone()]).err().unwrap();
+    let error = gelu
+        .apply_debug(&ev, std::slice::from_ref(&ct), std::slice::from_ref(&x))
+        .err()
+        .unwrap();
     assert!(
         matches!(
             error,
@@ -358,11 +365,17 @@ fn debug_mode_names_slot_and_value() {
          wider interval"
     );
     x[2 * set.slots() + 37] = f64::NAN;
-    let error = gelu.apply_debug(&ev, &[ct.clone()], &[x.clone()]).err().unwrap();
+    let error = gelu
+        .apply_debug(&ev, std::slice::from_ref(&ct), std::slice::from_ref(&x))
+        .err()
+        .unwrap();
     assert!(matches!(error, CircuitError::Outside { slot: 37, .. }), "{error}");
     x[2 * set.slots() + 37] = -8.0;
-    assert!(gelu.apply_debug(&ev, &[ct.clone()], &[x.clone()]).is_ok());
-    assert!(gelu.apply_debug(&ev, &[ct.clone()], &[]).is_err());
+    assert!(
+        gelu.apply_debug(&ev, std::slice::from_ref(&ct), std::slice::from_ref(&x))
+            .is_ok()
+    );
+    assert!(gelu.apply_debug(&ev, std::slice::from_ref(&ct), &[]).is_err());
     assert!(gelu.apply_debug(&ev, &[ct], &[x[1..].to_vec()]).is_err());
 }
 
@@ -374,7 +387,7 @@ fn too_few_levels_are_counted_and_a_place_to_refresh_is_named() {
     let ct = ev
         .drop_to(&set.encrypt(&vec![0.5; set.slots()]), Level(9))
         .unwrap();
-    let error = relu.apply(&ev, &[ct.clone()]).err().unwrap();
+    let error = relu.apply(&ev, std::slice::from_ref(&ct)).err().unwrap();
     assert_eq!(
         error.to_string(),
         "relu takes 14 levels and its input is at level 9: 5 missing; refresh (bootstrap) the input at level 14 or above, or the value \
