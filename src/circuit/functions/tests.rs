@@ -212,7 +212,7 @@ fn maxima_keep_their_bound() {
         .iter()
         .enumerate()
         .map(|(i, a)| {
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 -a
             } else {
                 a * (1.0 - i as f64 / 400.0)
@@ -239,7 +239,7 @@ fn argmax_is_one_hot() {
         let slots = set.slots();
         // A permutation of spaced values in each slot, as close together as is allowed.
         let value = |i: usize, s: usize| {
-            argmax.gap() * ((i + s) % items) as f64 * if s % 5 == 0 { 1.0 } else { 3.0 } - 0.25
+            argmax.gap() * ((i + s) % items) as f64 * if s.is_multiple_of(5) { 1.0 } else { 3.0 } - 0.25
         };
         let x: Vec<f64> = (0..items)
             .flat_map(|i| (0..slots).map(move |s| value(i, s)))
@@ -285,7 +285,7 @@ fn power_softmax_is_what_it_is_defined_as() {
         2 if i == 3 => 4.0,
         2 => 0.3,
         3 => {
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 4.0
             } else {
                 -4.0
