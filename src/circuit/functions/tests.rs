@@ -212,7 +212,7 @@ fn maxima_keep_their_bound() {
         .iter()
         .enumerate()
         .map(|(i, a)| {
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 -a
             } else {
                 a * (1.0 - i as f64 / 400.0)
