@@ -403,5 +403,5 @@ pub(super) fn halves(n: usize, c: Complex) -> Vec<Complex> {
 
 /// The scale of a square of `scale` after the rescale to `below`.
 fn squared(params: &Params, scale: &Scale, below: Level) -> Result<Scale> {
-    Ok(scale.mul(scale)?.mul(&step_ratio(params, "bootstrap", below)?)?)
+    Ok(scale.mul(scale)?.mul(step_ratio(params, "bootstrap", below)?)?)
 }

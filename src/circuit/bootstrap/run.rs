@@ -123,7 +123,7 @@ impl<B: Backend> Bootstrapper<B> {
         let below = Level(ct.level().0.saturating_sub(1));
         let target = self.ckks.scale(below)?.clone();
         let ratio = step_ratio(self.ckks.context().params(), "bootstrap", below)?;
-        let scale = target.div(&ct.scale().mul(&ratio)?)?;
+        let scale = target.div(&ct.scale().mul(ratio)?)?;
         let plain = self.ckks.encode(values, 1, ct.level(), &scale)?;
         Ok(ev.rescale(&ev.mul_plain(ct, &plain)?)?)
     }

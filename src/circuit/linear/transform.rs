@@ -119,7 +119,7 @@ impl<B: Backend> Transform<B> {
         })?;
         let params = ckks.context().params();
         let ratio = step_ratio(params, "transform", below)?;
-        let scale = output.div(&input.mul(&ratio)?)?;
+        let scale = output.div(&input.mul(ratio)?)?;
         let (hi, lo) = scale.to_parts();
         let rotations: Vec<usize> = matrix.rotations().collect();
         let steps = Steps::new(slots, &rotations);
