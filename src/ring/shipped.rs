@@ -87,12 +87,6 @@ fn uniform(
 fn name(spec: &ChainSpec) -> String {
     let (log_n, kind, digits) = (spec.log_n, spec.kind, spec.digits);
     let levels = spec.scale_bits.len().saturating_sub(1);
-    if kind == ChainKind::Mixed {
-        // Levels at the scale of level 0 are those that a bootstrap leaves.
-        let low = spec.scale(0);
-        let left = spec.scale_bits.iter().take_while(|bits| **bits == low).count() - 1;
-        return format!("n{log_n}_boot{low}_l{left}_d{digits}");
-    }
     format!("n{log_n}_{kind}{}_l{levels}_d{digits}", spec.scale(levels))
 }
 
@@ -118,12 +112,7 @@ pub fn specs() -> Vec<(String, ChainSpec)> {
     .map(|spec| (name(&spec), spec))
     .into();
     all.push(("langid".to_owned(), langid()));
-    all.extend(
-        bootstrapping()
-            .iter()
-            .map(Bootstrapping::spec)
-            .map(|spec| (name(&spec), spec)),
-    );
+    all.extend(bootstrapping().iter().map(|b| (b.name(), b.spec())));
     all
 }
 
@@ -158,6 +147,17 @@ struct Bootstrapping {
 }
 
 impl Bootstrapping {
+    fn name(&self) -> String {
+        let Self {
+            log_n,
+            scale,
+            levels,
+            digits,
+            ..
+        } = self;
+        format!("n{log_n}_boot{scale}_l{levels}_d{digits}")
+    }
+
     fn spec(&self) -> ChainSpec {
         let working = vec![(self.scale, self.scale); self.levels + 1];
         let rungs = [&self.to_slots, &self.modular, &self.to_coefficients, &working];
@@ -267,7 +267,7 @@ fn insecure_bootstrapping() -> Vec<Bootstrapping> {
 /// The specifications of [`insecure_chains`], in the order of the tables.
 pub fn insecure_specs() -> Vec<(String, ChainSpec)> {
     use ChainKind::{Pair, Rational, Single};
-    let mut all: Vec<ChainSpec> = [
+    let mut all: Vec<(String, ChainSpec)> = [
         (4, Single, 28, 3, 1, 40.0),
         (4, Rational, 40, 3, 2, 60.0),
         (4, Pair, 55, 3, 9, 60.0),
@@ -285,15 +285,17 @@ pub fn insecure_specs() -> Vec<(String, ChainSpec)> {
         (12, Pair, 55, 3, 3, 60.0),
     ]
     .map(|(log_n, kind, scale, levels, digits, base)| uniform(log_n, kind, scale, levels, digits, base))
+    .map(|spec| (name(&spec), spec))
     .into();
-    all.extend(insecure_bootstrapping().iter().map(Bootstrapping::spec));
+    all.extend(insecure_bootstrapping().iter().map(|b| (b.name(), b.spec())));
     // The shape of `langid`, small.
-    all.push(ChainSpec { log_n: 7, ..langid() });
+    let langid = ChainSpec { log_n: 7, ..langid() };
+    all.push((name(&langid), langid));
+    let unbounded = |spec| ChainSpec {
+        max_log2_qp: Some(4000.0),
+        ..spec
+    };
     all.into_iter()
-        .map(|spec| ChainSpec {
-            max_log2_qp: Some(4000.0),
-            ..spec
-        })
-        .map(|spec| (format!("insecure_{}", name(&spec)), spec))
+        .map(|(name, spec)| (format!("insecure_{name}"), unbounded(spec)))
         .collect()
 }
