@@ -1,5 +1,7 @@
 //! Bootstraps on rings too small for any security.
 
+#![cfg(feature = "fallback")]
+
 use std::sync::OnceLock;
 
 use super::*;
