@@ -13,7 +13,7 @@ use num_bigint::{BigInt, BigUint};
 
 use crate::ring::log2;
 
-/// log2 of Pr[|S| > `bound`] for a secret of weight `weight`; minus infinity where it is impossible, 0 for certainty.
+/// log2 of the probability of |S| > `bound` for a secret of weight `weight`; minus infinity where it is impossible, 0 for certainty.
 pub fn overflow_tail_log2(weight: u32, bound: f64) -> f64 {
     /// Bits of a number after the binary point.
     const PLACES: u32 = 20;
