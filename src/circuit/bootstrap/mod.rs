@@ -28,7 +28,7 @@ mod preset;
 mod run;
 mod sine;
 mod tail;
-#[cfg(all(test, feature = "fallback"))]
+#[cfg(test)]
 mod tests;
 
 pub use keys::{BootstrapKeys, SeededBootstrapKeys};
