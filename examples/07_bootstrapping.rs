@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ctx = Context::new(Cpu::new(), preset.params()?)?;
     let ckks = Ckks::new(&ctx);
     let bootstrapper = Bootstrapper::new(&ckks, &preset.spec)?;
-    println!("insecure: N = 2^{}, {}", ctx.log_n(), preset.about);
+    println!("insecure: {}", preset.about);
     println!(
         "a bootstrap leaves {}; it fails with probability 2^{:.1}",
         bootstrapper.output_level(),
