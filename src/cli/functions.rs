@@ -85,10 +85,8 @@ mod tests {
         let lines: Vec<String> = all.iter().map(line).collect();
         for (e, line) in all.iter().zip(&lines) {
             assert!(line.ends_with(e.formula) || line.contains("gap"), "{line}");
-            let at = line
-                .char_indices()
-                .position(|(i, _)| line[i..].starts_with(e.formula));
-            assert_eq!(at, Some(76), "{line}");
+            let column: String = line.chars().skip(76).collect();
+            assert!(column.starts_with(e.formula), "{line}");
         }
     }
 

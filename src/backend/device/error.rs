@@ -16,7 +16,7 @@ pub enum DeviceError {
         given: String,
     },
     /// The number of the device is none.
-    #[error("{given:?} names no device; a device is a number from 0 to 65535, as in {kind}:1")]
+    #[error("{given:?} names no device; a device is a number from 0 to 65535, as in cuda:1")]
     Number {
         /// The backend.
         kind: BackendKind,
