@@ -23,7 +23,7 @@ use crate::{
     backend::Backend,
     ckks::{Ciphertext, Evaluator},
     ring::Scale,
-    rlwe::{Level, RlweError},
+    rlwe::Level,
 };
 
 /// Where results are to be; what is left out is the highest level that can be had, and its canonical scale.
@@ -75,17 +75,10 @@ pub(super) fn check_key<B: Backend>(
     if relinearisations == 0 {
         return Ok(());
     }
-    let key = ev.keys().relinearisation(operation)?;
-    if key.level() < wanted {
-        return Err(RlweError::KeyLevel {
-            operation: operation.to_owned(),
-            key: key.purpose(),
-            wanted,
-            held: key.level(),
-        }
-        .into());
-    }
-    Ok(())
+    Ok(ev
+        .keys()
+        .relinearisation(operation)?
+        .check_level(operation, wanted)?)
 }
 
 impl Polynomial {
@@ -599,7 +592,7 @@ mod tests {
         };
         assert!(matches!(
             error,
-            RlweError::MissingKey {
+            crate::rlwe::RlweError::MissingKey {
                 key: MissingKey::Relinearisation,
                 ..
             }

@@ -87,15 +87,7 @@ impl<B: Backend> Context<B> {
     /// Demands a key of these parameters that reaches a level.
     pub(crate) fn check_key(&self, operation: &str, wanted: Level, key: &SwitchKey<B>) -> Result<()> {
         self.params().check(operation, "the key", key.params())?;
-        if key.level() < wanted {
-            return Err(RlweError::KeyLevel {
-                operation: operation.to_owned(),
-                key: key.purpose(),
-                wanted,
-                held: key.level(),
-            });
-        }
-        Ok(())
+        key.check_level(operation, wanted)
     }
 }
 

@@ -4,7 +4,7 @@ use super::{CoefficientError, Encrypted, Output, Plain, Plan, Result, Results};
 use crate::{
     backend::Backend,
     bfv::{Bfv, BfvError, Ciphertext, Evaluator, interleaving_automorphisms},
-    rlwe::{self, EvaluationKeys, MissingKey, RlweError, SwitchKey},
+    rlwe::{self, EvaluationKeys, MissingKey, SwitchKey},
 };
 
 /// Bytes of products, and of plain polynomials, that are made at a time: what caches hold, more or less. Encrypted operands are read
@@ -77,18 +77,7 @@ impl Plan {
                 remedy: "pass the keys of every request, in the order of the requests",
             });
         }
-        let reaches = |key: &SwitchKey<B>, wanted| -> Result<()> {
-            if key.level() < wanted {
-                return Err(RlweError::KeyLevel {
-                    operation: String::from("multiply"),
-                    key: key.purpose(),
-                    wanted,
-                    held: key.level(),
-                }
-                .into());
-            }
-            Ok(())
-        };
+        let reaches = |key: &SwitchKey<B>, wanted| -> Result<()> { Ok(key.check_level("multiply", wanted)?) };
         for keys in keys {
             if both {
                 reaches(keys.relinearisation("multiply")?, levels.input)?;
