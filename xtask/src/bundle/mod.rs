@@ -1,7 +1,7 @@
 //! `cargo xtask bundle [FOLDER]`: what a machine with an NVIDIA GPU and without Rust is tested and measured with.
 //!
-//! A folder of stripped programs: the command line, the tests of devices, the benchmarks; and `run.sh`, which runs them in turn, prints
-//! a table and writes JSON. It needs nothing but a Linux on x86-64 with glibc, and for its GPU steps the driver.
+//! A folder of stripped programs: the command line, which holds the benchmarks too, and the tests of devices; and `run.sh`, which runs them in
+//! turn, prints a table and writes JSON. It needs nothing but a Linux on x86-64 with glibc, and for its GPU steps the driver.
 
 use std::{
     fs,
@@ -20,10 +20,8 @@ use crate::{
 const MOST_BYTES: u64 = 48 << 20;
 const SCRIPT: &str = include_str!("run.sh");
 const README: &str = include_str!("README.md");
-/// Tests of devices; those that this tree lacks are left out.
-const TESTS: [&str; 5] = ["cuda", "wgpu", "devices", "conformance", "classify"];
-/// Benchmarks.
-const BENCHES: [&str; 4] = ["ntt", "ckks", "bfv", "attention"];
+/// Tests of devices.
+const TESTS: [&str; 3] = ["cuda", "wgpu", "devices"];
 
 /// A program to bundle: its folder, its name, and where cargo put it.
 struct Program {
@@ -72,10 +70,6 @@ pub fn run(args: &[String]) -> Result<(), String> {
 
 /// Builds everything for release, and says where it is.
 fn build() -> Result<Vec<Program>, String> {
-    let there = |folder: &str, name: &&str| {
-        let at = |file: String| results::root().join(folder).join(file).exists();
-        at(format!("{name}.rs")) || at(format!("{name}/main.rs"))
-    };
     let mut cargo = results::cargo();
     cargo.args([
         "build",
@@ -86,11 +80,8 @@ fn build() -> Result<Vec<Program>, String> {
         "cipherformer",
     ]);
     cargo.arg("--message-format=json-render-diagnostics");
-    for name in TESTS.iter().filter(|n| there("tests", n)) {
+    for name in TESTS {
         cargo.args(["--test", name]);
-    }
-    for name in BENCHES.iter().filter(|n| there("benches", n)) {
-        cargo.args(["--bench", name]);
     }
     let output = cargo
         .stderr(Stdio::inherit())
@@ -114,7 +105,6 @@ fn program(message: &Value) -> Option<Program> {
     let folder = match message["target"]["kind"][0].as_str()? {
         "bin" => "bin",
         "test" => "tests",
-        "bench" => "benches",
         _ => return None,
     };
     Some(Program {

@@ -102,17 +102,14 @@ if [ -n "$device" ]; then
     step ceilings "$cf" bench ceilings --json --backend "$backend"
     step ops "$cf" bench ops --json --backend "$backend" --seconds "$seconds" --only "$only"
     if [ "$scope" = quick ]; then
-        for name in test-cuda attention benches compute-sanitizer ncu; do skip "$name" "only without --quick"; done
+        for name in test-cuda test-devices test-wgpu attention compute-sanitizer ncu; do skip "$name" "only without --quick"; done
     else
-        for test in cuda devices; do
+        for test in cuda devices wgpu; do
             [ "$test" = cuda ] || export CIPHERFORMER_SCOPE=quick
             step "test-$test" sh -c '"$0" --test-threads=1 1>&2' "$here/tests/$test"
             unset CIPHERFORMER_SCOPE
         done
         step attention "$cf" bench attention --json --backend "$backend"
-        for bench in ntt ckks; do
-            step "bench-$bench" sh -c '"$0" --bench 1>&2' "$here/benches/$bench"
-        done
         if command -v compute-sanitizer > /dev/null 2>&1 && [ "$emulated" = false ]; then
             for tool in memcheck racecheck; do
                 step "$tool" sh -c 'CIPHERFORMER_SCOPE=quick compute-sanitizer "$@" 1>&2' sh --tool "$tool" --error-exitcode 9 \
@@ -134,7 +131,7 @@ if [ -n "$device" ]; then
         skip conformance-wgpu "$(tail -n 1 "$out/doctor-wgpu.log")"
     fi
 else
-    for name in conformance classification ceilings ops test-cuda attention benches compute-sanitizer ncu conformance-wgpu; do
+    for name in conformance classification ceilings ops test-cuda test-devices test-wgpu attention compute-sanitizer ncu conformance-wgpu; do
         skip "$name" "no GPU"
     done
 fi
