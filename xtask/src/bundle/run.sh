@@ -22,6 +22,8 @@ cf=$here/bin/cipherformer
 export CIPHERFORMER_PROGRAM="$cf" CIPHERFORMER_BACKEND="$backend"
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
+# Some Vulkan drivers complain where there is none.
+export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$work}"
 
 failed=0
 rows=""
