@@ -79,10 +79,10 @@ fn panel(svg: &mut String, f: &Function, (left, top): (f64, f64)) {
     for (x, anchor) in [(f.interval().low(), "start"), (f.interval().high(), "end")] {
         let _ = writeln!(
             svg,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{:.4}</text>",
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
             across(x),
             top + HEIGHT - 7.0,
-            x
+            (x * 1e4).round() / 1e4
         );
     }
     let mut path = String::new();
