@@ -93,7 +93,7 @@ impl Drop for Buffer {
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     words: &'a [u32],
-    n: usize,
+    pub(super) n: usize,
     pub(super) span: Span<'a>,
 }
 

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
-    arith::Complex,
     backend::{Backend, cpu::Cpu},
     bench::{slowness, use_threads},
-    circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Stage, preset, presets},
+    circuit::bootstrap::{
+        Bootstrapper, Prediction, Preset, SeededBootstrapKeys, Stage, messages, preset, presets,
+    },
     ckks::{Ckks, Release},
     cli::{BootstrapArgs, Failure, show},
     report::{Bits, BootstrapReport, bar, bytes, seconds},
@@ -22,28 +23,6 @@ fn key(stage: Stage) -> &'static str {
         Stage::ModularReduction => "modular_reduction",
         Stage::SlotsToCoefficients => "slots_to_coefficients",
     }
-}
-
-/// What the slots hold, of magnitude 1 at most.
-fn messages(slots: usize, run: usize) -> [(&'static str, Vec<Complex>); 4] {
-    let mut state = 2024u64.wrapping_add(run as u64);
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    };
-    let half = std::f64::consts::FRAC_1_SQRT_2;
-    let random = (0..slots).map(|_| Complex::new(half * next(), half * next()));
-    let hot = (run * 7919 + 1) % slots;
-    let one_hot = (0..slots).map(|i| Complex::from(f64::from(u8::from(i == hot))));
-    let alternating = (0..slots).map(|i| Complex::from(if i % 2 == 0 { 1.0 } else { -1.0 }));
-    [
-        ("random", random.collect()),
-        ("equal", vec![Complex::from(1.0); slots]),
-        ("one_hot", one_hot.collect()),
-        ("alternating", alternating.collect()),
-    ]
 }
 
 fn median(mut times: Vec<f64>) -> f64 {
@@ -118,6 +97,14 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         mean: -(squares / count).sqrt().log2(),
         worst: -worst.log2(),
     };
+    let mut predicted = BTreeMap::new();
+    for (kind, message) in messages(preset.spec.slots, 0) {
+        let Prediction { mean, worst } = bootstrapper.predict(&message, args.runs)?;
+        predicted.insert(kind, Bits { mean, worst });
+    }
+    let log2 = |i: &u32| f64::from(params.basis().prime(*i).value()).log2();
+    let used: Vec<u32> = params.primes_up_to(params.top()).to_vec();
+    let expanded = if args.expanded { " --expanded" } else { "" };
     Ok(BootstrapReport {
         preset: preset.name,
         log_n: params.log_n(),
@@ -134,8 +121,11 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
             .into_iter()
             .map(|(kind, sums)| (kind, bits(sums)))
             .collect(),
+        predicted_bits: predicted,
         runs: args.runs,
         levels_left: bootstrapper.output_level().0,
+        log_primes: used.iter().map(log2).collect(),
+        log_special: params.special().iter().map(log2).collect(),
         log_qp: params.log2_qp(),
         security_bits: params.security_bits(),
         log_sparse_qp: Encapsulation::new(params)?.log2_qp(),
@@ -144,6 +134,10 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         key_bytes: keys.bytes(),
         matrix_bytes: bootstrapper.memory(1)?.matrices,
         seeded_key_bytes: seeded_bytes,
+        command: format!(
+            "cipherformer bench bootstrap --preset {} --runs {} --threads {}{expanded} --json",
+            preset.name, args.runs, args.threads
+        ),
         peak_bytes: peak_bytes(),
     })
 }
@@ -207,13 +201,23 @@ fn print(r: &BootstrapReport, preset: &Preset) {
         .map_or(String::new(), |s| format!("         {} scaled", seconds(s)));
     say!("  {:<24}{:>9}{scaled}", "total", seconds(r.seconds));
     say!();
-    say!("  {:<24}{:>9}{:>9}", "bits of precision", "mean", "worst");
-    for (kind, bits) in &r.precision_bits {
+    let columns = ["mean", "worst", "foretold", "worst"];
+    say!(
+        "  {:<24}{:>9}{:>9}{:>12}{:>9}",
+        "bits of precision",
+        columns[0],
+        columns[1],
+        columns[2],
+        columns[3]
+    );
+    for ((kind, bits), told) in r.precision_bits.iter().zip(r.predicted_bits.values()) {
         say!(
-            "  {:<24}{:>9.1}{:>9.1}",
+            "  {:<24}{:>9.1}{:>9.1}{:>12.1}{:>9.1}",
             kind.replace('_', " "),
             bits.mean,
-            bits.worst
+            bits.worst,
+            told.mean,
+            told.worst
         );
     }
     say!();
