@@ -32,6 +32,8 @@ pub struct BootstrapReport {
     pub scaled_seconds: Option<f64>,
     /// Median seconds of every stage.
     pub stages: BTreeMap<&'static str, f64>,
+    /// Median seconds of every stage for which a processor computed, whatever else ran: of one thread, where the system tells.
+    pub processor_stages: BTreeMap<&'static str, f64>,
     /// Bits for every kind of message.
     pub precision_bits: BTreeMap<&'static str, Bits>,
     /// The same as foretold.

@@ -91,6 +91,11 @@ impl Cpu {
         self.pool.mapped.load(Ordering::Relaxed)
     }
 
+    /// Returns memory that no buffer uses to the system: what keys left behind when they were expanded, say.
+    pub fn trim(&self) {
+        self.pool.trim();
+    }
+
     /// The instructions that kernels use.
     pub fn instructions(&self) -> Instructions {
         self.instructions

@@ -38,6 +38,20 @@ fn peak_bytes() -> usize {
     kib.unwrap_or(0) * 1024
 }
 
+/// Seconds for which the system had a processor compute for this thread; `None` where it does not say.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+    Some(nanoseconds * 1e-9)
+}
+
+/// Medians by stage.
+fn medians(stages: BTreeMap<&'static str, Vec<f64>>) -> BTreeMap<&'static str, f64> {
+    (stages.into_iter())
+        .map(|(stage, times)| (stage, median(times)))
+        .collect()
+}
+
 fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Failure> {
     let progress = show::progress("bootstrap");
     let params = preset.params()?;
@@ -45,9 +59,6 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
     let (ckks, params) = (Ckks::new(&ctx), ctx.params());
     progress.set_message(format!("{}: matrices", preset.name));
     let mut bootstrapper = Bootstrapper::new(&ckks, &preset.spec)?;
-    if args.expanded {
-        bootstrapper = bootstrapper.expanded()?;
-    }
     let secret = SecretKey::generate(&ctx)?;
     let seeded =
         SeededBootstrapKeys::generate(&secret, &bootstrapper, KeyNeeds::new(params), |done, all| {
@@ -57,12 +68,17 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         })?;
     let (count, seeded_bytes) = (seeded.evaluation.count() + 2, seeded.bytes(&ctx));
     let keys = seeded.into_keys(&ctx)?;
+    ctx.backend().trim();
+    if args.expanded {
+        bootstrapper = bootstrapper.expanded()?;
+    }
 
     let kinds = messages(preset.spec.slots, 0).len();
     progress.set_length((args.runs * kinds) as u64);
     progress.set_position(0);
     let mut total = Vec::new();
     let mut stages: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    let mut processor: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     // Sum of squares, number, largest.
     let mut errors: BTreeMap<&'static str, (f64, f64, f64)> = BTreeMap::new();
     for run in 0..args.runs {
@@ -71,13 +87,17 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
             let fresh = ckks.encrypt(&secret, &values, 1, preset.spec.input_level())?;
             let ct = fresh.expand(&ctx)?;
             let start = Instant::now();
-            let mut last = start;
+            let (mut last, mut busy) = (start, processor_seconds());
             let out = bootstrapper.bootstrap_with(&keys, &ct, |stage| {
                 ctx.backend().wait().map_err(crate::ckks::CkksError::from)?;
                 stages
                     .entry(key(stage))
                     .or_default()
                     .push(last.elapsed().as_secs_f64());
+                if let Some((now, before)) = processor_seconds().zip(busy) {
+                    processor.entry(key(stage)).or_default().push(now - before);
+                    busy = Some(now);
+                }
                 last = Instant::now();
                 Ok(())
             })?;
@@ -113,10 +133,12 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         threads: args.threads,
         seconds: time,
         scaled_seconds: slowness().map(|s| time / s),
-        stages: stages
-            .into_iter()
-            .map(|(stage, times)| (stage, median(times)))
-            .collect(),
+        stages: medians(stages),
+        processor_stages: if args.threads == 1 {
+            medians(processor)
+        } else {
+            BTreeMap::new()
+        },
         precision_bits: errors
             .into_iter()
             .map(|(kind, sums)| (kind, bits(sums)))
