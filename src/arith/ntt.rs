@@ -81,7 +81,7 @@ impl NttTable {
     }
 
     /// The same with another root than the smallest, a primitive 2N-th one. With the root psi^gap of a ring of degree N gap, psi that
-    /// ring's own, eval[j] of f is eval[j gap + i], i < gap, of f(X^gap) there.
+    /// ring's own, evaluation j of f is evaluation j gap + i, i < gap, of f(X^gap) there.
     pub fn with_root(modulus: Modulus, log_n: u32, psi: u32) -> Result<Self, ArithError> {
         let no_root = ArithError::NoRoot {
             p: modulus.value(),

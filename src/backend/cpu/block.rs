@@ -60,6 +60,10 @@ pub(super) fn fits(t: &Tables, terms: usize) -> bool {
 /// `a` holds `[vector][term][poly]`, `stride` polynomials a term; `b` the vectors of every term. Sums are below 4 p 2^32 after sixteen
 /// products, and folded before eight more are added ([`Prime::fold`]).
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "sums of neighbouring vectors are registers, as their numbers are constants"
+)]
 fn tile<L: Lanes, F: Factors, const T: usize, const G: usize>(
     l: L,
     (prime, radix): (&Prime<L>, &Factor<L>),
