@@ -323,7 +323,15 @@ struct MatmulArgs {
     batch: usize,
     /// Only this packing
     #[arg(long, value_name = "NAME")]
-    packing: Option<String>,
+    packing: Option<bench::matmul::PackingName>,
+    /// Which operands are encrypted
+    #[arg(long, value_enum, default_value_t = bench::matmul::Encrypted::Left)]
+    encrypted: bench::matmul::Encrypted,
+    /// Hold predictions of the planner against what is measured; without a shape, for twenty of them
+    #[arg(long)]
+    predict: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
