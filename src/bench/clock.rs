@@ -54,6 +54,6 @@ pub fn time(budget: Duration, mut run: impl FnMut() -> Result<()>) -> Result<Tim
     Ok(Times {
         median_us: at(samples.len() / 2),
         min_us: at(0),
-        cpu_us: used.filter(|s| *s > 20.0 * TICK).map(|s| s * 1e6 / runs),
+        cpu_us: used.filter(|s| *s > 10.0 * TICK).map(|s| s * 1e6 / runs),
     })
 }

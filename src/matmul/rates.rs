@@ -39,16 +39,19 @@ pub struct Rates {
 /// Bytes of plaintexts that a measured sum goes through before it meets the same ones again: more than caches hold, since a run meets each
 /// once.
 pub(super) const COLD: usize = 1 << 26;
+/// Weights of a measured product of matrices, and terms of a measured sum, at most.
+const GEMM: usize = 1 << 12;
+const TERMS: usize = 32;
 
-/// Least microseconds of a run, which other programs on the machine disturb least: one to warm up, then at least five and about three
-/// milliseconds.
+/// Least microseconds of a run, which other programs on the machine disturb least: one to warm up, then at least seven and about five
+/// milliseconds. What is measured takes a millisecond or two, less than the turn that a program gets on a busy machine.
 pub(super) fn least_us<B: Backend, E: From<BackendError>>(
     ctx: &Context<B>,
     mut run: impl FnMut() -> std::result::Result<(), E>,
 ) -> std::result::Result<f64, E> {
     run()?;
     let (mut least, mut runs, start) = (f64::INFINITY, 0, Instant::now());
-    while runs < 5 || start.elapsed().as_micros() < 3000 {
+    while runs < 7 || start.elapsed().as_micros() < 5000 {
         let one = Instant::now();
         run()?;
         ctx.backend().wait()?;
@@ -88,14 +91,13 @@ impl Rates {
         let level = ctx.level("matmul", plan.level)?;
         let mut rates = Self::default();
         let (terms, groups, users, rows) = match &plan.layout {
-            Layout::Features(layout) => {
-                let polys = 2 * layout.tiles.min(2);
-                let most = (COLD / (polys * level.rows.len() * (4 << ctx.log_n()))).max(1);
-                // Copies of inputs are shared by all outputs, so that n counts for more than k.
-                let n = plan.shape.n.min(64).min(most);
-                let k = plan.shape.k.min((1 << 15) / n).min(most);
-                let src = zeroed(ctx, k, polys, &level.rows)?;
-                let mut dst = zeroed(ctx, n, polys, &level.rows)?;
+            Layout::Features(_) => {
+                // One row for all, of as many outputs as share the copies of inputs, and as many inputs as there is time for.
+                let row = level.rows.get(..1).unwrap_or_default();
+                let n = plan.shape.n.min(64);
+                let k = plan.shape.k.min((GEMM / n).max(1));
+                let src = zeroed(ctx, k, 1, row)?;
+                let mut dst = zeroed(ctx, n, 1, row)?;
                 let weights = vec![0i16; n * k];
                 let us = least_us(ctx, || -> Result<()> {
                     let matrix = Matrix {
@@ -103,11 +105,10 @@ impl Rates {
                         inputs: k,
                         entries: Entries::I16(&weights),
                     };
-                    let to = Mut::new(&mut dst, Span::dense(n, polys, &level.rows));
-                    let from = Ref::new(&src, Span::dense(k, polys, &level.rows));
-                    Ok(backend.gemm(tables, to, from, matrix)?)
+                    let to = Mut::new(&mut dst, Span::dense(n, 1, row));
+                    Ok(backend.gemm(tables, to, Ref::new(&src, Span::dense(k, 1, row)), matrix)?)
                 })?;
-                rates.gemm_row = us / (k * n * polys * level.rows.len()) as f64;
+                rates.gemm_row = us / (k * n) as f64;
                 rates.encode = 3e-3;
                 return Ok(rates);
             }
@@ -125,7 +126,7 @@ impl Rates {
             ),
         };
         let polynomial = rows.len() * (4 << ctx.log_n());
-        let terms = terms.min(128).min(COLD / polynomial).max(1);
+        let terms = terms.min(TERMS).min(COLD / polynomial).max(1);
         let users = users.min(16).min(COLD / (terms * polynomial)).max(1);
         let span = Span::dense(terms, 1, &rows);
         // Plaintexts that are kept come from memory, expanded ones from the cache.
@@ -237,6 +238,7 @@ impl Rates {
         let streams = [
             Operation::MulConst,
             Operation::MulConstAdd,
+            Operation::Copy,
             Operation::Add,
             Operation::Zero,
         ];

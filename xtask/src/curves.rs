@@ -14,7 +14,9 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 110.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 46.0;
-const COLOURS: [&str; 5] = ["#2f81d0", "#d0702f", "#2da44e", "#a371f7", "#8b949e"];
+const COLOURS: [&str; 7] = [
+    "#2f81d0", "#1b9e9e", "#c2b02f", "#d0702f", "#2da44e", "#a371f7", "#8b949e",
+];
 
 /// Points (rows, milliseconds) of a packing.
 type Curves = BTreeMap<String, Vec<(f64, f64)>>;
@@ -37,6 +39,10 @@ fn curves(text: &str) -> Result<(Curves, String), String> {
     let mut title = String::new();
     for line in text.lines().filter(|l| !l.trim().is_empty()) {
         let row: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        // Summaries of predictions are no products.
+        if row.get("predictions").is_some() {
+            continue;
+        }
         let number = |key: &str| {
             row.get(key)
                 .and_then(Value::as_f64)

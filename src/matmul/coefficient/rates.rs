@@ -26,9 +26,10 @@ use crate::{
 };
 
 /// Sums, or merged ciphertexts, of a measurement at most.
-const ITEMS: usize = 32;
-/// Products of a measurement at most.
-const PRODUCTS: usize = 4096;
+const ITEMS: usize = 8;
+/// Products of a measurement, about, and columns of them at most.
+const PRODUCTS: usize = 512;
+const COLUMNS: usize = 8;
 
 /// Microseconds of one unit of each kind of work.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -129,10 +130,10 @@ impl Rates {
         }
         let lines = plan.request().requests * tiles.m;
         let at_a_time = plan.columns_at_a_time(bfv, lines, lines * tiles.k)?;
-        // Sums as long as the plan's, if memory and time allow, and as many columns as one call has.
+        // Sums as long as the plan's, if memory and time allow, and columns enough that copies of inputs are shared.
+        let columns = at_a_time.min(COLUMNS).min((PRODUCTS / lines).max(1));
         let terms = tiles.k.min((COLD / (4 * poly * lines)).max(1));
-        let columns = at_a_time.min((PRODUCTS / (lines * terms)).max(1));
-        let columns = columns.min((COLD / (poly * terms)).max(1));
+        let terms = terms.min((PRODUCTS / (lines * columns)).max(1));
         let length = plan.block().right_length();
         let coefficients = vec![1i64; columns * terms * length];
         let span = Span::dense(columns * terms, 1, rows);
