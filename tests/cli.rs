@@ -59,7 +59,10 @@ fn bad_input_is_refused_with_a_remedy() {
     refused(&["bench", "attention", "--heads", "5"], &["5 heads"]);
     refused(&["bench", "attention", "--heads", "0"], &["0 heads"]);
     refused(&["bench", "matmul", "--m", "3"], &["--k"]);
-    refused(&["bench", "matmul", "--packing", "boxes"], &["boxes", "diagonal", "coefficient_cut"]);
+    refused(
+        &["bench", "matmul", "--packing", "boxes"],
+        &["boxes", "diagonal", "coefficient_cut"],
+    );
     refused(&["bench", "attention", "--preset", "3x3"], &["3x3", "128x768"]);
     refused(
         &["bench", "attention", "--packing", "diagonal", "--batch", "2"],
@@ -320,9 +323,16 @@ fn a_product_is_planned() {
         let rotates = packing["rotations"].as_u64().unwrap() > 0;
         // Diagonals rotate, and packed results are interleaved.
         let name = packing["packing"].as_str().unwrap();
-        assert_eq!(rotates, ["diagonal", "coefficient_packed"].contains(&name), "{packing}");
+        assert_eq!(
+            rotates,
+            ["diagonal", "coefficient_packed"].contains(&name),
+            "{packing}"
+        );
         assert_eq!(packing["scheme"] == "bfv", exact.contains(&name));
-        assert_eq!(packing["error_bound"].as_f64() == Some(0.0), exact.contains(&name));
+        assert_eq!(
+            packing["error_bound"].as_f64() == Some(0.0),
+            exact.contains(&name)
+        );
     }
     let chosen = plan["chosen"].as_str().unwrap();
     assert!(plan["reason"].as_str().unwrap().starts_with(chosen));
@@ -335,7 +345,18 @@ fn a_product_is_planned() {
 #[test]
 fn products_are_measured_beside_the_plain_one() {
     for (encrypted, lines) in [("left", 6), ("right", 2), ("both", 2)] {
-        let shape = ["--m", "3", "--k", "20", "--n", "9", "--seconds", "0", "--backend", "cpu"];
+        let shape = [
+            "--m",
+            "3",
+            "--k",
+            "20",
+            "--n",
+            "9",
+            "--seconds",
+            "0",
+            "--backend",
+            "cpu",
+        ];
         let more = ["bench", "matmul", "--json", "--predict", "--encrypted", encrypted];
         let output = cipherformer(&[&more[..], &shape[..]].concat());
         let text = String::from_utf8(output.stdout).unwrap();

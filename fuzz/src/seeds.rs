@@ -161,7 +161,9 @@ fn product_files() -> Vec<Seed> {
     files.keep("product-weights-bias", &biased, plan, Stamp::default());
     let sent = plan.encrypt(bfv, &secret, Side::Left, &integers(15)).unwrap();
     let inputs = [sent.expand(bfv.context()).unwrap()];
-    let results = plan.multiply(bfv, &Plain::OnTheFly(&biased), &inputs, &[]).unwrap();
+    let results = plan
+        .multiply(bfv, &Plain::OnTheFly(&biased), &inputs, &[])
+        .unwrap();
     for results in results {
         files.asked("product-results", &results.release(bfv).unwrap(), &*PLAN);
     }

@@ -294,11 +294,7 @@ impl DiagonalAttention {
         let single = SingleAttention::new(tokens, tokens, width, params.degree() / 2)?;
         let mut random = Random(2023);
         // Scores and sums of about 1.
-        let sizes = [
-            (3.0 / width as f64).sqrt(),
-            1.0,
-            (3.0 / tokens as f64).sqrt(),
-        ];
+        let sizes = [(3.0 / width as f64).sqrt(), 1.0, (3.0 / tokens as f64).sqrt()];
         let inputs = (0..shape.heads)
             .map(|_| sizes.map(|size| random.numbers(tokens * width, size)))
             .collect();

@@ -47,7 +47,9 @@ pub fn time(budget: Duration, mut run: impl FnMut() -> Result<()>) -> Result<Tim
         }
         samples.push(sample.elapsed().as_secs_f64() * 1e6 / inner as f64);
     }
-    let used = processor_seconds().zip(before).map(|(after, before)| after - before);
+    let used = processor_seconds()
+        .zip(before)
+        .map(|(after, before)| after - before);
     let runs = (samples.len() * inner) as f64;
     samples.sort_unstable_by(f64::total_cmp);
     let at = |i: usize| samples.get(i).copied().unwrap_or(f64::NAN);

@@ -159,9 +159,17 @@ fn largest_error(t: PlainModulus, shape: Shape, [x, w]: [&[u64]; 2], have: &[u64
             }
         })
     };
-    let mask = if t.value().is_power_of_two() { (t.value() - 1) as u64 } else { u64::MAX };
+    let mask = if t.value().is_power_of_two() {
+        (t.value() - 1) as u64
+    } else {
+        u64::MAX
+    };
     let wanted = (0..shape.m * shape.n).map(|i| entry(i / shape.n, i % shape.n) & mask);
-    have.iter().zip(wanted).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0)
+    have.iter()
+        .zip(wanted)
+        .map(|(a, b)| a.abs_diff(b))
+        .max()
+        .unwrap_or(0)
 }
 
 /// Plans, runs and times one product for about `budget` each way, and compares all results with those of integers.
@@ -189,9 +197,8 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
         .map(|_| Client::new(&bfv, &plan, &mut state, &mut sent))
         .collect::<Result<_>>()?;
     let keys: Vec<_> = clients.iter().map(|c| &c.keys).collect();
-    let operand = |i: usize| -> Vec<Ciphertext<B>> {
-        clients.iter().filter_map(|c| c.sent.get(i).cloned()).collect()
-    };
+    let operand =
+        |i: usize| -> Vec<Ciphertext<B>> { clients.iter().filter_map(|c| c.sent.get(i).cloned()).collect() };
     let (first, second) = (operand(0), operand(1));
     let finish = |results: Vec<Results<B>>| -> Result<()> {
         for results in results {
@@ -201,7 +208,9 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
     };
     let (run, fly_us, prepare_us);
     let all = if ask.request.encrypted == Encrypted::Both {
-        run = time(budget, || finish(plan.multiply_encrypted(&bfv, &first, &second, &keys)?))?;
+        run = time(budget, || {
+            finish(plan.multiply_encrypted(&bfv, &first, &second, &keys)?)
+        })?;
         (fly_us, prepare_us) = (None, 0.0);
         plan.multiply_encrypted(&bfv, &first, &second, &keys)?
     } else {

@@ -166,7 +166,10 @@ fn print(shape: Shape, costs: &[Cost], chosen: usize, reason: &str) {
     if let Some(c) = costs.get(chosen) {
         let (chain, bits, weights) = (&c.chain, c.security_bits, c.weight_bits);
         let weights = match c.scheme {
-            "bfv" => format!("integers modulo 2^{}, weights up to {WEIGHT_BOUND}", PLAIN.ilog2()),
+            "bfv" => format!(
+                "integers modulo 2^{}, weights up to {WEIGHT_BOUND}",
+                PLAIN.ilog2()
+            ),
             _ => format!("weights of {weights} fractional bits, no level used"),
         };
         say!("  {chain}, level {}, {bits}-bit security; {weights}", c.level);

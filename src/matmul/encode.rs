@@ -3,7 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    ColumnWeights, EncodedWeights, Inputs, MatmulError, MatmulPlan, Outputs, Result, SeededInputs, Shape, Weights,
+    ColumnWeights, EncodedWeights, Inputs, MatmulError, MatmulPlan, Outputs, Result, SeededInputs, Shape,
+    Weights,
     layout::{Domain, Layout, Place},
     operands::{Form, check_plan},
     plaintexts::{Plaintexts, Source},

@@ -74,7 +74,10 @@ fn outputs<B: Backend>(home: &BfvHome<B>, secret: &SecretKey<B>, results: Output
         assert!(all.iter().all(|v| u128::from(*v) < bfv.plain().value()));
         all.iter().flat_map(|v| v.to_le_bytes()).collect()
     });
-    let file = stored(&(bfv.clone(), plan.clone()), Ok::<_, coefficient::CoefficientError>(results));
+    let file = stored(
+        &(bfv.clone(), plan.clone()),
+        Ok::<_, coefficient::CoefficientError>(results),
+    );
     vec![("results", file), ("decrypt results", bytes)]
 }
 

@@ -290,7 +290,14 @@ pub(super) fn embed(
     let one = |((integers, parts), slots): ((&mut [i64], &mut [u32]), &[Complex])| match precise {
         true => {
             let w = bytemuck::cast_slice_mut(parts);
-            twofold_integers(instructions, slots, embedding.precise_eights(), factor, w, integers)
+            twofold_integers(
+                instructions,
+                slots,
+                embedding.precise_eights(),
+                factor,
+                w,
+                integers,
+            )
         }
         false => {
             let w = bytemuck::cast_slice_mut(parts);
@@ -303,7 +310,9 @@ pub(super) fn embed(
             each.zip(slots.chunks(count)).all(one)
         }
         Share::Threads => {
-            let each = integers.par_chunks_mut(2 * count).zip(parts.par_chunks_mut(numbers));
+            let each = integers
+                .par_chunks_mut(2 * count)
+                .zip(parts.par_chunks_mut(numbers));
             each.zip(slots.par_chunks(count)).all(one)
         }
     };

@@ -206,7 +206,11 @@ fn column_on<B: DeviceBackend>(
         .release(Release::Owner)?;
     let asked = (shape, attention.columns.batch());
     let mut report = report(asked, device, (&column.params, &ctx), (work, total), &times)?;
-    report.packing = if attention.halved { "column_halved" } else { "column" };
+    report.packing = if attention.halved {
+        "column_halved"
+    } else {
+        "column"
+    };
     (report.max_abs_error, report.max_abs_output) = column.compare(&decrypted);
     (report.rotations, report.relinearisations) = attention.key_switches();
     report.key_switches = report.rotations + report.relinearisations;
@@ -240,7 +244,13 @@ fn diagonal_on<B: DeviceBackend>(
     let total = clock.elapsed().as_secs_f64();
     bar.finish_and_clear();
 
-    let mut report = report((shape, 1), device, (&diagonal.params, &ctx), (work, total), &times)?;
+    let mut report = report(
+        (shape, 1),
+        device,
+        (&diagonal.params, &ctx),
+        (work, total),
+        &times,
+    )?;
     report.packing = "diagonal";
     (report.max_abs_error, report.max_abs_output) = diagonal.compare(&operands.decrypt(&results)?);
     (report.rotations, report.relinearisations) = diagonal.key_switches();

@@ -11,7 +11,7 @@
 
 use std::time::Instant;
 
-use super::{Encrypted, Output, Plan, Plain, Result, Results};
+use super::{Encrypted, Output, Plain, Plan, Result, Results};
 use crate::{
     backend::{
         Backend, Integers, Mut, Ref, Span,
@@ -171,7 +171,11 @@ impl Rates {
         let (one, many, square) = (time(1, 1, 1)?, time(1, 1, terms)?, time(2, 2, terms)?);
         let t = terms as f64;
         // one = 2 o + p + s, many = T (2 o + p) + s, square = 2 T (2 o + p) + 2 T p + 4 s.
-        let pair = if terms > 1 { ((many - one) / (t - 1.0)).max(0.0) } else { 0.8 * one };
+        let pair = if terms > 1 {
+            ((many - one) / (t - 1.0)).max(0.0)
+        } else {
+            0.8 * one
+        };
         self.divide = (one - pair).max(0.0);
         self.product = ((square - 2.0 * t * pair - 4.0 * self.divide) / (2.0 * t)).clamp(0.0, pair);
         self.operand = (pair - self.product) / 2.0;
