@@ -1,7 +1,7 @@
 //! `bench matmul`: encrypted products of matrices in every packing, beside the plain product and the planner's prediction; with
 //! `--predict`, how well the planner does.
 
-use std::{str::FromStr, time::Duration};
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -330,10 +330,7 @@ fn run_on<B: DeviceBackend>(
 
 /// How many predictions hold, by packing.
 fn predictions(reports: &[MatmulReport], as_json: bool) {
-    let mut names: Vec<&str> = reports.iter().map(|r| r.packing).collect();
-    names.dedup();
-    names.sort_unstable();
-    names.dedup();
+    let names: BTreeSet<&str> = reports.iter().map(|r| r.packing).collect();
     if !as_json {
         say!();
         say!(
