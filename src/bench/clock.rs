@@ -21,6 +21,13 @@ pub struct Times {
     pub cpu_us: Option<f64>,
 }
 
+impl Times {
+    /// What a run takes by itself: the least, or the mean of processor time where other programs' turns leave that less.
+    pub fn own_us(&self) -> f64 {
+        self.cpu_us.map_or(self.min_us, |cpu| cpu.min(self.min_us))
+    }
+}
+
 /// What the system's clock of processor time may be off by.
 const TICK: f64 = 0.004;
 

@@ -63,7 +63,7 @@ pub struct Measured {
     pub cpu_us: Option<f64>,
     /// Median microseconds with weights from integers, lifted and transformed while they are used.
     pub fly_us: Option<f64>,
-    /// Microseconds to prepare weights; 0 where there are none.
+    /// Microseconds to prepare weights, by themselves; 0 where there are none.
     pub prepare_us: f64,
     /// What the plan says without any measurement, on the machine of reference: `fly_us`, or `median_us` where both are encrypted.
     pub planned_us: f64,
@@ -224,7 +224,7 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
             drop(black_box(plan.weights(&weights)?.prepare(&bfv)?));
             Ok(ctx.backend().wait()?)
         })?;
-        prepare_us = prepare.median_us;
+        prepare_us = prepare.own_us();
         plan.multiply(&bfv, &fly, &first, &keys)?
     };
 

@@ -38,15 +38,15 @@ pub struct MatmulReport {
     pub min_us: f64,
     /// Mean microseconds that a product had the processor, other programs' turns left out; null where that is not known.
     pub cpu_us: Option<f64>,
-    /// Median microseconds of encoding the weights; 0 where both operands are encrypted.
+    /// Microseconds of encoding the weights, the lesser of least and processor time; 0 where both operands are encrypted.
     pub prepare_us: f64,
-    /// `median_us` + `prepare_us` on the machine of reference, if a peer's transform was timed to tell.
+    /// What a product takes by itself (`own_us`) and `prepare_us` together, on the machine of reference, if a peer's transform was timed to tell.
     pub scaled_us: Option<f64>,
     /// Median microseconds of the plain product in single precision.
     pub plain_gemm_us: f64,
     /// `median_us` over `plain_gemm_us`.
     pub ratio: f64,
-    /// Least microseconds of the bare product of matrices of residues, in packings that are one.
+    /// Microseconds of the bare product of matrices of residues, likewise, in packings that are one.
     pub residue_gemm_us: Option<f64>,
     /// Bytes of encrypted inputs, seeded: residues of 4 bytes in CKKS, files in BFV.
     pub bytes_up: usize,

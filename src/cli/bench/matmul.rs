@@ -204,10 +204,10 @@ impl Setting {
         let have = plan.decrypt_outputs(&ckks, &secret, &outputs, Release::Owner)?;
         if matches!(plan.packing(), Packing::Column | Packing::Gemm) {
             let mut bare = ResidueGemm::new(ctx, plan)?;
-            report.residue_gemm_us = Some(time(budget, || bare.run())?.min_us);
+            report.residue_gemm_us = Some(time(budget, || bare.run())?.own_us());
         }
         (report.median_us, report.min_us, report.cpu_us) = (run.median_us, run.min_us, run.cpu_us);
-        report.prepare_us = prepare.median_us;
+        report.prepare_us = prepare.own_us();
         (report.bytes_up, report.bytes_down) = (sent.bytes(ctx), outputs.bytes(ctx));
         report.key_bytes = seeded_keys.bytes(ctx);
         report.max_error = largest_error(shape, &x, &w, &have);
@@ -251,7 +251,7 @@ impl Setting {
         })?;
         (report.predicted_us, report.predicted_prepare_us) = (cost.run_us, cost.prepare_us);
         report.ratio = report.median_us / report.plain_gemm_us;
-        report.scaled_us = self.slowness.map(|s| (report.median_us + report.prepare_us) / s);
+        report.scaled_us = self.slowness.map(|s| (report.own_us() + report.prepare_us) / s);
         Ok(report)
     }
 }
