@@ -38,7 +38,7 @@ pub struct Rates {
 
 /// Bytes of plaintexts that a measured sum goes through before it meets the same ones again: more than caches hold, since a run meets each
 /// once.
-pub(super) const COLD: usize = 1 << 26;
+const COLD: usize = 1 << 26;
 /// Weights of a measured product of matrices, and terms of a measured sum, at most.
 const GEMM: usize = 1 << 12;
 const TERMS: usize = 32;

@@ -3,7 +3,7 @@
 //! | part | counted | rate |
 //! |---|---|---|
 //! | plain polynomials from integers | K N' | one `evaluate` |
-//! | products with plain polynomials | M K N' a request | a `block_product` with the plan's terms and rows |
+//! | products with plain polynomials | M K N' a request | a `block_product` modulo one prime |
 //! | products of ciphertexts | operands, products, divided sums, relinearisations | three small `inner_products`, a relinearisation |
 //! | the way to the level of packing | M N' a request | a change of level |
 //! | interleaving | automorphisms | the merges of one group |
@@ -18,18 +18,16 @@ use crate::{
         null::{Counts, Null},
     },
     bfv::{self, Bfv, Evaluator, interleaving_automorphisms},
-    matmul::{
-        Cost,
-        rates::{COLD, least_us},
-    },
+    matmul::{Cost, rates::least_us},
     rlwe::{self, EvaluationKeys, KeyNeeds, Level, SecretKey},
 };
 
-/// Sums, or merged ciphertexts, of a measurement at most.
+/// Ciphertexts of a measurement at most. All sizes are such that one takes a millisecond or two.
 const ITEMS: usize = 8;
-/// Products of a measurement, about, and columns of them at most.
-const PRODUCTS: usize = 512;
-const COLUMNS: usize = 8;
+/// Rows of ciphertexts, columns and terms of a measured product at most: as many as share what is copied and what is in registers.
+const ROWS: usize = 2;
+const COLUMNS: usize = 4;
+const TERMS: usize = 16;
 
 /// Microseconds of one unit of each kind of work.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -105,7 +103,7 @@ impl Rates {
         if plan.output() == Output::Packed && plan.block().inner > 1 {
             rates.merge = Self::merge(bfv, plan)?;
         }
-        let items = plan.results().min(4);
+        let items = plan.results().min(2);
         let results = zeros(bfv, levels.packing, items, 2)?;
         rates.result = least_us(ctx, || -> Result<()> {
             let (plan, ct) = (plan.clone(), ev.switch_to(&results, levels.output)?);
@@ -119,8 +117,7 @@ impl Rates {
     fn plain<B: Backend>(&mut self, bfv: &Bfv<B>, plan: &Plan) -> Result<()> {
         let (ctx, tiles, shape) = (bfv.context(), plan.tiles(), plan.inner_shape());
         let (backend, tables) = (ctx.backend(), ctx.tables());
-        let rows = &ctx.level("rates", plan.levels().input)?.rows;
-        let poly = rows.len() * (4 << ctx.log_n());
+        let level = ctx.level("rates", plan.levels().input)?;
         let values = vec![1; shape.k * shape.n];
         self.encode = f64::INFINITY;
         for _ in 0..3 {
@@ -128,26 +125,29 @@ impl Rates {
             drop(plan.weights(&values)?);
             self.encode = self.encode.min(clock.elapsed().as_secs_f64() * 1e6);
         }
-        let lines = plan.request().requests * tiles.m;
-        let at_a_time = plan.columns_at_a_time(bfv, lines, lines * tiles.k)?;
-        // Sums as long as the plan's, if memory and time allow, and columns enough that copies of inputs are shared.
-        let columns = at_a_time.min(COLUMNS).min((PRODUCTS / lines).max(1));
-        let terms = tiles.k.min((COLD / (4 * poly * lines)).max(1));
-        let terms = terms.min((PRODUCTS / (lines * columns)).max(1));
-        let length = plan.block().right_length();
-        let coefficients = vec![1i64; columns * terms * length];
-        let span = Span::dense(columns * terms, 1, rows);
+        // One prime for all.
+        let (row, primes) = (level.rows.get(..1).unwrap_or_default(), level.rows.len() as f64);
+        let rows = (plan.request().requests * tiles.m).min(ROWS);
+        let (columns, terms) = (tiles.n.min(COLUMNS), tiles.k.min(TERMS));
+        let coefficients = vec![1i64; columns * terms * plan.block().right_length()];
+        let span = Span::dense(columns * terms, 1, row);
         let mut plain = backend.alloc(ctx.log_n(), span.count())?;
         self.evaluate = least_us(ctx, || -> Result<()> {
             Ok(backend.evaluate(tables, Mut::new(&mut plain, span), Integers::I64(&coefficients))?)
-        })? / (columns * terms) as f64;
-        let x = zeros(bfv, plan.levels().input, lines * terms, 2)?;
-        let sums = Span::dense(lines * columns, 2, rows);
-        let mut dst = backend.alloc(ctx.log_n(), sums.count())?;
+        })? * primes
+            / (columns * terms) as f64;
+        let (from, to) = (
+            Span::dense(rows * terms, 2, row),
+            Span::dense(rows * columns, 2, row),
+        );
+        let mut x = backend.alloc(ctx.log_n(), from.count())?;
+        backend.zero(Mut::new(&mut x, from))?;
+        let mut sums = backend.alloc(ctx.log_n(), to.count())?;
         self.product = least_us(ctx, || -> Result<()> {
-            let (to, from) = (Mut::new(&mut dst, sums), Ref::new(&plain, span));
-            Ok(backend.block_product(tables, to, x.rlwe().view(), from, terms)?)
-        })? / (lines * columns * terms) as f64;
+            let (sums, plain) = (Mut::new(&mut sums, to), Ref::new(&plain, span));
+            Ok(backend.block_product(tables, sums, Ref::new(&x, from), plain, terms)?)
+        })? * primes
+            / (rows * columns * terms) as f64;
         Ok(())
     }
 
