@@ -11,7 +11,10 @@
 //! ModUp, a baby step only its inner product with the key. [`Transform`] is a matrix prepared for a level.
 
 mod diagonals;
+mod steps;
 mod transform;
 
 pub use diagonals::Diagonals;
-pub use transform::{Steps, Transform};
+pub use steps::Steps;
+pub(crate) use transform::Spread;
+pub use transform::Transform;
