@@ -60,6 +60,10 @@ fn asks() -> Vec<Ask> {
         request: target.request.requests(4),
         ..target
     });
+    all.push(n13(1 << 37, square, cut, None));
+    if let Some(last) = all.last_mut() {
+        last.request = last.request.encrypted(Encrypted::Both);
+    }
     all.push(Ask {
         spec: Spec::n12(1 << 20),
         request: Request::new(Shape::new(128, 128, 128)).weight_bound(1 << 7),
@@ -129,9 +133,9 @@ fn print(m: &Measured, scale: Option<f64>) {
         m.log2_t,
         format!("{:.0}>{:.0}", m.log2_q[0], m.log2_q[1]),
         ms(m.median_us),
-        ms(m.fly_us),
+        m.fly_us.map_or_else(String::new, ms),
         ms(m.prepare_us),
-        m.predicted_us / 1e3,
+        m.planned_us / 1e3,
         m.bytes_up / 1000,
         m.bytes_down / 1000,
         m.max_error,

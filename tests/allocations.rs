@@ -10,7 +10,7 @@ use std::{
 
 use cipherformer::{
     arith::Complex,
-    backend::cpu::Cpu,
+    backend::{Entries, Matrix, cpu::Cpu},
     bfv::{self, Bfv, Packing},
     ckks::{Ciphertext, Ckks, Evaluator},
     ring::insecure_chain,
@@ -69,6 +69,13 @@ fn evaluator(ckks: &Ckks<Cpu>, keys: &EvaluationKeys<Cpu>, x: &Ciphertext<Cpu>, 
     let ev = Evaluator::new(ckks, keys);
     let plain = ckks.encode(values, 1, x.level(), x.scale()).unwrap();
     let product = ev.mul(x, x).unwrap();
+    assert_none("encode", || ckks.encode(values, 1, x.level(), x.scale()).unwrap());
+    let matrix = Matrix {
+        outputs: 5,
+        inputs: 1,
+        entries: Entries::I16(&[-300, 2, 3, 4, 5]),
+    };
+    assert_none("mul_matrix", || ev.mul_matrix(x, matrix, 8).unwrap());
     assert_none("mul", || ev.mul(x, x).unwrap());
     assert_none("inner_products", || ev.inner_products(&[(x, x), (x, x)]).unwrap());
     assert_none("relinearise", || ev.relinearise(&product).unwrap());

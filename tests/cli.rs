@@ -59,7 +59,15 @@ fn bad_input_is_refused_with_a_remedy() {
     refused(&["bench", "attention", "--heads", "5"], &["5 heads"]);
     refused(&["bench", "attention", "--heads", "0"], &["0 heads"]);
     refused(&["bench", "matmul", "--m", "3"], &["--k"]);
-    refused(&["bench", "matmul", "--packing", "boxes"], &["boxes", "diagonal"]);
+    refused(
+        &["bench", "matmul", "--packing", "boxes"],
+        &["boxes", "diagonal", "coefficient_cut"],
+    );
+    refused(&["bench", "attention", "--preset", "3x3"], &["3x3", "128x768"]);
+    refused(
+        &["bench", "attention", "--packing", "diagonal", "--batch", "2"],
+        &["one request"],
+    );
     refused(&["matmul", "plan", "--m", "3"], &["--k"]);
     refused(
         &["matmul", "plan", "--m", "0", "--k", "2", "--n", "2"],
@@ -302,7 +310,10 @@ fn a_product_is_planned() {
     assert!(output.status.success());
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let packings = plan["packings"].as_array().unwrap();
-    assert_eq!(packings.len(), 4);
+    let names: Vec<&str> = packings.iter().map(|p| p["packing"].as_str().unwrap()).collect();
+    let exact = ["coefficient_cut", "coefficient_packed"];
+    assert_eq!(names[..4], ["column", "diagonal", "blocks", "gemm"]);
+    assert_eq!(names[4..], exact);
     for packing in packings {
         for key in ["ciphertexts_up", "bytes_down", "peak_bytes", "products"] {
             assert!(packing[key].as_u64().unwrap() > 0, "{key} of {packing}");
@@ -310,13 +321,60 @@ fn a_product_is_planned() {
         assert!(packing["run_us"].as_f64().unwrap() > 0.0);
         assert!(packing["security_bits"].as_u64().unwrap() >= 128);
         let rotates = packing["rotations"].as_u64().unwrap() > 0;
-        assert_eq!(rotates, packing["packing"] == "diagonal");
+        // Diagonals rotate, and packed results are interleaved.
+        let name = packing["packing"].as_str().unwrap();
+        assert_eq!(
+            rotates,
+            ["diagonal", "coefficient_packed"].contains(&name),
+            "{packing}"
+        );
+        assert_eq!(packing["scheme"] == "bfv", exact.contains(&name));
+        assert_eq!(
+            packing["error_bound"].as_f64() == Some(0.0),
+            exact.contains(&name)
+        );
     }
     let chosen = plan["chosen"].as_str().unwrap();
     assert!(plan["reason"].as_str().unwrap().starts_with(chosen));
     let table = cipherformer(&ask[..8]);
     let text = String::from_utf8(table.stdout).unwrap();
     assert!(text.contains("4 x 30") && text.contains("gemm"), "{text}");
+}
+
+/// Every packing has a line, whichever operand is encrypted; exact ones have no error, and bytes are as predicted.
+#[test]
+fn products_are_measured_beside_the_plain_one() {
+    for (encrypted, lines) in [("left", 6), ("right", 2), ("both", 2)] {
+        let shape = [
+            "--m",
+            "3",
+            "--k",
+            "20",
+            "--n",
+            "9",
+            "--seconds",
+            "0",
+            "--backend",
+            "cpu",
+        ];
+        let more = ["bench", "matmul", "--json", "--predict", "--encrypted", encrypted];
+        let output = cipherformer(&[&more[..], &shape[..]].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let all: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let (summaries, products): (Vec<_>, Vec<_>) = all.iter().partition(|l| l["predictions"].is_string());
+        assert_eq!((products.len(), summaries.len()), (lines, lines + 1), "{text}");
+        for line in products {
+            let number = |key: &str| line[key].as_f64().unwrap_or_else(|| panic!("{key} in {line}"));
+            for key in ["median_us", "min_us", "plain_gemm_us", "ratio", "predicted_us"] {
+                assert!(number(key) > 0.0, "{key} in {line}");
+            }
+            assert!(number("max_error") <= number("error_bound"), "{line}");
+            assert_eq!(line["encrypted"], encrypted);
+            assert_eq!(number("error_bound") == 0.0, line["scheme"] == "bfv");
+        }
+        let all = &summaries[0];
+        assert_eq!(all["bytes_within_5_percent"], all["products"], "{text}");
+    }
 }
 
 /// A GPU that is asked for and not there is an error that says what is missing; `auto` goes on without.
@@ -336,6 +394,7 @@ fn a_missing_gpu_is_refused_with_a_remedy() {
             &["conformance"],
             &["bench", "ops"],
             &["bench", "attention"],
+            &["bench", "matmul"],
             &["bench", "ceilings"],
         ] {
             let output = cipherformer(&[command, &["--backend", kind.name()]].concat());

@@ -4,6 +4,7 @@ use cipherformer::{
     backend::cpu::Cpu,
     bfv::{self, Packing},
     ckks::{self, Evaluator},
+    matmul::coefficient::{Plain, Side},
     model::LABELS,
     ring::{Scale, insecure_chains},
     rlwe::{Context, KeyNeeds, Level, SecretKey, Spec},
@@ -12,7 +13,7 @@ use cipherformer::{
 
 use crate::{
     frame::Frame,
-    home::{BFV, CKKS, INFER, MODEL_FRAME, bfv_spec, integers, values},
+    home::{BFV, CKKS, INFER, MODEL_FRAME, PLAN, bfv_spec, integers, values},
     text,
 };
 
@@ -149,6 +150,26 @@ fn bfv_files() -> Vec<Seed> {
     files.seeds
 }
 
+/// Weights, with and without a bias, and results of a product in coefficient packing.
+fn product_files() -> Vec<Seed> {
+    let (bfv, plan) = &*PLAN;
+    let (secret, mut files) = client(bfv.context());
+    let entries: Vec<i64> = (0..15).map(|i| i * 37 % 601 - 300).collect();
+    let weights = plan.weights(&entries).unwrap();
+    let biased = weights.clone().with_bias(&[-32768, 0, 32767]).unwrap();
+    files.keep("product-weights", &weights, plan, Stamp::default());
+    files.keep("product-weights-bias", &biased, plan, Stamp::default());
+    let sent = plan.encrypt(bfv, &secret, Side::Left, &integers(15)).unwrap();
+    let inputs = [sent.expand(bfv.context()).unwrap()];
+    let results = plan
+        .multiply(bfv, &Plain::OnTheFly(&biased), &inputs, &[])
+        .unwrap();
+    for results in results {
+        files.asked("product-results", &results.release(bfv).unwrap(), &*PLAN);
+    }
+    files.seeds
+}
+
 fn infer_files() -> Vec<Seed> {
     let (ckks, ctx) = (&INFER.scheme, INFER.scheme.context());
     let (secret, mut files) = client(ctx);
@@ -168,7 +189,15 @@ fn batches(seeds: &[Seed]) -> Seed {
 /// Files, as they are or were written.
 pub fn files() -> Vec<Seed> {
     let old = VERSION_1.map(|(name, file)| (name.to_owned(), file.to_vec()));
-    [parameters(), ckks_files(), bfv_files(), infer_files(), old.into()].concat()
+    [
+        parameters(),
+        ckks_files(),
+        bfv_files(),
+        product_files(),
+        infer_files(),
+        old.into(),
+    ]
+    .concat()
 }
 
 /// Weights, open: the first section alone, and all up to the long table of embeddings.

@@ -7,18 +7,18 @@ use serde::Serialize;
 use super::{BenchError, Result, time};
 use crate::{
     backend::Backend,
-    bfv::{Bfv, Params, Release, Spec},
-    matmul::coefficient::{Block, Encrypted, Levels, Output, Plain, Plan, Request, Side},
-    rlwe::{KeyNeeds, SecretKey},
+    bfv::{Bfv, Ciphertext, Params, PlainModulus, Release, Spec},
+    matmul::coefficient::{Block, Encrypted, Levels, Plain, Plan, Request, Results, Shape, Side},
+    rlwe::{EvaluationKeys, KeyNeeds, SecretKey},
     wire,
 };
 
-/// What is measured: a request under parameters, with the planner's blocks or given ones.
+/// What is measured: a request under parameters, with the planner's blocks or given ones. Either operand is encrypted, or both.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// The parameters, checked for security.
     pub spec: Spec,
-    /// The product; one operand plain.
+    /// The product.
     pub request: Request,
     /// Blocks; `None`: the planner's.
     pub block: Option<Block>,
@@ -31,6 +31,8 @@ pub struct Measured {
     pub scheme: &'static str,
     /// `coefficient_cut` or `coefficient_packed`.
     pub packing: &'static str,
+    /// The encrypted operand.
+    pub encrypted: Encrypted,
     /// Rows.
     pub m: usize,
     /// Inner dimension.
@@ -53,18 +55,24 @@ pub struct Measured {
     pub backend: &'static str,
     /// Threads.
     pub threads: usize,
-    /// Microseconds of the products of all requests with prepared weights, until results can be sent.
+    /// Microseconds of the products of all requests, with prepared weights if one operand is plain, until results can be sent.
     pub median_us: f64,
-    /// The same with weights from integers, lifted and transformed while they are used.
-    pub fly_us: f64,
-    /// Microseconds to prepare weights.
+    /// The least of them.
+    pub min_us: f64,
+    /// Mean microseconds of processor time, as in [`Times`](super::Times).
+    pub cpu_us: Option<f64>,
+    /// Median microseconds with weights from integers, lifted and transformed while they are used.
+    pub fly_us: Option<f64>,
+    /// Microseconds to prepare weights, by themselves; 0 where there are none.
     pub prepare_us: f64,
-    /// What the plan predicts for `fly_us`.
-    pub predicted_us: f64,
+    /// What the plan says without any measurement, on the machine of reference: `fly_us`, or `median_us` where both are encrypted.
+    pub planned_us: f64,
     /// Bytes of files of all requests' inputs.
     pub bytes_up: u64,
     /// Bytes of files of all requests' results.
     pub bytes_down: u64,
+    /// Bytes of files of all requests' keys.
+    pub key_bytes: u64,
     /// The largest difference to the product of integers modulo t: 0.
     pub max_error: u64,
 }
@@ -77,6 +85,93 @@ fn random(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// One client: its secret, its encrypted operands, left before right, and what is in them; a plain one is not among them.
+struct Client<B: Backend> {
+    secret: SecretKey<B>,
+    keys: EvaluationKeys<B>,
+    sent: Vec<Ciphertext<B>>,
+    values: [Vec<u64>; 2],
+}
+
+/// The sides of a product that are encrypted.
+fn sides(encrypted: Encrypted) -> &'static [Side] {
+    match encrypted {
+        Encrypted::Left => &[Side::Left],
+        Encrypted::Right => &[Side::Right],
+        Encrypted::Both => &[Side::Left, Side::Right],
+    }
+}
+
+/// Entries of an operand.
+fn entries(shape: Shape, side: Side) -> usize {
+    match side {
+        Side::Left => shape.m * shape.k,
+        Side::Right => shape.k * shape.n,
+    }
+}
+
+/// Bytes of files up, with keys apart.
+#[derive(Default)]
+struct Sent {
+    up: u64,
+    keys: u64,
+}
+
+impl<B: Backend> Client<B> {
+    fn new(bfv: &Bfv<B>, plan: &Plan, state: &mut u64, bytes: &mut Sent) -> Result<Self> {
+        let (ctx, shape, t) = (bfv.context(), plan.shape(), bfv.plain());
+        let secret = SecretKey::generate(ctx)?;
+        let seeded = secret.evaluation_keys(&plan.keys(KeyNeeds::new(ctx.params())))?;
+        if seeded.count() > 0 {
+            bytes.keys += wire::file_bytes(&seeded, ctx)?;
+        }
+        let (mut sent, mut values) = (Vec::new(), [Vec::new(), Vec::new()]);
+        for side in sides(plan.request().encrypted) {
+            let x: Vec<u64> = (0..entries(shape, *side))
+                .map(|_| (u128::from(random(state)) % t.value()) as u64)
+                .collect();
+            let seeded = plan.encrypt(bfv, &secret, *side, &x)?;
+            bytes.up += wire::file_bytes(&seeded, bfv)?;
+            sent.push(seeded.expand(ctx)?);
+            if let Some(to) = values.get_mut(*side as usize) {
+                *to = x;
+            }
+        }
+        Ok(Self {
+            keys: seeded.expand(ctx)?,
+            secret,
+            sent,
+            values,
+        })
+    }
+}
+
+/// The largest difference of `have` from the product of matrices of residues.
+fn largest_error(t: PlainModulus, shape: Shape, [x, w]: [&[u64]; 2], have: &[u64]) -> u64 {
+    let entry = |row: usize, column: usize| {
+        let pairs = (0..shape.k).map(|c| (x.get(row * shape.k + c), w.get(c * shape.n + column)));
+        pairs.fold(0u64, |sum, (x, w)| {
+            let (x, w) = (x.copied().unwrap_or(0), w.copied().unwrap_or(0));
+            match t.value().is_power_of_two() {
+                // Modulo 2^64, of which t divides.
+                true => sum.wrapping_add(x.wrapping_mul(w)),
+                false => t.add(sum, t.mul(x, w)),
+            }
+        })
+    };
+    let mask = if t.value().is_power_of_two() {
+        (t.value() - 1) as u64
+    } else {
+        u64::MAX
+    };
+    let wanted = (0..shape.m * shape.n).map(|i| entry(i / shape.n, i % shape.n) & mask);
+    have.iter()
+        .zip(wanted)
+        .map(|(a, b)| a.abs_diff(b))
+        .max()
+        .unwrap_or(0)
+}
+
 /// Plans, runs and times one product for about `budget` each way, and compares all results with those of integers.
 pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Measured> {
     let params = Params::new(ask.spec.clone())?;
@@ -85,89 +180,71 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
         None => Plan::new(&params, &ask.request)?,
     };
     let (shape, requests, t) = (plan.shape(), ask.request.requests, params.plain());
-    let (side, plain, cipher) = match ask.request.encrypted {
-        Encrypted::Left => (Side::Left, shape.k * shape.n, shape.m * shape.k),
-        Encrypted::Right | Encrypted::Both => (Side::Right, shape.m * shape.k, shape.k * shape.n),
-    };
     let name = backend.capabilities().name;
     let bfv = Bfv::new(backend, params)?;
     let ctx = bfv.context();
-    let mut state = 1;
-    let bound = plan.weight_bound();
-    let span = u128::from(bound) * 2 + 1;
+    let (mut state, mut sent) = (1, Sent::default());
+    let span = u128::from(plan.weight_bound()) * 2 + 1;
+    let plain = match ask.request.encrypted {
+        Encrypted::Left => entries(shape, Side::Right),
+        Encrypted::Right => entries(shape, Side::Left),
+        Encrypted::Both => 0,
+    };
     let weights: Vec<i64> = (0..plain)
-        .map(|_| ((u128::from(random(&mut state)) % span) as i128 - i128::from(bound)) as i64)
+        .map(|_| ((u128::from(random(&mut state)) % span) as i128 - i128::from(plan.weight_bound())) as i64)
         .collect();
-    let (mut secrets, mut keys, mut values, mut inputs, mut bytes_up) = (vec![], vec![], vec![], vec![], 0);
-    for _ in 0..requests {
-        let secret = SecretKey::generate(ctx)?;
-        let needs = plan.keys(KeyNeeds::new(ctx.params()));
-        keys.push(secret.evaluation_keys(&needs)?.expand(ctx)?);
-        let x: Vec<u64> = (0..cipher)
-            .map(|_| (u128::from(random(&mut state)) % t.value()) as u64)
-            .collect();
-        let sent = plan.encrypt(&bfv, &secret, side, &x)?;
-        bytes_up += wire::file_bytes(&sent, &bfv)?;
-        inputs.push(sent.expand(ctx)?);
-        values.push(x);
-        secrets.push(secret);
-    }
-    let keys: Vec<_> = keys.iter().collect();
-    let encoded = plan.weights(&weights)?;
-    let prepared = encoded.prepare(&bfv)?;
-    let run = |plain: &Plain<'_, B>| -> Result<()> {
-        for results in plan.multiply(&bfv, plain, &inputs, &keys)? {
+    let clients: Vec<Client<B>> = (0..requests)
+        .map(|_| Client::new(&bfv, &plan, &mut state, &mut sent))
+        .collect::<Result<_>>()?;
+    let keys: Vec<_> = clients.iter().map(|c| &c.keys).collect();
+    let operand =
+        |i: usize| -> Vec<Ciphertext<B>> { clients.iter().filter_map(|c| c.sent.get(i).cloned()).collect() };
+    let (first, second) = (operand(0), operand(1));
+    let finish = |results: Vec<Results<B>>| -> Result<()> {
+        for results in results {
             drop(black_box(results.release(&bfv)?));
         }
         Ok(ctx.backend().wait()?)
     };
-    let (ready, fly) = (Plain::Prepared(&prepared), Plain::OnTheFly(&encoded));
-    let median_us = time(budget, || run(&ready))?.median_us;
-    let fly_us = time(budget, || run(&fly))?.median_us;
-    let prepare_us = time(budget, || {
-        drop(black_box(plan.weights(&weights)?.prepare(&bfv)?));
-        Ok(ctx.backend().wait()?)
-    })?
-    .median_us;
+    let (run, fly_us, prepare_us);
+    let all = if ask.request.encrypted == Encrypted::Both {
+        run = time(budget, || {
+            finish(plan.multiply_encrypted(&bfv, &first, &second, &keys)?)
+        })?;
+        (fly_us, prepare_us) = (None, 0.0);
+        plan.multiply_encrypted(&bfv, &first, &second, &keys)?
+    } else {
+        let encoded = plan.weights(&weights)?;
+        let prepared = encoded.prepare(&bfv)?;
+        let (ready, fly) = (Plain::Prepared(&prepared), Plain::OnTheFly(&encoded));
+        run = time(budget, || finish(plan.multiply(&bfv, &ready, &first, &keys)?))?;
+        let times = time(budget, || finish(plan.multiply(&bfv, &fly, &first, &keys)?))?;
+        fly_us = Some(times.median_us);
+        let prepare = time(budget, || {
+            drop(black_box(plan.weights(&weights)?.prepare(&bfv)?));
+            Ok(ctx.backend().wait()?)
+        })?;
+        prepare_us = prepare.own_us();
+        plan.multiply(&bfv, &fly, &first, &keys)?
+    };
 
     let home = (bfv.clone(), plan.clone());
     let residues: Vec<u64> = weights.iter().map(|w| t.residue(i128::from(*w))).collect();
     let (mut bytes_down, mut max_error) = (0, 0);
-    let all = plan.multiply(&bfv, &fly, &inputs, &keys)?;
-    for ((results, secret), x) in all.into_iter().zip(&secrets).zip(&values) {
+    for (results, client) in all.into_iter().zip(&clients) {
         let outputs = results.release(&bfv)?;
         bytes_down += wire::file_bytes(&outputs, &home)?;
-        let have = outputs.decrypt(&bfv, secret)?.release(Release::Owner)?;
-        for (at, have) in have.into_iter().enumerate() {
-            let (row, column) = (at / shape.n, at % shape.n);
-            let entry = |c: usize| {
-                let (left, right) = (row * shape.k + c, c * shape.n + column);
-                let (x_at, w_at) = match side {
-                    Side::Left => (left, right),
-                    Side::Right => (right, left),
-                };
-                let w = residues.get(w_at).copied().unwrap_or(0);
-                let x = x.get(x_at).copied().unwrap_or(0);
-                match t.value().is_power_of_two() {
-                    true => x.wrapping_mul(w),
-                    false => t.mul(x, w),
-                }
-            };
-            let wanted = match t.value().is_power_of_two() {
-                true => (0..shape.k).fold(0u64, |sum, c| sum.wrapping_add(entry(c))) & (t.value() - 1) as u64,
-                false => (0..shape.k).fold(0, |sum, c| t.add(sum, entry(c))),
-            };
-            max_error = max_error.max(have.abs_diff(wanted));
-        }
+        let have = outputs.decrypt(&bfv, &client.secret)?.release(Release::Owner)?;
+        let both = client.values.each_ref();
+        let operands = both.map(|v| if v.is_empty() { residues.as_slice() } else { v });
+        max_error = max_error.max(largest_error(t, shape, operands, &have));
     }
     let levels = plan.levels();
     let log2_q = |level| -> Result<f64> { Ok(ctx.params().level("bench", level)?.log2_q) };
     Ok(Measured {
         scheme: "bfv",
-        packing: match plan.output() {
-            Output::Cut => "coefficient_cut",
-            Output::Packed => "coefficient_packed",
-        },
+        packing: plan.output().packing(),
+        encrypted: ask.request.encrypted,
         m: shape.m,
         k: shape.k,
         n: shape.n,
@@ -179,12 +256,15 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
         levels,
         backend: name,
         threads: rayon::current_num_threads(),
-        median_us,
+        median_us: run.median_us,
+        min_us: run.min_us,
+        cpu_us: run.cpu_us,
         fly_us,
         prepare_us,
-        predicted_us: plan.costs().time_us,
-        bytes_up,
+        planned_us: plan.costs().time_us,
+        bytes_up: sent.up,
         bytes_down,
+        key_bytes: sent.keys,
         max_error,
     })
 }

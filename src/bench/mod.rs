@@ -5,6 +5,7 @@
 //! [`time`] times one, and [`Ceilings::floor_us`] says what this machine can do at best. How floors are counted is written
 //! in [`floor`].
 
+mod attention;
 mod bfv;
 mod ceilings;
 mod ckks;
@@ -20,6 +21,7 @@ mod reference;
 pub mod traffic;
 mod transformer;
 
+pub use attention::{AttentionShape, ColumnAttention, ColumnOperands, DiagonalAttention, DiagonalOperands};
 pub use ceilings::Ceilings;
 pub use clock::{Times, time};
 pub use coefficient::{Ask, Measured, measure as measure_coefficient};
@@ -34,6 +36,7 @@ use crate::{
     ckks::CkksError,
     matmul::{MatmulError, coefficient::CoefficientError},
     model::ModelError,
+    ring::ChainError,
     rlwe::RlweError,
     wire::WireError,
 };
@@ -48,6 +51,9 @@ pub enum BenchError {
     /// The device failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// No chain is as was asked for.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// Keys or parameters.
     #[error(transparent)]
     Rlwe(#[from] RlweError),
@@ -125,6 +131,10 @@ enum Setup {
     Bfv,
     /// An encrypted matrix times a plain one.
     Matmul,
+    /// Attention of many requests.
+    ColumnAttention,
+    /// Attention of one request.
+    DiagonalAttention,
     /// The language classifier and its chain.
     Transformer,
 }
@@ -152,6 +162,8 @@ impl Group {
             Setup::Ckks(chain) => ckks::cases(backend, chain, wanted),
             Setup::Bfv => bfv::cases(backend, self.log_n, wanted),
             Setup::Matmul => matmul::cases(backend, wanted),
+            Setup::ColumnAttention => attention::column_case(backend),
+            Setup::DiagonalAttention => attention::diagonal_case(backend),
             Setup::Transformer => transformer::cases(backend, wanted),
         }
     }
@@ -193,6 +205,8 @@ pub const GROUPS: &[Group] = &[
     Group::new(13, bfv::OPS, Setup::Bfv),
     Group::new(14, bfv::OPS, Setup::Bfv),
     Group::new(12, matmul::OPS, Setup::Matmul),
+    Group::new(14, attention::COLUMN, Setup::ColumnAttention),
+    Group::new(14, attention::DIAGONAL, Setup::DiagonalAttention),
     Group::new(14, transformer::OPS, Setup::Transformer),
 ];
 

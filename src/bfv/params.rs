@@ -196,7 +196,7 @@ impl Params {
     }
 
     /// How many products of ciphertexts at `level` can be summed before they are divided by Q / t: at least 1.
-    pub(super) fn terms(&self, operation: &'static str, level: Level) -> Result<usize> {
+    pub(crate) fn terms(&self, operation: &'static str, level: Level) -> Result<usize> {
         let primes = self.auxiliary(operation, level)?;
         let primes: Vec<u32> = (primes.iter()).map(|i| self.0.wide.prime(*i).value()).collect();
         let log2_q = self.rlwe().level(operation, level)?.log2_q;

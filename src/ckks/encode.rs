@@ -120,7 +120,7 @@ impl<B: Backend> Ckks<B> {
             });
         }
         let rows = &self.ctx.level("encode", level)?.rows;
-        let mut poly = Poly::alloc(&self.ctx, items, rows)?;
+        let mut poly = Poly::sharing(&self.ctx, items, Arc::clone(rows))?;
         let (hi, lo) = scale.to_parts();
         let scale = Double { hi, lo };
         self.check_values(values, items, level, scale)?;

@@ -1,11 +1,16 @@
-//! `matmul plan`: what an encrypted product of matrices takes in each packing, and which one to use.
+//! `matmul plan`: what an encrypted product of matrices takes in each packing, approximate and exact, and which one to use.
 
 use serde_json::json;
 
 use super::{Failure, MatmulPlanArgs, show};
 use crate::{
-    backend::cpu::Cpu,
-    matmul::{Cost, MatmulPlan, Options, Shape, choose, plans},
+    backend::{Backend, cpu::Cpu},
+    bfv::{self, Bfv},
+    matmul::{
+        Cost, MatmulPlan, Options, Rates, Shape, choose,
+        coefficient::{self, Encrypted, Output, Request},
+        cost, plans,
+    },
     report::{bytes, microseconds},
     rlwe::{Context, Params},
 };
@@ -13,21 +18,90 @@ use crate::{
 /// Shipped chains with room for a product, by ring degree; longer ones only cost more.
 const CHAINS: &[&str] = &["n12_single28_l0_d2", "n13_single28_l4_d3", "n14_rational35_l6_d3"];
 
+/// Exact products: modulo 2^37, with weights up to 2^12. Inputs of 12 bits and sums of 4096 products fit.
+const PLAIN: u128 = 1 << 37;
+const WEIGHT_BOUND: u64 = 1 << 12;
+
 /// The chains that products are planned on.
-pub(super) fn chains() -> Result<Vec<(&'static str, Params)>, Failure> {
+fn chains() -> Result<Vec<(&'static str, Params)>, Failure> {
     let each = CHAINS.iter().map(|name| Ok((*name, Params::shipped(name)?)));
     each.collect()
 }
 
-/// All plans of a product on this machine, with their costs.
-pub(super) fn costed(shape: Shape, options: Options) -> Result<Vec<(MatmulPlan, Cost)>, Failure> {
-    let context = |params: &Params| Ok(Context::new(Cpu::new(), params.clone())?);
-    Ok(plans(shape, options, &chains()?, context)?)
+/// The parameters of exact products.
+pub(super) fn exact() -> bfv::Spec {
+    bfv::Spec::n13(PLAIN)
+}
+
+/// An exact product: requests under one key are rows.
+fn request(shape: Shape, encrypted: Encrypted, output: Output) -> Request {
+    Request::new(coefficient::Shape::new(shape.rows(), shape.k, shape.n))
+        .encrypted(encrypted)
+        .output(output)
+        .weight_bound(WEIGHT_BOUND)
+}
+
+/// A product in some packing.
+pub(super) enum Planned {
+    /// Approximate.
+    Ckks(MatmulPlan),
+    /// Exact.
+    Bfv(coefficient::Plan),
+}
+
+impl Planned {
+    /// Predicts it from two measurements of rates, between which `run` computes something: rates of a shared machine hold for a while.
+    pub(super) fn around<B: Backend + Clone, T>(
+        &self,
+        backend: &B,
+        chain: &str,
+        run: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<(Cost, T), Failure> {
+        Ok(match self {
+            Self::Ckks(plan) => {
+                let ctx = Context::new(backend.clone(), plan.params().clone())?;
+                let (before, done) = (Rates::measure(&ctx, plan)?, run()?);
+                let rates = before.least(Rates::measure(&ctx, plan)?);
+                (cost(plan, chain, &rates)?, done)
+            }
+            Self::Bfv(plan) => {
+                let bfv = Bfv::new(backend.clone(), plan.params().clone())?;
+                let (before, done) = (coefficient::Rates::measure(&bfv, plan)?, run()?);
+                let rates = before.least(coefficient::Rates::measure(&bfv, plan)?);
+                (plan.cost(&rates)?, done)
+            }
+        })
+    }
+}
+
+/// All plans of a product on a backend, with their costs; packings of CKKS are for encrypted left operands.
+pub(super) fn costed<B: Backend + Clone>(
+    shape: Shape,
+    encrypted: Encrypted,
+    backend: &B,
+) -> Result<Vec<(Planned, Cost)>, Failure> {
+    let mut all = Vec::new();
+    if encrypted == Encrypted::Left {
+        let context = |params: &Params| Ok(Context::new(backend.clone(), params.clone())?);
+        let ckks = plans(shape, Options::default(), &chains()?, context)?;
+        all.extend(ckks.into_iter().map(|(plan, cost)| (Planned::Ckks(plan), cost)));
+    }
+    let params = bfv::Params::new(exact())?;
+    for output in [Output::Cut, Output::Packed] {
+        // What these parameters do not hold is left out.
+        let Ok(plan) = coefficient::Plan::new(&params, &request(shape, encrypted, output)) else {
+            continue;
+        };
+        let planned = Planned::Bfv(plan);
+        let (cost, ()) = planned.around(backend, "", || Ok(()))?;
+        all.push((planned, cost));
+    }
+    Ok(all)
 }
 
 pub(super) fn run(args: &MatmulPlanArgs) -> Result<(), Failure> {
     let shape = Shape::new(args.m, args.k, args.n).batch(args.batch);
-    let all = costed(shape, Options::default())?;
+    let all = costed(shape, Encrypted::Left, &Cpu::new())?;
     let costs: Vec<Cost> = all.into_iter().map(|(_, cost)| cost).collect();
     let choice = choose(shape, &costs, args.budget)?;
     if args.json {
@@ -54,7 +128,7 @@ fn print(shape: Shape, costs: &[Cost], chosen: usize, reason: &str) {
     );
     say!();
     let head = format!(
-        "  {:<10}{:>7}{:>12}{:>7}{:>10}{:>9}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10}",
+        "  {:<19}{:>6}{:>12}{:>7}{:>10}{:>9}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10}",
         "packing",
         "N",
         "ct up/down",
@@ -71,7 +145,7 @@ fn print(shape: Shape, costs: &[Cost], chosen: usize, reason: &str) {
     say!("{}", show::bold(&head));
     for (i, c) in costs.iter().enumerate() {
         let line = format!(
-            "  {:<10}{:>7}{:>12}{:>7}{:>10}{:>9}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10.1e}",
+            "  {:<19}{:>6}{:>12}{:>7}{:>10}{:>9}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10.1e}",
             c.packing,
             format!("2^{}", c.log_n),
             format!("{}/{}", c.ciphertexts_up, c.ciphertexts_down),
@@ -91,12 +165,17 @@ fn print(shape: Shape, costs: &[Cost], chosen: usize, reason: &str) {
     say!("  {reason}");
     if let Some(c) = costs.get(chosen) {
         let (chain, bits, weights) = (&c.chain, c.security_bits, c.weight_bits);
-        say!(
-            "  {chain}, level {}, {bits}-bit security; weights of {weights} fractional bits, no level used",
-            c.level
-        );
+        let weights = match c.scheme {
+            "bfv" => format!(
+                "integers modulo 2^{}, weights up to {WEIGHT_BOUND}",
+                PLAIN.ilog2()
+            ),
+            _ => format!("weights of {weights} fractional bits, no level used"),
+        };
+        say!("  {chain}, level {}, {bits}-bit security; {weights}", c.level);
     }
     say!(
-        "  products: of a ciphertext and a plaintext, or an integer; inputs and weights at most 1 in magnitude"
+        "  products: of a ciphertext and a plaintext, or an integer; inputs and weights at most 1 in magnitude, exact integers in"
     );
+    say!("  coefficient packing; rot: rotations, or automorphisms that interleave results");
 }

@@ -269,7 +269,7 @@ struct MatmulPlanArgs {
 enum Bench {
     /// Encrypted products of matrices in every packing, beside the plain product
     Matmul(MatmulArgs),
-    /// Encrypted multi-head attention on random weights, column packing
+    /// Encrypted multi-head attention on random weights, in column or diagonal packing
     Attention(AttentionArgs),
     /// What the device can do at best: products of words, and copies
     Ceilings(CeilingsArgs),
@@ -326,7 +326,15 @@ struct MatmulArgs {
     batch: usize,
     /// Only this packing
     #[arg(long, value_name = "NAME")]
-    packing: Option<String>,
+    packing: Option<bench::matmul::PackingName>,
+    /// Which operands are encrypted
+    #[arg(long, value_enum, default_value_t = bench::matmul::Encrypted::Left)]
+    encrypted: bench::matmul::Encrypted,
+    /// Hold predictions of the planner against what is measured; without a shape, for twenty of them
+    #[arg(long)]
+    predict: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -359,7 +367,13 @@ struct BootstrapArgs {
 
 #[derive(Args)]
 struct AttentionArgs {
-    /// Tokens of a request (a power of two)
+    /// A named shape, tokens x features: 16x32, 32x64, 64x128, 64x256, 128x256 or 128x768
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tokens", "heads", "dim"])]
+    preset: Option<bench::attention::Preset>,
+    /// How requests lie in ciphertexts
+    #[arg(long, value_enum, default_value_t = bench::attention::Packing::Column)]
+    packing: bench::attention::Packing,
+    /// Tokens of a request (a power of two in column packing)
     #[arg(long, default_value_t = 32)]
     tokens: usize,
     /// Heads (divides the features)
@@ -371,9 +385,9 @@ struct AttentionArgs {
     /// Two diagonals of scores and two features of values in a ciphertext: fewer key switches, and more keys
     #[arg(long)]
     halved: bool,
-    /// Requests computed together (a power of two; tokens * batch is 8192, 16384 or 32768)
-    #[arg(long, default_value_t = 256)]
-    batch: usize,
+    /// Requests computed together in column packing (a power of two; tokens * batch is 8192, 16384 or 32768) [default: 8192 / tokens]
+    #[arg(long)]
+    batch: Option<usize>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print JSON

@@ -51,15 +51,29 @@ impl ColumnWeights {
         }
         let all = weights.checked(shape, bound)?;
         let weight_bits = (14.9 - bound.log2()).floor().min(f64::from(most_bits)) as u32;
-        let integers = quantise(&all, weight_bits);
+        Ok(Self::rounded(&all, (k, n), weight_bits))
+    }
+
+    /// W^T of a k x n matrix that was checked, rounded; b is zero.
+    pub(super) fn rounded(all: &[f64], (k, n): (usize, usize), weight_bits: u32) -> Self {
+        let integers = quantise(all, weight_bits);
         let by_output = (0..k * n).map(|i| integers.get(i % k * n + i / k).copied().unwrap_or(0));
-        Ok(Self {
+        Self {
             outputs: n,
             inputs: k,
             weights: by_output.collect(),
             weight_bits,
             bias: vec![0.0; n],
-        })
+        }
+    }
+
+    /// W as backends take it.
+    pub(super) fn matrix(&self) -> Matrix<'_> {
+        Matrix {
+            outputs: self.outputs,
+            inputs: self.inputs,
+            entries: Entries::I16(&self.weights),
+        }
     }
 
     /// One ciphertext a feature in, one a feature out; the scale grows by 2^weight_bits.
@@ -73,16 +87,7 @@ impl ColumnWeights {
         ev: &Evaluator<'_, B>,
         x: &Ciphertext<B>,
     ) -> Result<Ciphertext<B>> {
-        let entries = Entries::I16(&self.weights);
-        ev.mul_matrix(
-            x,
-            Matrix {
-                outputs: self.outputs,
-                inputs: self.inputs,
-                entries,
-            },
-            self.weight_bits,
-        )
+        ev.mul_matrix(x, self.matrix(), self.weight_bits)
     }
 }
 

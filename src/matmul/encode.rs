@@ -3,7 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    EncodedWeights, Inputs, MatmulError, MatmulPlan, Outputs, Result, SeededInputs, Shape, Weights,
+    ColumnWeights, EncodedWeights, Inputs, MatmulError, MatmulPlan, Outputs, Result, SeededInputs, Shape,
+    Weights,
     layout::{Domain, Layout, Place},
     operands::{Form, check_plan},
     plaintexts::{Plaintexts, Source},
@@ -30,9 +31,8 @@ impl MatmulPlan {
         let degree = self.params.degree();
         let (source, each) = match &self.layout {
             Layout::Features(_) => {
-                let integers = quantise(&weights, self.weight_bits);
-                let by_output = (0..k * n).map(|i| integers.get(i % k * n + i / k).copied().unwrap_or(0));
-                return Ok(self.weights(Form::Matrix(by_output.collect())));
+                let columns = ColumnWeights::rounded(&weights, (k, n), self.weight_bits);
+                return Ok(self.weights(Form::Columns(columns)));
             }
             Layout::Blocks(blocks) => {
                 let integers = quantise(&weights, self.weight_bits);
@@ -66,7 +66,17 @@ impl MatmulPlan {
     /// Weights without values, for a backend that looks at none.
     pub(super) fn blank_weights<B: Backend>(&self, ckks: &Ckks<B>) -> Result<EncodedWeights<B>> {
         match &self.layout {
-            Layout::Features(_) => Ok(self.weights(Form::Matrix(Vec::new()))),
+            Layout::Features(_) => {
+                let Shape { k, n, .. } = self.shape;
+                let columns = ColumnWeights {
+                    outputs: n,
+                    inputs: k,
+                    weights: Vec::new(),
+                    weight_bits: self.weight_bits,
+                    bias: Vec::new(),
+                };
+                Ok(self.weights(Form::Columns(columns)))
+            }
             Layout::Blocks(_) => self.polynomials(ckks, Source::Blank, self.params.degree()),
             Layout::Diagonal(layout) => self.polynomials(ckks, Source::Blank, 2 * layout.slots()),
         }

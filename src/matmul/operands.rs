@@ -1,6 +1,6 @@
 //! Operands and results of a plan: each knows which plan it was made for.
 
-use super::{MatmulError, Result, plaintexts::Plaintexts};
+use super::{ColumnWeights, MatmulError, Result, plaintexts::Plaintexts};
 use crate::{
     backend::Backend,
     ckks::{Ciphertext, Ckks, Evaluator, SeededCiphertext},
@@ -14,8 +14,8 @@ pub struct EncodedWeights<B: Backend> {
 }
 
 pub(super) enum Form<B: Backend> {
-    /// `[n][k]`, integers.
-    Matrix(Vec<i16>),
+    /// Integers.
+    Columns(ColumnWeights),
     /// Plaintext polynomials.
     Polynomials(Plaintexts<B>),
 }
@@ -24,7 +24,7 @@ impl<B: Backend> EncodedWeights<B> {
     /// Bytes in memory.
     pub fn bytes(&self, ctx: &Context<B>) -> usize {
         match &self.form {
-            Form::Matrix(all) => size_of_val(all.as_slice()),
+            Form::Columns(all) => size_of_val(all.weights.as_slice()),
             Form::Polynomials(all) => all.bytes(ctx.log_n()),
         }
     }

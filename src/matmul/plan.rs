@@ -244,14 +244,9 @@ impl MatmulPlan {
             (Layout::Blocks(layout), Form::Polynomials(weights)) => {
                 run::blocks(ckks.context(), *layout, self.shape, weights, x, inputs.clients)?
             }
-            (Layout::Features(layout), Form::Matrix(weights)) => run::features(
-                ckks.context(),
-                layout.tiles,
-                self.shape,
-                weights,
-                x,
-                inputs.clients,
-            )?,
+            (Layout::Features(layout), Form::Columns(weights)) => {
+                run::features(ckks.context(), layout.tiles, weights, x, inputs.clients)?
+            }
             _ => {
                 let (what, theirs, ours) = ("weights", weights.plan.clone(), self.name());
                 return Err(MatmulError::Foreign { what, theirs, ours });

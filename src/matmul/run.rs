@@ -1,13 +1,13 @@
 //! The products themselves, on ciphertexts without their scheme; what callers could have prevented was refused before.
 
 use super::{
-    Result, Shape,
+    ColumnWeights, Result, Shape,
     blocks::Blocks,
     diagonal::Diagonal,
     plaintexts::{Plaintexts, accumulate},
 };
 use crate::{
-    backend::{Backend, Entries, Matrix, Ref, Span},
+    backend::{Backend, Ref, Span},
     ring::Galois,
     rlwe::{Ciphertext, Context, EvaluationKeys, Extended, RlweError, SwitchKey},
 };
@@ -16,12 +16,11 @@ use crate::{
 pub(super) fn features<B: Backend>(
     ctx: &Context<B>,
     tiles: usize,
-    shape: Shape,
-    weights: &[i16],
+    weights: &ColumnWeights,
     x: &Ciphertext<B>,
     clients: usize,
 ) -> Result<Ciphertext<B>> {
-    let Shape { k, n, .. } = shape;
+    let (k, n) = (weights.inputs, weights.outputs);
     // The components of the tiles of a feature lie side by side: to the product they are the polynomials of an item.
     fn widen(s: Span<'_>, tiles: usize, items: usize, client: usize) -> Span<'_> {
         Span {
@@ -34,14 +33,9 @@ pub(super) fn features<B: Backend>(
     }
     let result = Ciphertext::build(ctx, "matmul", x.level(), clients * n * tiles, 2, |mut dst| {
         for client in 0..clients {
-            let matrix = Matrix {
-                outputs: n,
-                inputs: k,
-                entries: Entries::I16(weights),
-            };
             let dst = dst.part(|s| widen(s, tiles, n, client));
             let src = x.view().map(|s| widen(s, tiles, k, client));
-            ctx.backend().gemm(ctx.tables(), dst, src, matrix)?;
+            ctx.backend().gemm(ctx.tables(), dst, src, weights.matrix())?;
         }
         Ok(())
     });

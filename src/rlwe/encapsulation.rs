@@ -412,7 +412,7 @@ mod tests {
         let secret = SecretKey::generate(&ctx).unwrap();
         let keys = secret.raise_keys().unwrap();
         let primes = Encapsulation::new(ctx.params()).unwrap();
-        assert_eq!(keys.down.first.rows, primes.rows());
+        assert_eq!(*keys.down.first.rows, *primes.rows());
         assert_eq!(primes.base, ctx.params().level("test", Level(0)).unwrap().primes);
         let base = log2_product(&ctx.params().spec().chain.level_primes(0));
         assert!(primes.log2_qp() < 2.0 * base + 30.0);

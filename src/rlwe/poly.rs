@@ -1,6 +1,6 @@
 //! Polynomials on a device, with their domain as a type.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::Arc};
 
 use super::{Context, Level, Result, RlweError};
 use crate::backend::{Backend, Integers, Mut, Ref, Row, Span};
@@ -20,25 +20,30 @@ impl Domain for Eval {}
 pub struct Poly<B: Backend, D: Domain> {
     pub(crate) buffer: B::Buffer,
     pub(crate) items: usize,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Arc<[Row]>,
     domain: PhantomData<D>,
 }
 
 impl<B: Backend, D: Domain> Poly<B, D> {
     /// Fresh memory; the caller writes it before anything reads it.
     pub(crate) fn alloc(ctx: &Context<B>, items: usize, rows: &[Row]) -> Result<Self> {
+        Self::sharing(ctx, items, rows.into())
+    }
+
+    /// The same for a list of rows that somebody else keeps, as a level does.
+    pub(crate) fn sharing(ctx: &Context<B>, items: usize, rows: Arc<[Row]>) -> Result<Self> {
         let buffer = ctx.backend().alloc(ctx.log_n(), items * rows.len())?;
         Ok(Self {
             buffer,
             items,
-            rows: rows.to_vec(),
+            rows,
             domain: PhantomData,
         })
     }
 
     /// Demands the primes of a level.
     pub(super) fn check_rows(&self, operation: &'static str, level: Level, rows: &[Row]) -> Result<()> {
-        if self.rows != rows {
+        if *self.rows != *rows {
             let (left, right) = (
                 format!("{} rows", self.rows.len()),
                 format!("the {} of {level}", rows.len()),

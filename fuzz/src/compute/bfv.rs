@@ -3,11 +3,12 @@
 use cipherformer::{
     backend::Backend,
     bfv::{Ciphertext, Evaluator, Packing, Release, Result, SeededCiphertext},
-    rlwe::{EvaluationKeys, Level, SeededEvaluationKeys},
+    matmul::coefficient::{self, Outputs, Plain, Side, Weights},
+    rlwe::{EvaluationKeys, Level, SecretKey, SeededEvaluationKeys},
 };
 
 use super::{Steps, load, message, stored};
-use crate::home::{BfvHome, integers};
+use crate::home::{BfvHome, PLAN, integers};
 
 fn decrypted<B: Backend>(home: &BfvHome<B>, ct: &Ciphertext<B>) -> std::result::Result<Vec<u8>, String> {
     let found = home.scheme.decrypt(&home.secret, Packing::Slots, ct);
@@ -64,7 +65,40 @@ fn ciphertext<B: Backend>(home: &BfvHome<B>, keys: &EvaluationKeys<B>, x: &Ciphe
     steps
 }
 
-/// What can be done with a file of ciphertexts or evaluation keys; nothing with any other.
+/// Results of a product: as a file, and decrypted.
+fn outputs<B: Backend>(home: &BfvHome<B>, secret: &SecretKey<B>, results: Outputs<B>) -> Steps {
+    let (bfv, plan) = (&home.scheme, &PLAN.1);
+    let decrypted = results.decrypt(bfv, secret).map_err(|e| message(&e));
+    let integers = decrypted.and_then(|d| d.release(Release::Owner).map_err(|e| message(&e)));
+    let bytes = integers.map(|all| {
+        assert!(all.iter().all(|v| u128::from(*v) < bfv.plain().value()));
+        all.iter().flat_map(|v| v.to_le_bytes()).collect()
+    });
+    let file = stored(
+        &(bfv.clone(), plan.clone()),
+        Ok::<_, coefficient::CoefficientError>(results),
+    );
+    vec![("results", file), ("decrypt results", bytes)]
+}
+
+/// Loaded weights times the inputs of a client.
+fn weights<B: Backend>(home: &BfvHome<B>, weights: &Weights) -> Steps {
+    let (bfv, plan) = (&home.scheme, &PLAN.1);
+    let secret = SecretKey::insecure_deterministic(bfv.context(), [9; 32]).unwrap();
+    let sent = plan.encrypt(bfv, &secret, Side::Left, &integers(15)).unwrap();
+    let inputs = [sent.expand(bfv.context()).unwrap()];
+    let prepared = weights.prepare(bfv).unwrap();
+    let mut steps = Steps::new();
+    for plain in [Plain::OnTheFly(weights), Plain::Prepared(&prepared)] {
+        let results = plan.multiply(bfv, &plain, &inputs, &[]).unwrap();
+        for results in results {
+            steps.extend(outputs(home, &secret, results.release(bfv).unwrap()));
+        }
+    }
+    steps
+}
+
+/// What can be done with a file of ciphertexts, evaluation keys, or weights or results of products; nothing with any other.
 pub(super) fn steps<B: Backend>(home: &BfvHome<B>, kind: u8, file: &[u8]) -> Steps {
     let (bfv, ctx) = (&home.scheme, home.scheme.context());
     match kind {
@@ -75,6 +109,9 @@ pub(super) fn steps<B: Backend>(home: &BfvHome<B>, kind: u8, file: &[u8]) -> Ste
             ciphertext(home, &home.keys, &seeded.expand(ctx).unwrap())
         }),
         9 => load(file, bfv).map_or(Steps::new(), |x| ciphertext(home, &home.keys, &x)),
+        11 => load(file, &PLAN.1).map_or(Steps::new(), |w| weights(home, &w)),
+        12 => load(file, &(bfv.clone(), PLAN.1.clone()))
+            .map_or(Steps::new(), |results| outputs(home, &home.secret, results)),
         _ => Steps::new(),
     }
 }

@@ -5,14 +5,16 @@
 //! three stages, whose blocks are shorter than a vector, vectors are taken in pairs and their halves exchanged.
 
 use rayon::prelude::*;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use super::{
     Cpu,
     lanes::{REALS, Reals, kernel},
-    memory::Writer,
+    memory::{Writer, stride},
     ntt::Tables,
     number::{Number, Single, Twofold},
+    scratch::Scratch,
+    threads::Share,
 };
 use crate::{
     arith::{Complex, Double, Eights, Embedding, bit_reverse},
@@ -167,17 +169,18 @@ fn forward<L: Reals, N: Number<L>>(l: L, w: &mut [Part<L, N>], roots: &Eights<N:
     }
 }
 
-/// Rounded real parts, then imaginary parts, of the coefficients times `factor`; whether all are below 2^62.
+/// Rounded real parts, then imaginary parts, of the coefficients times `factor`; whether all are below 2^62. `w` is scratch for as many
+/// numbers as there are slots.
 #[inline(always)]
 fn integers<L: Reals, N: Number<L>>(
     l: L,
     slots: &[Complex],
     roots: &Eights<N::Stored>,
     factor: Double,
+    w: &mut [Part<L, N>],
     out: &mut [i64],
 ) -> bool {
-    let mut w = vec![Part::<L, N>::default(); slots.len() / REALS];
-    for (slots, w) in slots.chunks_exact(REALS).zip(&mut w) {
+    for (slots, w) in slots.chunks_exact(REALS).zip(&mut *w) {
         let (mut re, mut im) = ([0.0; REALS], [0.0; REALS]);
         for (i, z) in slots.iter().enumerate() {
             (re[i], im[i]) = (z.re, z.im);
@@ -185,7 +188,7 @@ fn integers<L: Reals, N: Number<L>>(
         N::from_reals(l, l.load_reals(&re)).store(l, &mut w[0]);
         N::from_reals(l, l.load_reals(&im)).store(l, &mut w[1]);
     }
-    inverse::<L, N>(l, &mut w, roots);
+    inverse::<L, N>(l, w, roots);
     let (factor, limit) = (N::splat(l, factor), Double::ONE.ldexp(62).hi);
     let mut small = l.real(1.0);
     let vectors = w.len();
@@ -232,9 +235,10 @@ kernel! {
         slots: &[Complex],
         roots: &Eights<[f64; REALS]>,
         factor: Double,
+        w: &mut [[[f64; REALS]; 2]],
         out: &mut [i64],
     ) -> bool {
-        integers::<L, Single<L>>(l, slots, roots, factor, out)
+        integers::<L, Single<L>>(l, slots, roots, factor, w, out)
     }
 }
 
@@ -244,9 +248,10 @@ kernel! {
         slots: &[Complex],
         roots: &Eights<[[f64; REALS]; 2]>,
         factor: Double,
+        w: &mut [[[[f64; REALS]; 2]; 2]],
         out: &mut [i64],
     ) -> bool {
-        integers::<L, Twofold<L>>(l, slots, roots, factor, out)
+        integers::<L, Twofold<L>>(l, slots, roots, factor, w, out)
     }
 }
 
@@ -261,7 +266,7 @@ kernel! {
 pub(super) fn embed(
     cpu: &Cpu,
     t: &Tables,
-    dst: Mut<Cpu>,
+    mut dst: Mut<Cpu>,
     embedding: &Embedding,
     slots: &[Complex],
     scale: Double,
@@ -273,20 +278,54 @@ pub(super) fn embed(
         return derived::embed(cpu, t, dst, embedding, slots, scale);
     };
     let factor = scale.ldexp(-(count.trailing_zeros() as i32));
-    // A message may be secret: the host's copies are cleared.
-    let mut integers = Zeroizing::new(vec![0i64; 2 * slots.len()]);
-    let fits = integers
-        .par_chunks_mut(2 * count)
-        .zip(slots.par_chunks(count))
-        .all(|(integers, slots)| match precise {
-            true => twofold_integers(instructions, slots, embedding.precise_eights(), factor, integers),
-            false => single_integers(instructions, slots, embedding.eights(), factor, integers),
-        });
-    if !fits {
-        return derived::embed(cpu, t, dst, embedding, slots, scale);
+    // Words of the integers of an item, two of 64 bits a slot, and of its numbers: two or four f64 a slot.
+    let (whole, numbers) = (4 * count, if precise { 8 * count } else { 4 * count });
+    let words = items * (whole + numbers);
+    let n = 1 << t.log_n;
+    let scratch = Scratch::new(&cpu.pool, words.div_ceil(stride(n)), n);
+    // SAFETY: nobody else has these rows.
+    let words = unsafe { &mut scratch.rows(0, words.div_ceil(stride(n)))[..words] };
+    let (integers, parts) = words.split_at_mut(items * whole);
+    let integers: &mut [i64] = bytemuck::cast_slice_mut(integers);
+    let one = |((integers, parts), slots): ((&mut [i64], &mut [u32]), &[Complex])| match precise {
+        true => {
+            let w = bytemuck::cast_slice_mut(parts);
+            twofold_integers(
+                instructions,
+                slots,
+                embedding.precise_eights(),
+                factor,
+                w,
+                integers,
+            )
+        }
+        false => {
+            let w = bytemuck::cast_slice_mut(parts);
+            single_integers(instructions, slots, embedding.eights(), factor, w, integers)
+        }
+    };
+    let fits = match Share::new() {
+        Share::Alone => {
+            let each = integers.chunks_mut(2 * count).zip(parts.chunks_mut(numbers));
+            each.zip(slots.chunks(count)).all(one)
+        }
+        Share::Threads => {
+            let each = integers
+                .par_chunks_mut(2 * count)
+                .zip(parts.par_chunks_mut(numbers));
+            each.zip(slots.par_chunks(count)).all(one)
+        }
+    };
+    if fits {
+        super::encode::lift(t, Writer::new(dst.again()), Integers::I64(integers));
     }
-    super::encode::lift(t, Writer::new(dst), Integers::I64(&integers));
-    Ok(())
+    // A message may be secret: what the pool takes back holds nothing of it.
+    integers.zeroize();
+    parts.zeroize();
+    match fits {
+        true => Ok(()),
+        false => derived::embed(cpu, t, dst, embedding, slots, scale),
+    }
 }
 
 /// The slots of a polynomial from its coefficients, [`FEWEST`] or more.

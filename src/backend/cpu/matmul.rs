@@ -4,12 +4,14 @@
 //! next to the others first, since rows lie powers of two apart and would evict one another from the caches; then every
 //! tile of outputs keeps its sums in registers over all inputs.
 
-use rayon::prelude::*;
+use std::sync::Arc;
 
 use super::{
     lanes::{Fold, LANES, Words, kernel},
-    memory::{Reader, Writer},
+    memory::{Pool, Reader, Writer, stride},
     ntt::Tables,
+    scratch::Scratch,
+    threads::Share,
 };
 use crate::{arith::Modulus, backend::Matrix};
 
@@ -28,9 +30,15 @@ const GROUPS: usize = BLOCK / LANES;
 type Tile = [[Words; GROUPS]; TILE];
 
 kernel! {
-    /// All outputs of a block: `sources` by group, then input; `weights` and `out` by tile.
-    fn product(l, m: Modulus, sources: &[Words], weights: &[Vec<[u32; TILE]>], out: &mut [Tile]) {
-        let Some(inputs) = weights.first().map(|w| w.len()) else { return };
+    /// All outputs of a block: `sources` by group, then input; `weights` by tile, then input; `out` by tile.
+    fn product(
+        l,
+        m: Modulus,
+        inputs: usize,
+        sources: &[Words],
+        weights: &[[u32; TILE]],
+        out: &mut [Tile],
+    ) {
         let fold = Fold::new(l, m);
         let factor = l.split_splat(1 << SHIFT);
         let mut offset = [l.splat(0); GROUPS];
@@ -43,7 +51,7 @@ kernel! {
                 *offset = fold.unsigned(l, l.high(sum), l.low(sum));
             }
         }
-        for (weights, out) in weights.iter().zip(out) {
+        for (weights, out) in weights.chunks_exact(inputs).zip(out) {
             for (group, sources) in sources.chunks_exact(inputs).enumerate() {
                 let mut residues = [l.splat(0); TILE];
                 for (sources, weights) in sources.chunks(TERMS).zip(weights.chunks(TERMS)) {
@@ -70,36 +78,48 @@ kernel! {
 }
 
 /// The shifted weights, `[tile][input]`; outputs that a last tile lacks have any weight.
-fn tiles(weights: Matrix) -> Vec<Vec<[u32; TILE]>> {
-    let entry = |output: usize, input: usize| {
-        let at = output.min(weights.outputs - 1) * weights.inputs + input;
-        (i32::from(weights.entries.get(at)) + (1 << SHIFT)) as u32
-    };
-    (0..weights.outputs)
-        .step_by(TILE)
-        .map(|first| {
-            let column = |input| std::array::from_fn(|o| entry(first + o, input));
-            (0..weights.inputs).map(column).collect()
-        })
-        .collect()
+fn shift(weights: Matrix, tiles: &mut [[u32; TILE]]) {
+    for (tile, to) in tiles.chunks_exact_mut(weights.inputs).enumerate() {
+        for o in 0..TILE {
+            let output = (tile * TILE + o).min(weights.outputs - 1);
+            for (input, to) in to.iter_mut().enumerate() {
+                let entry = weights.entries.get(output * weights.inputs + input);
+                to[o] = (i32::from(entry) + (1 << SHIFT)) as u32;
+            }
+        }
+    }
 }
 
-pub(super) fn gemm(t: &Tables, dst: Writer, src: Reader, weights: Matrix) {
+pub(super) fn gemm(t: &Tables, pool: &Arc<Pool>, dst: Writer, src: Reader, weights: Matrix) {
     let (outputs, inputs) = (weights.outputs, weights.inputs);
-    if inputs == 0 {
+    if inputs == 0 || outputs == 0 {
         return dst.for_each(|_, _, _, out| out.fill(0));
     }
-    let weights = tiles(weights);
+    let tiles = outputs.div_ceil(TILE);
+    let rows_of = |words: usize| words.div_ceil(stride(dst.n));
+    let kept = rows_of(tiles * inputs * TILE);
+    let shifted = Scratch::new(pool, kept, dst.n);
+    // SAFETY: nobody else has these rows, and they are only read after this.
+    let all = unsafe { shifted.rows(0, kept) };
+    let all = &mut all.as_chunks_mut::<TILE>().0[..tiles * inputs];
+    shift(weights, all);
+    let weights = &*all;
     let (polys, rows, blocks) = (dst.span.polys, dst.span.rows.len(), dst.n.div_ceil(BLOCK));
-    let scratch = || {
-        (
-            vec![[0; LANES]; inputs * GROUPS],
-            vec![[[[0; LANES]; GROUPS]; TILE]; weights.len()],
-        )
+    let tasks = polys * rows * blocks;
+    // Tasks one after the other share their scratch memory.
+    let groups = match rayon::current_num_threads() {
+        1 => tasks.min(1),
+        threads => tasks.min(4 * threads),
     };
-    (0..polys * rows * blocks)
-        .into_par_iter()
-        .for_each_init(scratch, |(sources, out), at| {
+    let copied = inputs * GROUPS;
+    let each = rows_of((copied + tiles * TILE * GROUPS) * LANES);
+    let scratch = Scratch::new(pool, groups * each, dst.n);
+    Share::new().each(groups, |group| {
+        // SAFETY: the rows of a group are its own.
+        let words = unsafe { scratch.rows(group * each, each) };
+        let (sources, out) = words.as_chunks_mut::<LANES>().0.split_at_mut(copied);
+        let out = &mut out.as_chunks_mut::<GROUPS>().0.as_chunks_mut::<TILE>().0[..tiles];
+        for at in (group..tasks).step_by(groups) {
             let (poly, row, start) = (at / (rows * blocks), at / blocks % rows, at % blocks * BLOCK);
             let block = start..dst.n.min(start + BLOCK);
             for i in 0..inputs {
@@ -109,17 +129,13 @@ pub(super) fn gemm(t: &Tables, dst: Writer, src: Reader, weights: Matrix) {
                 }
             }
             let used = block.len().div_ceil(LANES) * inputs;
-            product(
-                t.instructions,
-                t.modulus(&dst.span, row),
-                &sources[..used],
-                &weights,
-                out,
-            );
+            let m = t.modulus(&dst.span, row);
+            product(t.instructions, m, inputs, &sources[..used], weights, out);
             for (output, out) in out.iter().flatten().take(outputs).enumerate() {
                 // SAFETY: this block of this row belongs to this task alone; rows are split by blocks, items are distinct.
                 let to = unsafe { dst.block(output, poly, row, block.clone()) };
                 to.copy_from_slice(&out.as_flattened()[..to.len()]);
             }
-        });
+        }
+    });
 }

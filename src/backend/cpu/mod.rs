@@ -280,7 +280,7 @@ impl Backend for Cpu {
     }
 
     fn gemm(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, weights: Matrix) -> Result<()> {
-        matmul::gemm(t, Writer::new(dst), Reader::new(src), weights);
+        matmul::gemm(t, &self.pool, Writer::new(dst), Reader::new(src), weights);
         Ok(())
     }
 

@@ -1,216 +1,191 @@
 //! `bench attention`: encrypted multi-head attention on random weights, checked against the plain computation.
 
-use std::time::Instant;
+use std::{str::FromStr, time::Instant};
+
+use clap::ValueEnum;
 
 use crate::{
-    arith::Complex,
-    backend::{
-        Backend,
-        device::{Device, DeviceBackend, on},
-        null::Null,
+    backend::device::{Device, DeviceBackend, on},
+    bench::{
+        AttentionShape, Ceilings, ColumnAttention, ColumnOperands, DiagonalAttention, DiagonalOperands,
+        Prediction, Work,
     },
-    bench::{Ceilings, Prediction, Work},
-    ckks::{Ciphertext, Ckks, Evaluator, Release, SeededCiphertext},
+    ckks::Release,
     cli::{AttentionArgs, Failure, device, show},
-    matmul::{ColumnWeights, Columns},
     report::{AttentionReport, bytes, seconds},
-    ring::{ChainKind, ChainSpec, build},
-    rlwe::{Context, EvaluationKeys, Params, SecretKey, SeededEvaluationKeys, Spec},
-    transformer::{Attention, Head, Progress, Stage},
+    rlwe::{Context, Params},
+    transformer::{Attention, Progress, Stage},
 };
 
-const WEIGHT_BITS: u32 = 8;
-const SCALE_BITS: f64 = 38.0;
+/// How requests lie in ciphertexts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Packing {
+    /// A ciphertext a feature, for as many requests as fill the slots; with projections
+    Column,
+    /// One request: scores, their function and weighted sums of every head
+    Diagonal,
+}
 
-/// A small generator for weights and inputs; nothing secret comes from it.
-struct Random(u64);
+/// A named shape.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Preset(AttentionShape);
 
-impl Random {
-    /// Uniform in [-1, 1).
-    fn next(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+impl FromStr for Preset {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = AttentionShape::PRESETS.iter().find(|(known, _)| *known == name);
+        let known = || AttentionShape::PRESETS.map(|(name, _)| name).join(", ");
+        found
+            .map(|(_, shape)| Self(*shape))
+            .ok_or_else(|| format!("no shape is called {name:?}; there are {}", known()))
     }
+}
 
-    /// A map whose outputs are about as large as its inputs.
-    fn map(&mut self, outputs: usize, inputs: usize, size: f64) -> ColumnWeights {
-        let range = size * (3.0 / inputs as f64).sqrt() * f64::from(1u32 << WEIGHT_BITS);
-        let weights = (0..outputs * inputs)
-            .map(|_| (self.next() * range).round() as i16)
-            .collect();
-        let bias = (0..outputs).map(|_| 0.1 * self.next()).collect();
-        ColumnWeights {
-            outputs,
-            inputs,
-            weights,
-            weight_bits: WEIGHT_BITS,
-            bias,
+impl Preset {
+    /// Its shape.
+    fn shape(self) -> AttentionShape {
+        self.0
+    }
+}
+
+/// The shape that is asked for, and the number of requests.
+fn asked(args: &AttentionArgs) -> Result<(AttentionShape, usize), Failure> {
+    let shape = args.preset.map_or(
+        AttentionShape {
+            tokens: args.tokens,
+            dim: args.dim,
+            heads: args.heads,
+        },
+        Preset::shape,
+    );
+    let AttentionShape { tokens, dim, heads } = shape;
+    if heads == 0 || dim == 0 || !dim.is_multiple_of(heads) || dim > 4096 {
+        return Err(format!(
+            "{dim} features for {heads} heads: heads must divide features, of which 4096 are the most"
+        )
+        .into());
+    }
+    if args.packing == Packing::Diagonal {
+        if !(2..=4096).contains(&tokens) || args.batch.is_some_and(|b| b != 1) || args.halved {
+            return Err("diagonal packing is for one request of 2 to 4096 tokens, and is not halved".into());
         }
+        return Ok((shape, 1));
     }
-}
-
-/// The chain of the classifier, for any ring degree: the three steps of attention, 2w, 0 and w bits of weights absorbed.
-fn params(log_n: u32) -> Result<Params, Failure> {
-    if log_n == 14 {
-        return Ok(Params::shipped("langid")?);
-    }
-    let spec = ChainSpec {
-        log_n,
-        kind: ChainKind::Rational,
-        scale_bits: vec![SCALE_BITS; 4],
-        absorbed_bits: [WEIGHT_BITS, 0, 2 * WEIGHT_BITS].map(u32::cast_signed).into(),
-        base_bits: SCALE_BITS + f64::from(WEIGHT_BITS) + 10.0,
-        digits: 2,
-        special_margin_bits: 2.0,
-        max_log2_qp: None,
-    };
-    Ok(Params::new(Spec { chain: build(&spec)? })?)
-}
-
-fn check(args: &AttentionArgs) -> Result<u32, Failure> {
-    let slots = args.tokens.saturating_mul(args.batch);
-    if !(2..=1 << 15).contains(&args.tokens)
-        || !args.tokens.is_power_of_two()
-        || !args.batch.is_power_of_two()
-    {
-        let (tokens, batch) = (args.tokens, args.batch);
+    let batch = args.batch.unwrap_or_else(|| (1 << 13) / tokens.clamp(1, 1 << 13));
+    let slots = tokens.saturating_mul(batch);
+    if !(2..=1 << 15).contains(&tokens) || !tokens.is_power_of_two() || !batch.is_power_of_two() {
         return Err(format!(
             "{tokens} tokens x {batch} requests: both must be powers of two, tokens from 2 to 32768; pad them"
         )
         .into());
     }
     if !(1 << 13..=1 << 15).contains(&slots) {
-        let (low, high) = ((1 << 13) / args.tokens, (1 << 15) / args.tokens);
+        let (low, high) = ((1 << 13) / tokens, (1 << 15) / tokens);
         return Err(format!(
-            "{} tokens x {} requests fill {slots} slots; rings from 2^14 to 2^16 have 8192 to 32768: choose --batch from {low} to {high}",
-            args.tokens, args.batch
+            "{tokens} tokens x {batch} requests fill {slots} slots; rings from 2^14 to 2^16 have 8192 to 32768: choose --batch from {low} to {high}",
         )
         .into());
     }
-    if args.heads == 0 || args.dim == 0 || !args.dim.is_multiple_of(args.heads) || args.dim > 4096 {
-        let (dim, heads) = (args.dim, args.heads);
-        return Err(format!(
-            "{dim} features for {heads} heads: heads must divide features, of which 4096 are the most"
-        )
-        .into());
-    }
-    Ok(slots.trailing_zeros() + 1)
+    Ok((shape, batch))
 }
 
 pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
-    let log_n = check(args)?;
+    let (shape, batch) = asked(args)?;
     let device = args.device.open()?;
-    on!(device.any(), backend => run_on(args, log_n, &device, backend.as_ref().clone()))
-}
-
-/// Both sides' keys, and the request.
-struct Operands<B: Backend> {
-    ckks: Ckks<B>,
-    secret: SecretKey<B>,
-    sent_keys: SeededEvaluationKeys<B>,
-    keys: EvaluationKeys<B>,
-    sent: SeededCiphertext<B>,
-    encrypted: Ciphertext<B>,
-}
-
-impl<B: Backend> Operands<B> {
-    fn new(backend: B, params: &Params, attention: &Attention, x: &[f64]) -> Result<Self, Failure> {
-        let ckks = Ckks::new(&Context::new(backend, params.clone())?);
-        let ctx = ckks.context().clone();
-        let secret = SecretKey::generate(&ctx)?;
-        let sent_keys = secret.evaluation_keys(&attention.keys(params))?;
-        let slots: Vec<Complex> = x.iter().map(|v| Complex::from(*v)).collect();
-        let sent = ckks.encrypt(&secret, &slots, attention.query.inputs, params.top())?;
-        Ok(Self {
-            keys: sent_keys.expand(&ctx)?,
-            encrypted: sent.expand(&ctx)?,
-            ckks,
-            secret,
-            sent_keys,
-            sent,
-        })
-    }
-
-    /// Runs it, and waits for the device.
-    fn run(&self, attention: &Attention, progress: &mut Progress<'_>) -> Result<Ciphertext<B>, Failure> {
-        let ev = Evaluator::new(&self.ckks, &self.keys);
-        let result = attention.forward(&ev, &self.encrypted, progress)?;
-        self.ckks.context().backend().wait()?;
-        Ok(result)
-    }
-}
-
-/// The same computation, counted: products, and bytes of input and output.
-fn count(params: &Params, attention: &Attention, x: &[f64]) -> Result<Work, Failure> {
-    let backend = Null::new();
-    let operands = Operands::new(backend.clone(), params, attention, x)?;
-    let ctx = operands.ckks.context();
-    let bytes = |ct: &Ciphertext<Null>| -> Result<f64, Failure> {
-        let rows = ctx.level("bench", ct.level())?.rows.len();
-        Ok((ct.items() * ct.components() * rows * (4 << ctx.log_n())) as f64)
+    let report = match args.packing {
+        Packing::Column => {
+            let column = ColumnAttention::new(shape, batch, args.halved)?;
+            on!(device.any(), backend => column_on(&column, shape, &device, backend.as_ref().clone()))?
+        }
+        Packing::Diagonal => {
+            let diagonal = DiagonalAttention::new(shape)?;
+            on!(device.any(), backend => diagonal_on(&diagonal, shape, &device, backend.as_ref().clone()))?
+        }
     };
-    backend.reset();
-    let result = operands.run(attention, &mut Progress::new(&mut |_, _, _| ()))?;
-    Ok(Work {
-        products: backend.counts().products as f64,
-        bytes: bytes(&operands.encrypted)? + bytes(&result)?,
-    })
+    if args.json {
+        say!("{}", serde_json::to_string(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(())
 }
 
 /// What an A100 would take, by the kernels of the CUDA backend; nothing in a build without it.
-fn predict(params: &Params, attention: &Attention, x: &[f64]) -> Result<Option<Prediction>, Failure> {
+fn predict(column: &ColumnAttention) -> Result<Option<Prediction>, Failure> {
     #[cfg(feature = "cuda")]
     {
         let backend = crate::backend::cuda::Cuda::counting();
-        let operands = Operands::new(backend.clone(), params, attention, x)?;
+        let operands = ColumnOperands::new(backend.clone(), column)?;
         backend.launches();
-        operands.run(attention, &mut Progress::new(&mut |_, _, _| ()))?;
+        operands.run(column, &mut Progress::new(&mut |_, _, _| ()))?;
         Ok(Some(Prediction::new(&backend.launches())))
     }
     #[cfg(not(feature = "cuda"))]
     {
-        let _ = (params, attention, x);
+        let _ = column;
         Ok(None)
     }
 }
 
-fn run_on<B: DeviceBackend>(
-    args: &AttentionArgs,
-    log_n: u32,
+/// The seconds of a stage.
+fn of(times: &[(Stage, f64)], stage: Stage) -> f64 {
+    let same = times.iter().filter(|(s, _)| *s == stage);
+    same.map(|(_, t)| t).sum()
+}
+
+/// A report of everything but what only one packing has.
+fn report<B: DeviceBackend>(
+    (shape, batch): (AttentionShape, usize),
+    device: &Device,
+    (params, ctx): (&Params, &Context<B>),
+    (work, total): (Work, f64),
+    times: &[(Stage, f64)],
+) -> Result<AttentionReport, Failure> {
+    let ceilings = Ceilings::of(ctx.backend())?;
+    Ok(AttentionReport {
+        tokens: shape.tokens,
+        heads: shape.heads,
+        dim: shape.dim,
+        batch,
+        packing: "",
+        device: device::report(device),
+        threads: rayon::current_num_threads(),
+        security_bits: params.security_bits(),
+        log_n: params.log_n(),
+        log_qp: params.log2_qp(),
+        qk_seconds: of(times, Stage::Qk),
+        sigma_seconds: of(times, Stage::Sigma),
+        pv_seconds: of(times, Stage::Pv),
+        projections_seconds: of(times, Stage::Projections),
+        total_seconds: total,
+        floor_seconds: ceilings.floor_us(work) / 1e6,
+        floor_bytes: work.bytes,
+        moved_bytes: None,
+        a100_predicted_seconds: None,
+        seconds_per_request: total / batch as f64,
+        rotations: 0,
+        relinearisations: 0,
+        key_switches: 0,
+        levels: Attention::DEPTH,
+        ciphertext_bytes: 0,
+        key_bytes: 0,
+        max_abs_error: f64::NAN,
+        max_abs_output: f64::NAN,
+    })
+}
+
+/// Many requests.
+fn column_on<B: DeviceBackend>(
+    column: &ColumnAttention,
+    shape: AttentionShape,
     device: &Device,
     backend: B,
-) -> Result<(), Failure> {
-    let (dim, columns) = (args.dim, Columns::new(args.tokens, args.batch)?);
-    let mut random = Random(2023);
-    // 1/sqrt(d) of the scores goes to the queries, 1/sqrt(L) of the sums to the values.
-    let head_width = (dim / args.heads) as f64;
-    let attention = Attention {
-        columns,
-        halved: args.halved,
-        heads: vec![
-            Head {
-                shift: 0.5,
-                offset: -0.1
-            };
-            args.heads
-        ],
-        query: random.map(dim, dim, head_width.sqrt().recip()),
-        key: random.map(dim, dim, 1.0),
-        value: random.map(dim, dim, (args.tokens as f64).sqrt().recip()),
-        output: random.map(dim, dim, 1.0),
-    };
-    let x: Vec<f64> = (0..dim * columns.slots()).map(|_| random.next()).collect();
-
-    let params = params(log_n)?;
-    let work = count(&params, &attention, &x)?;
-    let prediction = predict(&params, &attention, &x)?;
-    let ceilings = Ceilings::of(&backend)?;
-    let operands = Operands::new(backend, &params, &attention, &x)?;
+) -> Result<AttentionReport, Failure> {
+    let attention = &column.attention;
+    let (work, prediction) = (column.work()?, predict(column)?);
+    let operands = ColumnOperands::new(backend, column)?;
     let ctx = operands.ckks.context().clone();
-
     let bar = show::progress("attention");
     let mut display = |stage, done: usize, of: usize| {
         bar.set_length(of as u64);
@@ -221,108 +196,68 @@ fn run_on<B: DeviceBackend>(
     let mut progress = Progress::waiting(&mut display, &wait);
     ctx.backend().wait()?;
     let clock = Instant::now();
-    let result = operands.run(&attention, &mut progress)?;
+    let result = operands.run(column, &mut progress)?;
     let total = clock.elapsed().as_secs_f64();
-    let of = |stage| {
-        progress
-            .seconds()
-            .iter()
-            .find(|(s, _)| *s == stage)
-            .map_or(0.0, |(_, t)| *t)
-    };
-    let times = [Stage::Qk, Stage::Sigma, Stage::Pv, Stage::Projections].map(of);
+    let times = progress.seconds().to_vec();
     bar.finish_and_clear();
 
     let decrypted = (operands.ckks)
         .decrypt(&operands.secret, &result)?
         .release(Release::Owner)?;
-    let (max_abs_error, max_abs_output) = compare(&attention, &x, &decrypted);
-    let (rotations, relinearisations) = attention.key_switches();
-    let [qk_seconds, sigma_seconds, pv_seconds, projections_seconds] = times;
-    let report = AttentionReport {
-        tokens: args.tokens,
-        heads: args.heads,
-        dim,
-        batch: args.batch,
-        packing: if args.halved { "column_halved" } else { "column" },
-        device: device::report(device),
-        threads: rayon::current_num_threads(),
-        security_bits: params.security_bits(),
-        log_n,
-        log_qp: params.log2_qp(),
-        qk_seconds,
-        sigma_seconds,
-        pv_seconds,
-        projections_seconds,
-        total_seconds: total,
-        floor_seconds: ceilings.floor_us(work) / 1e6,
-        floor_bytes: work.bytes,
-        moved_bytes: prediction.map(|p| p.moved_bytes),
-        a100_predicted_seconds: prediction.map(|p| p.a100_us / 1e6),
-        seconds_per_request: total / args.batch as f64,
-        rotations,
-        relinearisations,
-        key_switches: rotations + relinearisations,
-        levels: Attention::DEPTH,
-        ciphertext_bytes: operands.sent.bytes(&ctx),
-        key_bytes: operands.sent_keys.bytes(&ctx),
-        max_abs_error,
-        max_abs_output,
-    };
-    if args.json {
-        say!("{}", serde_json::to_string(&report)?);
+    let asked = (shape, attention.columns.batch());
+    let mut report = report(asked, device, (&column.params, &ctx), (work, total), &times)?;
+    report.packing = if attention.halved {
+        "column_halved"
     } else {
-        print(&report);
-    }
-    Ok(())
+        "column"
+    };
+    (report.max_abs_error, report.max_abs_output) = column.compare(&decrypted);
+    (report.rotations, report.relinearisations) = attention.key_switches();
+    report.key_switches = report.rotations + report.relinearisations;
+    report.moved_bytes = prediction.map(|p| p.moved_bytes);
+    report.a100_predicted_seconds = prediction.map(|p| p.a100_us / 1e6);
+    report.ciphertext_bytes = operands.sent.bytes(&ctx);
+    report.key_bytes = operands.sent_keys.bytes(&ctx);
+    Ok(report)
 }
 
-/// (largest error, largest output) over all requests, tokens and features, against f64 arithmetic.
-fn compare(attention: &Attention, x: &[f64], have: &[Complex]) -> (f64, f64) {
-    let columns = attention.columns;
-    let (tokens, dim, slots) = (columns.tokens(), attention.query.inputs, columns.slots());
-    let apply = |map: &ColumnWeights, x: &[f64]| -> Vec<f64> {
-        let unit = f64::from(1u32 << map.weight_bits).recip();
-        let row = |o: usize| map.weights[o * map.inputs..][..map.inputs].iter().zip(x);
-        (0..map.outputs)
-            .map(|o| row(o).map(|(w, x)| f64::from(*w) * x).sum::<f64>() * unit + map.bias[o])
-            .collect()
-    };
-    let width = attention.query.outputs / attention.heads.len();
-    let (mut error, mut largest) = (0.0f64, 0.0f64);
-    for b in 0..columns.batch() {
-        let rows: Vec<Vec<f64>> = (0..tokens)
-            .map(|t| (0..dim).map(|c| x[c * slots + columns.slot(t, b)]).collect())
-            .collect();
-        let map = |m: &ColumnWeights| rows.iter().map(|x| apply(m, x)).collect::<Vec<_>>();
-        let (q, k, v) = (map(&attention.query), map(&attention.key), map(&attention.value));
-        for (t, q) in q.iter().enumerate() {
-            let mut o = vec![0.0; attention.value.outputs];
-            for (h, head) in attention.heads.iter().enumerate() {
-                for (k, v) in k.iter().zip(&v) {
-                    let of = h * width..(h + 1) * width;
-                    let s: f64 = q[of.clone()].iter().zip(&k[of.clone()]).map(|(a, b)| a * b).sum();
-                    let p = (s + head.shift).powi(2) + head.offset;
-                    o[of.clone()]
-                        .iter_mut()
-                        .zip(&v[of])
-                        .for_each(|(o, v)| *o += p * v);
-                }
-            }
-            for (c, want) in apply(&attention.output, &o).iter().enumerate() {
-                let have = have
-                    .get(c * slots + columns.slot(t, b))
-                    .map_or(f64::NAN, |z| z.re);
-                error = error.max(if have.is_finite() {
-                    (have - want).abs()
-                } else {
-                    f64::INFINITY
-                });
-                largest = largest.max(want.abs());
-            }
-        }
-    }
-    (error, largest)
+/// One request.
+fn diagonal_on<B: DeviceBackend>(
+    diagonal: &DiagonalAttention,
+    shape: AttentionShape,
+    device: &Device,
+    backend: B,
+) -> Result<AttentionReport, Failure> {
+    let work = diagonal.work()?;
+    let operands = DiagonalOperands::new(backend, diagonal)?;
+    let ctx = operands.ckks.context().clone();
+    let bar = show::progress("attention");
+    bar.set_length(3 * diagonal.heads as u64);
+    let mut times = Vec::new();
+    ctx.backend().wait()?;
+    let clock = Instant::now();
+    let results = operands.run(diagonal, &mut |stage, seconds| {
+        bar.set_message(show::stage(stage));
+        bar.inc(1);
+        times.push((stage, seconds));
+    })?;
+    let total = clock.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+
+    let mut report = report(
+        (shape, 1),
+        device,
+        (&diagonal.params, &ctx),
+        (work, total),
+        &times,
+    )?;
+    report.packing = "diagonal";
+    (report.max_abs_error, report.max_abs_output) = diagonal.compare(&operands.decrypt(&results)?);
+    (report.rotations, report.relinearisations) = diagonal.key_switches();
+    report.key_switches = report.rotations + report.relinearisations;
+    report.ciphertext_bytes = operands.sent_bytes;
+    report.key_bytes = operands.sent_keys.bytes(&ctx);
+    Ok(report)
 }
 
 fn print(r: &AttentionReport) {

@@ -1,14 +1,25 @@
-//! `bench matmul`: encrypted products of matrices in every packing, beside the plain product and the planner's prediction.
+//! `bench matmul`: encrypted products of matrices in every packing, beside the plain product and the planner's prediction; with
+//! `--predict`, how well the planner does.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
+
+use clap::ValueEnum;
+use serde_json::json;
 
 use crate::{
-    backend::{Backend, cpu::Cpu},
-    bench::{BenchError, PlainGemm, ResidueGemm, slowness, time, use_threads},
+    backend::device::{Device, DeviceBackend, on},
+    bench::{Ask, BenchError, PlainGemm, ResidueGemm, measure_coefficient, slowness, time, use_threads},
     ckks::{Ckks, Release},
-    cli::{Failure, MatmulArgs, matmul::costed, show},
-    matmul::{Cost, MatmulPlan, Options, Packing, Shape, Weights},
-    report::{MatmulReport, bytes, microseconds},
+    cli::{
+        Failure, MatmulArgs, device,
+        matmul::{Planned, costed, exact},
+        show,
+    },
+    matmul::{
+        Cost, MatmulPlan, Packing, Shape, Weights,
+        coefficient::{self, Output},
+    },
+    report::{DeviceReport, MatmulReport, bytes, microseconds},
     rlwe::{Context, SecretKey},
 };
 
@@ -20,6 +31,72 @@ const SHAPES: [(usize, usize, usize, usize); 5] = [
     (128, 768, 64, 1),
     (4096, 64, 64, 1),
 ];
+
+/// Shapes that predictions are held against: vectors, single requests, batches, and dimensions that are no powers of two.
+const PREDICTED: [(usize, usize, usize, usize); 20] = [
+    (1, 64, 64, 1),
+    (1, 256, 10, 1),
+    (1, 768, 64, 1),
+    (1, 100, 300, 1),
+    (4, 128, 128, 1),
+    (5, 77, 33, 1),
+    (8, 768, 16, 1),
+    (16, 256, 256, 1),
+    (16, 64, 64, 4),
+    (32, 32, 96, 1),
+    (32, 200, 50, 1),
+    (50, 100, 20, 2),
+    (64, 64, 256, 1),
+    (128, 128, 128, 1),
+    (128, 384, 32, 1),
+    (200, 64, 64, 1),
+    (16, 96, 48, 32),
+    (512, 128, 16, 1),
+    (1000, 50, 70, 1),
+    (2048, 64, 64, 1),
+];
+
+/// Parts by which a prediction may be off: of time, and of bytes.
+const TIME: f64 = 0.25;
+const BYTES: f64 = 0.05;
+
+/// Which operand is encrypted.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Encrypted {
+    /// The left one, in every packing
+    Left,
+    /// The right one, in coefficient packing
+    Right,
+    /// Both, in coefficient packing
+    Both,
+}
+
+impl From<Encrypted> for coefficient::Encrypted {
+    fn from(encrypted: Encrypted) -> Self {
+        match encrypted {
+            Encrypted::Left => Self::Left,
+            Encrypted::Right => Self::Right,
+            Encrypted::Both => Self::Both,
+        }
+    }
+}
+
+/// A packing by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PackingName(&'static str);
+
+impl FromStr for PackingName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let exact = [Output::Cut, Output::Packed].map(Output::packing);
+        let all: Vec<_> = Packing::ALL.iter().map(|p| p.name()).chain(exact).collect();
+        let found = all.iter().find(|known| **known == name);
+        found
+            .map(|name| Self(name))
+            .ok_or_else(|| format!("no packing is called {name:?}; there are {}", all.join(", ")))
+    }
+}
 
 /// Numbers in [-1, 1]; nothing secret comes from them.
 fn numbers(count: usize, seed: u64) -> Vec<f64> {
@@ -51,127 +128,244 @@ fn largest_error(shape: Shape, x: &[f64], w: &[f64], have: &[f64]) -> f64 {
     worst
 }
 
-fn measure(
-    plan: &MatmulPlan,
-    cost: &Cost,
+/// What all products of a shape are measured with.
+struct Setting {
     plain_gemm_us: f64,
     slowness: Option<f64>,
     budget: Duration,
-) -> Result<MatmulReport, Failure> {
-    let shape = plan.shape();
-    let ckks = Ckks::new(&Context::new(Cpu::new(), plan.params().clone())?);
-    let ctx = ckks.context();
-    let secret = SecretKey::generate(ctx)?;
-    let (x, w) = (numbers(shape.rows() * shape.k, 1), numbers(shape.k * shape.n, 2));
-    let single: Vec<f32> = w.iter().map(|w| *w as f32).collect();
-    let w: Vec<f64> = single.iter().map(|w| f64::from(*w)).collect();
-    let seeded_keys = secret.evaluation_keys(&plan.keys())?;
-    let keys = seeded_keys.expand(ctx)?;
-    let sent = plan.encrypt_inputs(&ckks, &secret, &x)?;
-    let inputs = sent.expand(ctx)?;
-    let weights = plan.encode_weights(&ckks, Weights::f32(&single))?;
-    let prepare = time(budget, || {
-        drop(plan.encode_weights(&ckks, Weights::f32(&single))?);
-        Ok(ctx.backend().wait()?)
-    })?;
-    let run = time(budget, || {
-        drop(plan.run(&ckks, &[&keys], &weights, &inputs)?);
-        Ok::<(), BenchError>(ctx.backend().wait()?)
-    })?;
-    let outputs = plan.run(&ckks, &[&keys], &weights, &inputs)?;
-    let have = plan.decrypt_outputs(&ckks, &secret, &outputs, Release::Owner)?;
-    let residue_gemm_us = match plan.packing() {
-        Packing::Column | Packing::Gemm => {
-            let mut bare = ResidueGemm::new(ctx, plan)?;
-            Some(time(budget, || bare.run())?.median_us)
+    device: DeviceReport,
+    encrypted: coefficient::Encrypted,
+}
+
+impl Setting {
+    /// The report of a product that is yet to be measured.
+    fn report(&self, shape: Shape, cost: &Cost) -> MatmulReport {
+        MatmulReport {
+            scheme: cost.scheme,
+            packing: cost.packing,
+            encrypted: self.encrypted.name(),
+            m: shape.m,
+            k: shape.k,
+            n: shape.n,
+            batch: shape.batch,
+            chain: cost.chain.clone(),
+            log_n: cost.log_n,
+            security_bits: cost.security_bits,
+            device: self.device.clone(),
+            threads: rayon::current_num_threads(),
+            median_us: f64::NAN,
+            min_us: f64::NAN,
+            cpu_us: None,
+            prepare_us: f64::NAN,
+            scaled_us: None,
+            plain_gemm_us: self.plain_gemm_us,
+            ratio: f64::NAN,
+            residue_gemm_us: None,
+            bytes_up: 0,
+            bytes_down: 0,
+            key_bytes: 0,
+            max_error: f64::NAN,
+            error_bound: cost.error_bound,
+            predicted_us: f64::NAN,
+            predicted_prepare_us: f64::NAN,
+            predicted_bytes_up: cost.bytes_up,
+            predicted_bytes_down: cost.bytes_down,
         }
-        _ => None,
-    };
-    let both = run.median_us + prepare.median_us;
-    Ok(MatmulReport {
-        scheme: cost.scheme,
-        packing: cost.packing,
-        m: shape.m,
-        k: shape.k,
-        n: shape.n,
-        batch: shape.batch,
-        chain: cost.chain.clone(),
-        log_n: cost.log_n,
-        security_bits: cost.security_bits,
-        backend: ctx.backend().capabilities().name,
-        threads: rayon::current_num_threads(),
-        median_us: run.median_us,
-        prepare_us: prepare.median_us,
-        scaled_us: slowness.map(|s| both / s),
-        plain_gemm_us,
-        ratio: run.median_us / plain_gemm_us,
-        residue_gemm_us,
-        bytes_up: sent.bytes(ctx),
-        bytes_down: outputs.bytes(ctx),
-        key_bytes: seeded_keys.bytes(ctx),
-        max_error: largest_error(shape, &x, &w, &have),
-        error_bound: cost.error_bound,
-        predicted_us: cost.run_us,
-        predicted_prepare_us: cost.prepare_us,
-        predicted_bytes_up: cost.bytes_up,
-        predicted_bytes_down: cost.bytes_down,
-    })
+    }
+
+    /// One product of real numbers.
+    fn approximate<B: DeviceBackend>(
+        &self,
+        backend: &B,
+        plan: &MatmulPlan,
+        report: &mut MatmulReport,
+    ) -> Result<(), Failure> {
+        let (shape, budget) = (plan.shape(), self.budget);
+        let ckks = Ckks::new(&Context::new(backend.clone(), plan.params().clone())?);
+        let ctx = ckks.context();
+        let secret = SecretKey::generate(ctx)?;
+        let (x, w) = (numbers(shape.rows() * shape.k, 1), numbers(shape.k * shape.n, 2));
+        let single: Vec<f32> = w.iter().map(|w| *w as f32).collect();
+        let w: Vec<f64> = single.iter().map(|w| f64::from(*w)).collect();
+        let seeded_keys = secret.evaluation_keys(&plan.keys())?;
+        let keys = seeded_keys.expand(ctx)?;
+        let sent = plan.encrypt_inputs(&ckks, &secret, &x)?;
+        let inputs = sent.expand(ctx)?;
+        let weights = plan.encode_weights(&ckks, Weights::f32(&single))?;
+        let prepare = time(budget, || {
+            drop(plan.encode_weights(&ckks, Weights::f32(&single))?);
+            Ok(ctx.backend().wait()?)
+        })?;
+        let run = time(budget, || {
+            drop(plan.run(&ckks, &[&keys], &weights, &inputs)?);
+            Ok::<(), BenchError>(ctx.backend().wait()?)
+        })?;
+        let outputs = plan.run(&ckks, &[&keys], &weights, &inputs)?;
+        let have = plan.decrypt_outputs(&ckks, &secret, &outputs, Release::Owner)?;
+        if matches!(plan.packing(), Packing::Column | Packing::Gemm) {
+            let mut bare = ResidueGemm::new(ctx, plan)?;
+            report.residue_gemm_us = Some(time(budget, || bare.run())?.own_us());
+        }
+        (report.median_us, report.min_us, report.cpu_us) = (run.median_us, run.min_us, run.cpu_us);
+        report.prepare_us = prepare.own_us();
+        (report.bytes_up, report.bytes_down) = (sent.bytes(ctx), outputs.bytes(ctx));
+        report.key_bytes = seeded_keys.bytes(ctx);
+        report.max_error = largest_error(shape, &x, &w, &have);
+        Ok(())
+    }
+
+    /// One product of integers.
+    fn exact<B: DeviceBackend>(
+        &self,
+        backend: &B,
+        plan: &coefficient::Plan,
+        report: &mut MatmulReport,
+    ) -> Result<(), Failure> {
+        let ask = Ask {
+            spec: exact(),
+            request: *plan.request(),
+            block: Some(plan.block()),
+        };
+        let measured = measure_coefficient(backend.clone(), &ask, self.budget)?;
+        (report.median_us, report.min_us) = (measured.median_us, measured.min_us);
+        (report.cpu_us, report.prepare_us) = (measured.cpu_us, measured.prepare_us);
+        let files = [measured.bytes_up, measured.bytes_down, measured.key_bytes].map(usize::try_from);
+        let [Ok(up), Ok(down), Ok(keys)] = files else {
+            return Err("more bytes than this machine counts".into());
+        };
+        (report.bytes_up, report.bytes_down, report.key_bytes) = (up, down, keys);
+        report.max_error = measured.max_error as f64;
+        Ok(())
+    }
+
+    /// Measures a plan, and predicts it from rates that are measured before and after.
+    fn measure<B: DeviceBackend>(
+        &self,
+        backend: &B,
+        (shape, planned, cost): (Shape, &Planned, &Cost),
+    ) -> Result<MatmulReport, Failure> {
+        let mut report = self.report(shape, cost);
+        let (cost, ()) = planned.around(backend, &cost.chain, || match planned {
+            Planned::Ckks(plan) => self.approximate(backend, plan, &mut report),
+            Planned::Bfv(plan) => self.exact(backend, plan, &mut report),
+        })?;
+        (report.predicted_us, report.predicted_prepare_us) = (cost.run_us, cost.prepare_us);
+        report.ratio = report.median_us / report.plain_gemm_us;
+        report.scaled_us = self.slowness.map(|s| (report.own_us() + report.prepare_us) / s);
+        Ok(report)
+    }
+}
+
+fn shapes(args: &MatmulArgs) -> Result<Vec<Shape>, Failure> {
+    match [args.m, args.k, args.n] {
+        [None, None, None] => {
+            let all: &[_] = if args.predict { &PREDICTED } else { &SHAPES };
+            Ok(all
+                .iter()
+                .map(|(m, k, n, b)| Shape::new(*m, *k, *n).batch(*b))
+                .collect())
+        }
+        [Some(m), Some(k), Some(n)] => Ok(vec![Shape::new(m, k, n).batch(args.batch)]),
+        _ => Err("a shape needs --m, --k and --n; leave all out for a list of shapes".into()),
+    }
 }
 
 pub(crate) fn run(args: &MatmulArgs) -> Result<(), Failure> {
     if !(1..=1024).contains(&args.threads) || !(0.0..=3600.0).contains(&args.seconds) {
         return Err("choose 1 to 1024 threads and 0 to 3600 seconds for each product".into());
     }
-    let one = [args.m, args.k, args.n];
-    let shapes: Vec<Shape> = if one.iter().any(Option::is_some) {
-        let [Some(m), Some(k), Some(n)] = one else {
-            return Err("a shape needs --m, --k and --n; leave all out for a list of shapes".into());
-        };
-        vec![Shape::new(m, k, n).batch(args.batch)]
-    } else {
-        SHAPES
-            .iter()
-            .map(|(m, k, n, b)| Shape::new(*m, *k, *n).batch(*b))
-            .collect()
-    };
-    if let Some(name) = &args.packing
-        && !Packing::ALL.iter().any(|p| p.name() == name)
-    {
-        let all: Vec<_> = Packing::ALL.iter().map(|p| p.name()).collect();
-        return Err(format!("no packing is called {name:?}; there are {}", all.join(", ")).into());
-    }
+    let shapes = shapes(args)?;
     if !use_threads(args.threads) {
         return Err("the number of threads is set already; this is a defect, please report it".into());
     }
+    let device = args.device.open()?;
+    on!(device.any(), backend => run_on(args, &shapes, &device, backend.as_ref()))
+}
+
+fn run_on<B: DeviceBackend>(
+    args: &MatmulArgs,
+    shapes: &[Shape],
+    device: &Device,
+    backend: &B,
+) -> Result<(), Failure> {
     let bar = show::progress("bench");
     bar.set_length(shapes.len() as u64);
-    let (slowness, budget) = (slowness(), Duration::from_secs_f64(args.seconds));
+    let mut setting = Setting {
+        plain_gemm_us: f64::NAN,
+        slowness: slowness(),
+        budget: Duration::from_secs_f64(args.seconds),
+        device: device::report(device),
+        encrypted: args.encrypted.into(),
+    };
     let mut reports = Vec::new();
     for shape in shapes {
         bar.set_message(format!("{shape}"));
         let mut plain = PlainGemm::new(shape.rows(), shape.k, shape.n);
-        let plain_us = time(budget, || {
+        let times = time(setting.budget, || {
             plain.run();
             Ok(())
         })?;
-        for (plan, cost) in costed(shape, Options::default())? {
-            if args.packing.as_deref().is_some_and(|p| p != cost.packing) {
+        setting.plain_gemm_us = times.median_us;
+        for (planned, cost) in costed(*shape, setting.encrypted, backend)? {
+            if args.packing.is_some_and(|p| p.0 != cost.packing) {
                 continue;
             }
-            let report = measure(&plan, &cost, plain_us.median_us, slowness, budget)?;
+            let report = setting.measure(backend, (*shape, &planned, &cost))?;
             if args.json {
                 say!("{}", serde_json::to_string(&report)?);
-            } else {
-                reports.push(report);
             }
+            reports.push(report);
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
     if !args.json {
-        print(&reports, slowness);
+        print(&reports, setting.slowness);
+    }
+    if args.predict {
+        predictions(&reports, args.json);
     }
     Ok(())
+}
+
+/// How many predictions hold, by packing.
+fn predictions(reports: &[MatmulReport], as_json: bool) {
+    let names: BTreeSet<&str> = reports.iter().map(|r| r.packing).collect();
+    if !as_json {
+        say!();
+        say!(
+            "  {:<20}{:>9}{:>17}{:>14}{:>24}",
+            show::bold("predictions"),
+            "products",
+            format!("time, {:.0} %", TIME * 100.0),
+            format!("bytes, {:.0} %", BYTES * 100.0),
+            "predicted / measured"
+        );
+    }
+    let all = std::iter::once(None).chain(names.into_iter().map(Some));
+    for name in all {
+        let some: Vec<_> = reports
+            .iter()
+            .filter(|r| name.is_none_or(|n| n == r.packing))
+            .collect();
+        let time = some.iter().filter(|r| r.predicts_time(TIME)).count();
+        let sizes = some.iter().filter(|r| r.predicts_bytes(BYTES)).count();
+        let ratios = some.iter().map(|r| r.predicted_us / r.own_us());
+        let (least, most) = ratios.fold((f64::INFINITY, 0.0f64), |(a, b), r| (a.min(r), b.max(r)));
+        let name = name.unwrap_or("all");
+        if as_json {
+            say!(
+                "{}",
+                json!({
+                    "predictions": name, "products": some.len(), "time_within_25_percent": time,
+                    "bytes_within_5_percent": sizes, "least_ratio": least, "largest_ratio": most,
+                })
+            );
+        } else {
+            let range = format!("{least:.2} to {most:.2}");
+            say!("  {name:<20}{:>9}{time:>17}{sizes:>14}{range:>24}", some.len());
+        }
+    }
 }
 
 fn print(reports: &[MatmulReport], slowness: Option<f64>) {
@@ -181,12 +375,13 @@ fn print(reports: &[MatmulReport], slowness: Option<f64>) {
         say!();
     }
     let head = format!(
-        "  {:<22}{:<10}{:>6}{:>10}{:>10}{:>11}{:>10}{:>8}{:>9}{:>9}{:>10}",
+        "  {:<22}{:<19}{:>6}{:>10}{:>10}{:>10}{:>11}{:>10}{:>8}{:>9}{:>9}{:>10}",
         "m x k x n x requests",
         "packing",
         "N",
         "prepare",
         "run",
+        "alone",
         "predicted",
         "plain",
         "ratio",
@@ -199,12 +394,13 @@ fn print(reports: &[MatmulReport], slowness: Option<f64>) {
     for r in reports {
         let shape = format!("{} x {} x {} x {}", r.m, r.k, r.n, r.batch);
         say!(
-            "  {:<22}{:<10}{:>6}{:>10}{:>10}{:>11}{:>10}{:>8.0}{:>9}{:>9}{:>10.1e}",
+            "  {:<22}{:<19}{:>6}{:>10}{:>10}{:>10}{:>11}{:>10}{:>8.0}{:>9}{:>9}{:>10.1e}",
             if shape == last { "" } else { &shape },
             r.packing,
             format!("2^{}", r.log_n),
             microseconds(r.prepare_us),
             microseconds(r.median_us),
+            microseconds(r.own_us()),
             microseconds(r.predicted_us),
             microseconds(r.plain_gemm_us),
             r.ratio,
@@ -214,11 +410,4 @@ fn print(reports: &[MatmulReport], slowness: Option<f64>) {
         );
         last = shape;
     }
-    let near = |r: &&MatmulReport| (r.predicted_us / r.median_us - 1.0).abs() <= 0.25;
-    let count = reports.iter().filter(near).count();
-    say!();
-    say!(
-        "  {count} of {} predicted times within 25 % of those measured",
-        reports.len()
-    );
 }

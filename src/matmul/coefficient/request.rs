@@ -16,6 +16,17 @@ pub enum Encrypted {
     Both,
 }
 
+impl Encrypted {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::Both => "both",
+        }
+    }
+}
+
 impl std::fmt::Display for Encrypted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -34,6 +45,16 @@ pub enum Output {
     Cut,
     /// Interleaved, so that every coefficient holds a result: as few ciphertexts as can be, a key switch for each that is saved.
     Packed,
+}
+
+impl Output {
+    /// The name of coefficient packing with such results.
+    pub fn packing(self) -> &'static str {
+        match self {
+            Self::Cut => "coefficient_cut",
+            Self::Packed => "coefficient_packed",
+        }
+    }
 }
 
 /// What blocks are chosen for. Ties are broken by time, then by all bytes.

@@ -95,12 +95,21 @@ impl Plan {
     }
 
     /// Columns of blocks that are worked on at a time, for `items` results a column and `inputs` ciphertexts that are read for them.
-    fn columns_at_a_time<B: Backend>(&self, bfv: &Bfv<B>, items: usize, inputs: usize) -> Result<usize> {
-        let ctx = bfv.context();
-        let rows = ctx.level("multiply", self.levels().input)?.rows.len();
-        let poly = rows * (4 << ctx.log_n());
+    pub(super) fn columns_at_a_time<B: Backend>(
+        &self,
+        bfv: &Bfv<B>,
+        items: usize,
+        inputs: usize,
+    ) -> Result<usize> {
+        let level = bfv.context().level("multiply", self.levels().input)?;
+        Ok(self.columns_of_rows(level.rows.len(), items, inputs))
+    }
+
+    /// The same for polynomials of `rows` rows.
+    pub(super) fn columns_of_rows(&self, rows: usize, items: usize, inputs: usize) -> usize {
+        let poly = rows * 4 * self.params().degree();
         let most = AT_A_TIME.max(2 * inputs * poly);
-        Ok((most / (poly * self.tiles().k.max(2 * items))).clamp(1, self.tiles().n))
+        (most / (poly * self.tiles().k.max(2 * items))).clamp(1, self.tiles().n)
     }
 
     /// Products with a plain operand: `inputs` are the encrypted operands of all requests, `keys` their evaluation keys in the same

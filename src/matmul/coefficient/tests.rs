@@ -354,6 +354,42 @@ fn counts_are_what_runs() {
     }
 }
 
+/// Costs name what the plan counts, memory for operands and results at least, and times that there are.
+#[test]
+fn costs_of_plans_are_complete() {
+    let spec = Spec {
+        log_n: 6,
+        primes: 6,
+        digits: 6,
+        plain: 65_537,
+    };
+    let bfv = Bfv::new(Cpu::new(), Params::insecure(spec).unwrap()).unwrap();
+    for encrypted in [Encrypted::Left, Encrypted::Right, Encrypted::Both] {
+        for (output, requests) in [(Output::Cut, 1), (Output::Packed, 1), (Output::Packed, 3)] {
+            let request = Request::new(Shape::new(9, 40, 13))
+                .encrypted(encrypted)
+                .output(output)
+                .requests(requests);
+            let plan = Plan::new(bfv.params(), &request).unwrap();
+            let rates = Rates::measure(&bfv, &plan).unwrap();
+            assert_eq!(rates.least(rates), rates);
+            let (cost, costs) = (plan.cost(&rates).unwrap(), plan.costs());
+            assert_eq!(
+                (cost.keys, cost.key_bytes, cost.bytes_up, cost.bytes_down),
+                (costs.keys, costs.key_bytes, costs.bytes_up, costs.bytes_down)
+            );
+            assert!(cost.run_us > 0.0 && cost.run_us.is_finite(), "{cost:?}");
+            assert_eq!(cost.prepare_us > 0.0, encrypted != Encrypted::Both, "{cost:?}");
+            let rows = |level| bfv.context().level("test", level).unwrap().rows.len() as u64;
+            let levels = plan.levels();
+            let held = costs.ciphertexts_up as u64 * rows(levels.input)
+                + costs.ciphertexts_down as u64 * rows(levels.output)
+                + costs.plain_polynomials as u64 * rows(levels.input) / 2;
+            assert!(cost.peak_bytes >= 2 * held * (4 << 6), "{cost:?}");
+        }
+    }
+}
+
 #[test]
 fn lwe_ciphertexts_of_results() {
     let mut party = Party::new(6, 4, 1 << 20);
