@@ -3,6 +3,7 @@
 use cipherformer::{
     backend::cpu::Cpu,
     bfv::{self, Packing},
+    circuit::bootstrap::SeededBootstrapKeys,
     ckks::{self, Evaluator},
     model::LABELS,
     ring::{Scale, insecure_chains},
@@ -123,9 +124,17 @@ fn ckks_files() -> Vec<Seed> {
         &ev.relinearise_rescale(&square).unwrap(),
         ctx,
     );
+    let bootstrap = SeededBootstrapKeys {
+        raise: secret.raise_keys().unwrap(),
+        evaluation: secret
+            .evaluation_keys(&needs().up_to(Level(1)).relinearise().rotate([1]))
+            .unwrap(),
+    };
     let last = ckks.encrypt(&secret, &values(4), 1, Level(0)).unwrap();
     files.asked("seeded-ciphertexts-last", &last, ctx);
     files.asked("ciphertexts-last", &last.expand(ctx).unwrap(), ctx);
+    files.part("raise-keys", &bootstrap.raise, ctx);
+    files.part("bootstrap-keys", &bootstrap, ctx);
     files.seeds
 }
 

@@ -272,6 +272,8 @@ enum Bench {
     Ceilings(CeilingsArgs),
     /// Every operation, beside the least time that this machine could take for it
     Ops(OpsArgs),
+    /// The integer that raising a ciphertext adds, drawn and held against the formula of failure probabilities
+    Overflow(OverflowArgs),
     /// Bootstraps: time by stage, precision by kind of message, levels, failure probability, memory
     Bootstrap(BootstrapArgs),
 }
@@ -336,6 +338,22 @@ struct MatmulArgs {
 }
 
 #[derive(Args)]
+struct OverflowArgs {
+    /// Which bootstrap's parameters
+    #[arg(long, value_name = "NAME", default_value = "throughput")]
+    preset: String,
+    /// Coefficients to draw, at least
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    coefficients: u64,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct BootstrapArgs {
     /// Which bootstrap; without a name, all that are secure, one after the other
     #[arg(long, value_name = "NAME")]
@@ -346,6 +364,12 @@ struct BootstrapArgs {
     /// Keep the diagonals of the matrices as residues: more memory, less time
     #[arg(long)]
     expanded: bool,
+    /// Memory for keys, matrices and work, such as 5GB; keys that have no room expanded are expanded when they are used
+    #[arg(long, value_name = "BYTES", value_parser = params::memory)]
+    budget: Option<u64>,
+    /// Expand keys whenever they are used, whether or not they have room
+    #[arg(long)]
+    expand_on_use: bool,
     /// Bootstraps of every kind of message
     #[arg(long, default_value_t = 1)]
     runs: usize,
@@ -399,6 +423,7 @@ pub fn run() -> ExitCode {
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
         Command::Bench(Bench::Ceilings(args)) => bench::ceilings::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
+        Command::Bench(Bench::Overflow(args)) => bench::overflow::run(&args),
         Command::Bench(Bench::Bootstrap(args)) => bench::bootstrap::run(&args),
     };
     match result {

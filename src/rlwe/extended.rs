@@ -5,7 +5,9 @@
 //! rounding, so that a sum of plaintexts times rotations is formed modulo Q P and divided once. Such a ciphertext has the rows of the
 //! level and the special ones, two components, and stands for 1/P of what it holds.
 
-use super::{Ciphertext, Context, Digits, Level, Result, SwitchKey};
+use smallvec::SmallVec;
+
+use super::{Ciphertext, Context, Digits, Level, Result, SwitchKey, keys::prepared};
 use crate::{
     backend::{Backend, Mut, Ref, Span},
     ring::Galois,
@@ -96,10 +98,11 @@ impl<B: Backend> Context<B> {
         let mut sums = self.extended(level, digits.items)?;
         let span = Span::dense(digits.items, of_level.digits.len(), &of_level.extended);
         let which: Vec<u32> = of_level.digits.iter().map(|d| d.digit).collect();
-        let prepared: Vec<&B::Key> = keys.iter().map(|k| k.prepared()).collect();
+        let held = prepared(self, keys)?;
+        let keys: SmallVec<[&B::Key; 16]> = held.iter().map(|key| &**key).collect();
         let from = Ref::new(&digits.buffer, span);
         self.backend()
-            .key_inner_product(self.tables(), sums.view_mut(self)?, from, &which, &prepared)?;
+            .key_inner_product(self.tables(), sums.view_mut(self)?, from, &which, &keys)?;
         Ok(sums)
     }
 

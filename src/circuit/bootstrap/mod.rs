@@ -23,6 +23,7 @@
 
 mod keys;
 mod memory;
+mod overflow;
 mod plan;
 mod preset;
 mod run;
@@ -32,7 +33,8 @@ mod tail;
 mod tests;
 
 pub use keys::{BootstrapKeys, SeededBootstrapKeys};
-pub use memory::Memory;
+pub use memory::{KeyBytes, Memory};
+pub use overflow::{Fit, Overflow};
 pub use plan::{BootstrapSpec, Bootstrapper, Order};
 pub use preset::{Preset, insecure_presets, preset, presets};
 pub use run::Stage;

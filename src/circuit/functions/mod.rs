@@ -13,6 +13,8 @@ mod power_softmax;
 mod reciprocal;
 mod smooth;
 mod stages;
+mod tournament;
+mod wide;
 #[cfg(all(test, feature = "fallback"))]
 mod tests;
 
@@ -25,3 +27,4 @@ pub use maximum::Maximum;
 pub use power_softmax::PowerSoftmax;
 pub use reciprocal::Reciprocal;
 pub use smooth::{erf, gelu, sigmoid, silu};
+pub use tournament::Tournament;
