@@ -378,6 +378,15 @@ struct BootstrapArgs {
     json: bool,
 }
 
+/// How scores become weights.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum AttentionKind {
+    /// A polynomial of degree 2
+    Sigma,
+    /// PowerSoftmax: fourth powers over their mean
+    Power,
+}
+
 #[derive(Args)]
 struct AttentionArgs {
     /// Tokens of a request (a power of two)
@@ -389,6 +398,9 @@ struct AttentionArgs {
     /// Features of the model
     #[arg(long, default_value_t = 32)]
     dim: usize,
+    /// How scores become weights
+    #[arg(long, value_enum, default_value_t = AttentionKind::Sigma)]
+    kind: AttentionKind,
     /// Two diagonals of scores and two features of values in a ciphertext: fewer key switches, and more keys
     #[arg(long)]
     halved: bool,

@@ -150,7 +150,11 @@ impl<B: Backend> KeyStore<B> {
             Expansion::WhereItFits => expanded <= self.budget().saturating_sub(self.state().resting),
         };
         let rests = if once { expanded } else { keys.bytes(ctx) };
-        let most = if once { rests } else { Self::least_budget(rests, largest) };
+        let most = if once {
+            rests
+        } else {
+            Self::least_budget(rests, largest)
+        };
         {
             let mut state = self.state();
             state.make_room(operation, most, self.budget())?;
@@ -159,7 +163,11 @@ impl<B: Backend> KeyStore<B> {
         let mut held = EvaluationKeys::none();
         let mut reserved = self.reservation(rests);
         for seeded in keys.keys {
-            let bytes = if once { seeded.expanded_bytes(ctx) } else { seeded.bytes(ctx) };
+            let bytes = if once {
+                seeded.expanded_bytes(ctx)
+            } else {
+                seeded.bytes(ctx)
+            };
             let own = reserved.split(bytes);
             held.insert(match once {
                 true => seeded.expand(ctx)?.reserved(own),
@@ -284,65 +292,84 @@ impl<B: Backend> Deref for Prepared<'_, B> {
 
 #[cfg(all(test, feature = "fallback"))]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
     use super::*;
     use crate::{
-        backend::cpu::Cpu,
-        ckks::{Ciphertext, Ckks, Evaluator},
-        ring::insecure_chain,
-        rlwe::{KeyNeeds, Params, SecretKey, Spec},
+        backend::{Integers, cpu::Cpu},
+        ring::{Galois, insecure_chain},
+        rlwe::{Ciphertext, KeyNeeds, Params, Poly, SecretKey, Spec},
     };
 
+    const STEPS: [i64; 4] = [1, 2, 4, 8];
+
     struct Set {
-        ckks: Ckks<Cpu>,
+        ctx: Context<Cpu>,
         secret: SecretKey<Cpu>,
-        x: Ciphertext<Cpu>,
     }
 
     impl Set {
         fn new() -> Self {
             let chain = insecure_chain("insecure_n8_rational45_l3_d1").unwrap();
             let ctx = Context::new(Cpu::new(), Params::insecure(Spec { chain }).unwrap()).unwrap();
-            let ckks = Ckks::new(&ctx);
             let secret = SecretKey::insecure_deterministic(&ctx, [3; 32]).unwrap();
-            let values = vec![0.25.into(); 64];
-            let x = ckks.encrypt(&secret, &values, 1, ctx.params().top()).unwrap();
-            let x = x.expand(&ctx).unwrap();
-            Self { ckks, secret, x }
+            Self { ctx, secret }
         }
 
-        fn ctx(&self) -> &Context<Cpu> {
-            self.ckks.context()
-        }
-
+        /// Five keys of one size.
         fn keys(&self) -> SeededEvaluationKeys<Cpu> {
-            let needs = KeyNeeds::new(self.ctx().params()).relinearise().rotate([1, 2, 4, 8]);
-            self.secret.evaluation_keys(&needs).unwrap()
+            let needs = KeyNeeds::new(self.ctx.params()).rotate(STEPS).conjugate();
+            // The same keys at every call: from a secret that nothing was drawn from.
+            let secret = SecretKey::insecure_deterministic(&self.ctx, [3; 32]).unwrap();
+            secret.evaluation_keys(&needs).unwrap()
         }
 
-        /// Words of rotations one by one, hoisted, and of a product.
-        fn compute(&self, keys: &EvaluationKeys<Cpu>) -> Vec<u32> {
-            let ev = Evaluator::new(&self.ckks, keys);
-            let square = ev.mul(&self.x, &self.x).unwrap();
-            let mut results = vec![ev.relinearise_rescale(&square).unwrap()];
-            for k in [1, 2, 4, 8, 8, 2] {
-                results.push(ev.rotate(&self.x, k).unwrap());
+        fn encrypted(&self, items: usize) -> Ciphertext<Cpu> {
+            let top = self.ctx.params().top();
+            let rows = self.ctx.level("test", top).unwrap().rows.to_vec();
+            let values: Vec<i32> = (0..items as i32)
+                .flat_map(|i| (0..256).map(move |x| x * x % 97 + i))
+                .collect();
+            let message = Poly::lift(&self.ctx, items, &rows, Integers::I32(&values)).unwrap();
+            self.secret
+                .encrypt(&message, top)
+                .unwrap()
+                .expand(&self.ctx)
+                .unwrap()
+        }
+
+        fn rotation(&self, k: i64) -> Galois {
+            Galois::rotation(k, self.ctx.log_n())
+        }
+
+        /// Words of automorphisms one by one, and of a hoisted set.
+        fn compute(&self, x: &Ciphertext<Cpu>, keys: &EvaluationKeys<Cpu>) -> Vec<u32> {
+            let conjugation = Galois::conjugation(self.ctx.log_n());
+            let mut results = Vec::new();
+            let single = [1, 2, 4, 8, 8, 2].map(|k| self.rotation(k));
+            for g in [conjugation].into_iter().chain(single) {
+                let key = keys.galois("test", g).unwrap();
+                results.push(self.ctx.automorphism("test", x, None, &[key], &[g]).unwrap());
             }
-            results.extend(ev.rotate_hoisted(&self.x, &[1, 2, 4, 8]).unwrap());
-            let words = |ct: &Ciphertext<Cpu>| {
-                let view = ct.rlwe().view();
-                let mut words = vec![0; view.span.count() << self.ctx().log_n()];
-                self.ctx().backend().download(view, &mut words).unwrap();
-                words
-            };
-            results.iter().flat_map(words).collect()
+            let elements = STEPS.map(|k| self.rotation(k));
+            let many = elements.map(|g| keys.galois("test", g).unwrap());
+            results.extend(self.ctx.automorphisms("test", x, &many, &elements).unwrap());
+            let mut all = Vec::new();
+            for ct in results {
+                let view = ct.view();
+                let mut words = vec![0; view.span.count() << self.ctx.log_n()];
+                self.ctx.backend().download(view, &mut words).unwrap();
+                all.extend(words);
+            }
+            all
         }
     }
 
     #[test]
     fn keys_of_a_store_compute_what_others_do() {
         let set = Set::new();
-        let ctx = set.ctx();
-        let want = set.compute(&set.keys().expand(ctx).unwrap());
+        let (ctx, x) = (&set.ctx, set.encrypted(1));
+        let want = set.compute(&x, &set.keys().expand(ctx).unwrap());
         let (seeded, expanded) = (set.keys().bytes(ctx), set.keys().expanded_bytes(ctx));
         let largest = expanded / 5;
         let least = KeyStore::<Cpu>::least_budget(seeded, largest);
@@ -357,11 +384,11 @@ mod tests {
             let keys = store.hold(ctx, set.keys(), expansion).unwrap();
             assert_eq!(store.bytes(), if once { expanded } else { seeded });
             assert_eq!(keys.bytes(), store.bytes());
-            assert!(set.compute(&keys) == want, "{budget} bytes, {expansion:?}");
+            assert!(set.compute(&x, &keys) == want, "{budget} bytes, {expansion:?}");
             let counts = store.counts();
             assert!(counts.peak_bytes <= budget, "{counts:?} within {budget}");
             assert!(keys.most_bytes() <= budget);
-            // One of them in the least room: all 11 uses but the one that repeats the last rotation expand.
+            // In the least room there is one at a time: all 11 uses expand but the one that repeats the last rotation.
             match (once, budget == least) {
                 (true, _) => assert_eq!(counts.expanded, 0),
                 (_, true) => assert_eq!((counts.expanded, counts.found, counts.evicted), (10, 1, 9)),
@@ -375,7 +402,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_before_work_starts() {
         let set = Set::new();
-        let ctx = set.ctx();
+        let ctx = &set.ctx;
         let (seeded, expanded) = (set.keys().bytes(ctx), set.keys().expanded_bytes(ctx));
         let least = KeyStore::<Cpu>::least_budget(seeded, expanded / 5);
         for (budget, expansion, wanted) in [
@@ -385,25 +412,55 @@ mod tests {
         ] {
             let store = KeyStore::new(budget);
             let error = store.hold(ctx, set.keys(), expansion).err().unwrap();
-            assert!(
-                matches!(error, RlweError::KeyBudget { needed, budget: b, .. } if (needed, b) == (wanted, budget)),
-                "{error}"
+            let fits = matches!(
+                error,
+                RlweError::KeyBudget { needed, budget: b, .. } if (needed, b) == (wanted, budget)
             );
+            assert!(fits, "{error}");
             assert_eq!(store.bytes(), 0);
         }
-        // A second client leaves no room for the first one's keys at once, but for one at a time.
+    }
+
+    #[test]
+    fn clients_share_a_budget() {
+        let set = Set::new();
+        let (ctx, x) = (&set.ctx, set.encrypted(1));
+        let (seeded, expanded) = (set.keys().bytes(ctx), set.keys().expanded_bytes(ctx));
         let store = KeyStore::new(2 * seeded + 2 * expanded / 5);
         let first = store.hold(ctx, set.keys(), Expansion::OnUse).unwrap();
         let second = store.hold(ctx, set.keys(), Expansion::OnUse).unwrap();
-        assert!(set.compute(&first) == set.compute(&second));
-        let error = store.hold(ctx, set.keys(), Expansion::OnUse).err().unwrap();
-        assert!(matches!(error, RlweError::KeyBudget { .. }), "{error}");
+        assert!(set.compute(&x, &first) == set.compute(&x, &second));
+        assert!(store.hold(ctx, set.keys(), Expansion::OnUse).is_err());
         // Keys in use at the same time have to fit together.
-        let ev = Evaluator::new(&set.ckks, &first);
-        let two = ev.concat(&[set.x.clone(), set.x.clone()]).unwrap();
-        let error = ev.rotate_each(&two, &[1, 2]).err().unwrap();
-        assert!(error.to_string().contains("budget"), "{error}");
+        let two = set.encrypted(2);
+        let elements = [1, 2].map(|k| set.rotation(k));
+        let keys = elements.map(|g| first.galois("test", g).unwrap());
+        let error = ctx
+            .automorphism("test", &two, None, &keys, &elements)
+            .err()
+            .unwrap();
+        assert!(matches!(error, RlweError::KeyBudget { .. }), "{error}");
+        assert!(error.to_string().contains("larger budget"), "{error}");
         drop(second);
-        assert!(ev.rotate_each(&two, &[1, 2]).is_ok());
+        assert!(ctx.automorphism("test", &two, None, &keys, &elements).is_ok());
+    }
+
+    #[test]
+    fn threads_use_one_store() {
+        let set = Set::new();
+        let (ctx, x) = (&set.ctx, set.encrypted(1));
+        let want = set.compute(&x, &set.keys().expand(ctx).unwrap());
+        let (seeded, expanded) = (set.keys().bytes(ctx), set.keys().expanded_bytes(ctx));
+        // Room for three threads to expand at once.
+        let store = KeyStore::new(seeded + 6 * expanded / 5);
+        let keys = store.hold(ctx, set.keys(), Expansion::OnUse).unwrap();
+        std::thread::scope(|scope| {
+            let run = || scope.spawn(|| assert!(set.compute(&x, &keys) == want));
+            let threads = [run(), run(), run()];
+            threads.into_iter().for_each(|t| t.join().unwrap());
+        });
+        assert!(store.counts().peak_bytes <= store.budget());
+        drop(keys);
+        assert_eq!(store.bytes(), 0);
     }
 }

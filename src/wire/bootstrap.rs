@@ -26,7 +26,9 @@ fn section_bytes<B: Backend>(ctx: &Context<B>, rows: &[Vec<Row>; 2]) -> [u64; 2]
 
 /// Bytes before the sections of the switching keys besides their entries.
 fn lead(sections: [u64; 2], checksum: u64) -> u64 {
-    let whole = sections.iter().fold(0u64, |sum, bytes| sum.saturating_add(bytes + checksum));
+    let whole = sections
+        .iter()
+        .fold(0u64, |sum, bytes| sum.saturating_add(bytes + checksum));
     whole.saturating_add(LENGTHS_BYTES)
 }
 
@@ -80,7 +82,9 @@ impl<B: Backend> Record<Context<B>> for SeededRaiseKeys<B> {
             half(ctx, source, to_rows)
         })?;
         source.demand("the key from the sparse secret", Some(from), 1)?;
-        let up = source.section(format_args!("{}", NAMES[1]), from, |source| half(ctx, source, from_rows))?;
+        let up = source.section(format_args!("{}", NAMES[1]), from, |source| {
+            half(ctx, source, from_rows)
+        })?;
         Ok(Self::from_halves(ctx, [down, up])?)
     }
 }
@@ -134,7 +138,9 @@ impl<B: Backend> Record<Context<B>> for SeededBootstrapKeys<B> {
         source.demand("keys", Some(bytes.sum()), index.len() as u64 + 2)?;
         let [to_rows, from_rows] = &rows;
         let mut section = |n: usize, own: &[Row]| {
-            source.section(format_args!("{}", NAMES[n]), wanted[n], |source| half(ctx, source, own))
+            source.section(format_args!("{}", NAMES[n]), wanted[n], |source| {
+                half(ctx, source, own)
+            })
         };
         let halves = [section(0, to_rows)?, section(1, from_rows)?];
         Ok(Self {

@@ -71,12 +71,19 @@ impl Case {
             Complex::new(part(37), part(59))
         };
         let values: Vec<Complex> = (0..self.slots).map(value).collect();
-        let ct = ckks.encrypt(&secret, &values, 1, spec.input_level())?.expand(&ctx)?;
+        let ct = ckks
+            .encrypt(&secret, &values, 1, spec.input_level())?
+            .expand(&ctx)?;
         let out = bootstrapper.bootstrap(&keys, &ct)?;
         let have = ckks.decrypt(&secret, &out)?.release(Release::Owner)?;
         let errors = have.iter().zip(&values).map(|(a, b)| (*a - *b).abs());
         let bits = -errors.fold(0.0, f64::max).log2();
-        assert!(bits > self.bits, "{}, {} slots: {bits:.1} bits", self.preset, self.slots);
+        assert!(
+            bits > self.bits,
+            "{}, {} slots: {bits:.1} bits",
+            self.preset,
+            self.slots
+        );
         let view = out.rlwe().view();
         let mut words = vec![0; view.span.count() << ctx.log_n()];
         ctx.backend().download(view, &mut words)?;

@@ -158,6 +158,16 @@ pub fn model(ctx: &Context<Cpu>) -> Object {
     object("model", &model, ctx, Stamp::default())
 }
 
+/// From a key that nothing else was drawn from.
+fn bootstrap_keys(ctx: &Context<Cpu>) -> SeededBootstrapKeys<Cpu> {
+    let key = SecretKey::insecure_deterministic(ctx, [7; 32]).unwrap();
+    let needs = KeyNeeds::new(ctx.params()).up_to(Level(1)).relinearise();
+    SeededBootstrapKeys {
+        raise: key.raise_keys().unwrap(),
+        evaluation: key.evaluation_keys(&needs.rotate([1])).unwrap(),
+    }
+}
+
 fn make_ckks(ctx: &Context<Cpu>) -> Vec<Object> {
     let key = SecretKey::insecure_deterministic(ctx, [7; 32]).unwrap();
     let stamp = Stamp {
@@ -177,13 +187,7 @@ fn make_ckks(ctx: &Context<Cpu>) -> Vec<Object> {
     let expanded = keys.expand(ctx).unwrap();
     let square = Evaluator::new(&ckks, &expanded).mul(&x, &x).unwrap();
     let public = key.public_key().unwrap();
-    let few = KeyNeeds::new(ctx.params()).up_to(Level(1));
-    let bootstrap = SeededBootstrapKeys {
-        raise: key.raise_keys().unwrap(),
-        evaluation: key
-            .evaluation_keys(&few.relinearise().rotate([1]))
-            .unwrap(),
-    };
+    let bootstrap = bootstrap_keys(ctx);
     vec![
         object("parameters", &spec(), &(), Stamp::default()),
         object("secret_key", &key, ctx, stamp),

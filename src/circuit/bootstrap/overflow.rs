@@ -74,7 +74,9 @@ impl Overflow {
             ctx.backend()
                 .download(view, &mut words)
                 .map_err(crate::rlwe::RlweError::from)?;
-            let quotients = crt.lift_rows_f64(&words, n, &q0).map_err(crate::rlwe::RlweError::from)?;
+            let quotients = crt
+                .lift_rows_f64(&words, n, &q0)
+                .map_err(crate::rlwe::RlweError::from)?;
             for x in quotients {
                 match self.counts.get_mut(x.round().abs() as usize) {
                     Some(count) => *count += 1,

@@ -57,10 +57,16 @@ impl Entry {
 pub fn functions() -> Result<Vec<(Function, &'static str)>> {
     Ok(vec![
         (Function::gelu(8.0, 31)?, "x (1 + erf(x / sqrt 2)) / 2"),
-        (Function::gelu_wide(32.0, [15, 15])?, "x (1 + erf(x / sqrt 2)) / 2"),
-        (Function::gelu_wide(64.0, [15, 31])?, "x (1 + erf(x / sqrt 2)) / 2"),
+        (
+            Function::gelu_wide(32.0, [15, 15])?,
+            "x (1 + erf(x / sqrt 2)) / 2",
+        ),
+        (
+            Function::gelu_wide(64.0, [15, 31])?,
+            "x (1 + erf(x / sqrt 2)) / 2",
+        ),
         (Function::silu(8.0, 31)?, "x / (1 + exp(-x))"),
-        (Function::silu_wide(32.0, [15, 15])?, "x / (1 + exp(-x))"),
+        (Function::silu_wide(32.0, [15, 31])?, "x / (1 + exp(-x))"),
         (Function::tanh(4.0, 31)?, "tanh x"),
         (Function::sigmoid(8.0, 31)?, "1 / (1 + exp(-x))"),
         (Function::exp(-16.0, 0.0, 15)?, "exp x"),

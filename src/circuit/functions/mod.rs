@@ -13,10 +13,10 @@ mod power_softmax;
 mod reciprocal;
 mod smooth;
 mod stages;
-mod tournament;
-mod wide;
 #[cfg(all(test, feature = "fallback"))]
 mod tests;
+mod tournament;
+mod wide;
 
 pub use argmax::ArgMax;
 pub use catalogue::{Entry, catalogue, functions};

@@ -268,11 +268,15 @@ fn argmax_is_one_hot() {
 /// The largest of L and its place, at the smallest gap that is allowed, ties, and values all over the range.
 #[test]
 fn tournaments_find_the_largest_and_its_place() {
-    for (items, levels) in [(2, 11), (5, 33), (8, 33)] {
+    for (items, levels) in [(2, 10), (5, 28), (8, 28)] {
         let set = set(levels);
         let ev = set.ev();
         let game = Tournament::new(items, 0.5, &[15, 15], 5.0).unwrap();
-        assert_eq!(game.depth(), 10 * game.rounds(), "9 levels of the sign, one product");
+        assert_eq!(
+            game.depth(),
+            9 * game.rounds(),
+            "8 levels of the sign, one product"
+        );
         let slots = set.slots();
         let value = |i: usize, s: usize| {
             let winner = s % items;
@@ -316,7 +320,10 @@ fn tournaments_find_the_largest_and_its_place() {
             game.gap()
         );
         assert!(worst <= game.error() + 1e-6, "{items}: {worst:e}");
-        assert!(worst_place <= game.place_error() + 1e-6, "{items}: {worst_place:e}");
+        assert!(
+            worst_place <= game.place_error() + 1e-6,
+            "{items}: {worst_place:e}"
+        );
         let low = ev.drop_to(&ct, Level(game.depth() - 1)).unwrap();
         let error = game.apply(&ev, &[low]).err().unwrap();
         assert!(matches!(error, CircuitError::Levels { .. }), "{error}");
@@ -325,17 +332,29 @@ fn tournaments_find_the_largest_and_its_place() {
     assert!(Tournament::new(4096, 1.0, &[7], 2.0).is_err());
 }
 
-/// Beyond +-8: two polynomials of degree 15 are better than one of degree 255 could be deep.
+/// Beyond +-8, two polynomials of degree 15 are better than one of degree 63.
 #[test]
 fn wide_activations_keep_their_bounds() {
     for (f, error) in [
         (Function::gelu_wide(32.0, [15, 15]), 1e-3),
         (Function::gelu_wide(32.0, [15, 31]), 1e-5),
-        (Function::silu_wide(32.0, [15, 15]), 1e-3),
+        (Function::silu_wide(32.0, [15, 31]), 1e-4),
     ] {
         let f = f.unwrap();
-        println!("{} on {}, {:?}: {:e}", f.name(), f.interval(), f.degrees(), f.error());
-        assert!(f.error() < error, "{} {:?}: {:e}", f.name(), f.degrees(), f.error());
+        println!(
+            "{} on {}, {:?}: {:e}",
+            f.name(),
+            f.interval(),
+            f.degrees(),
+            f.error()
+        );
+        assert!(
+            f.error() < error,
+            "{} {:?}: {:e}",
+            f.name(),
+            f.degrees(),
+            f.error()
+        );
         let single = Function::gelu(32.0, 63).unwrap();
         assert!(f.error() < single.error(), "{:e}", single.error());
     }

@@ -136,7 +136,11 @@ impl Tournament {
     }
 
     /// A round: half as many players.
-    fn round<A: Arithmetic>(&self, m: &mut A, players: Vec<Player<A::Value>>) -> Result<Vec<Player<A::Value>>> {
+    fn round<A: Arithmetic>(
+        &self,
+        m: &mut A,
+        players: Vec<Player<A::Value>>,
+    ) -> Result<Vec<Player<A::Value>>> {
         let side = |m: &mut A, which: usize| {
             let values = players.chunks_exact(2).filter_map(|pair| pair.get(which));
             m.concat(&values.map(|p| p.value.clone()).collect::<Vec<_>>())

@@ -20,7 +20,7 @@ use crate::circuit::{
 };
 
 /// The stretches q that are tried.
-const STRETCHES: [f64; 6] = [2.5, 3.0, 3.5, 4.0, 4.5, 5.0];
+const STRETCHES: [f64; 10] = [2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0];
 
 /// Points of the table that Q is inverted with.
 const TABLE: usize = 2048;

@@ -185,16 +185,26 @@ mod tests {
                 let keys = secret.evaluation_keys(&needs).unwrap().expand(&ctx).unwrap();
                 let y = fold.apply(&Evaluator::new(&ckks, &keys), &ct).unwrap();
                 assert_eq!((y.level(), y.scale()), (ct.level(), ct.scale()));
-                let have = ckks.decrypt(&secret, &y).unwrap().release(Release::Owner).unwrap();
+                let have = ckks
+                    .decrypt(&secret, &y)
+                    .unwrap()
+                    .release(Release::Owner)
+                    .unwrap();
                 for (i, have) in have.iter().enumerate() {
                     let (item, i) = (i / slots * slots, i % slots);
                     let want: f64 = (0..count).map(|j| x[item + at(i, j, back)]).sum();
-                    assert!((*have - Complex::from(want)).abs() < 2f64.powi(-24), "{stride} {count} {i}");
+                    assert!(
+                        (*have - Complex::from(want)).abs() < 2f64.powi(-24),
+                        "{stride} {count} {i}"
+                    );
                 }
                 if count > 1 {
                     let none = crate::rlwe::EvaluationKeys::none();
                     let error = fold.apply(&Evaluator::new(&ckks, &none), &ct).err().unwrap();
-                    let missing = matches!(&error, CircuitError::Ckks(crate::ckks::CkksError::Rlwe(RlweError::MissingKey { .. })));
+                    let missing = matches!(
+                        &error,
+                        CircuitError::Ckks(crate::ckks::CkksError::Rlwe(RlweError::MissingKey { .. }))
+                    );
                     assert!(missing, "{error}");
                 }
             }

@@ -11,7 +11,7 @@ use crate::{
     },
     bench::{Ceilings, Prediction, Work},
     ckks::{Ciphertext, Ckks, Evaluator, Release, SeededCiphertext},
-    cli::{AttentionArgs, Failure, device, show},
+    cli::{AttentionArgs, AttentionKind, Failure, device, show},
     matmul::{ColumnWeights, Columns},
     report::{AttentionReport, bytes, seconds},
     ring::{ChainKind, ChainSpec, build},
@@ -101,6 +101,9 @@ fn check(args: &AttentionArgs) -> Result<u32, Failure> {
 }
 
 pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
+    if args.kind == AttentionKind::Power {
+        return super::power::run(args);
+    }
     let log_n = check(args)?;
     let device = args.device.open()?;
     on!(device.any(), backend => run_on(args, log_n, &device, backend.as_ref().clone()))

@@ -6,3 +6,4 @@ pub(super) mod ceilings;
 pub(super) mod matmul;
 pub(super) mod ops;
 pub(super) mod overflow;
+mod power;
