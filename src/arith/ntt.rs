@@ -66,17 +66,31 @@ pub struct NttTable {
     last: [[u32; 2]; 2],
 }
 
+fn check_degree(log_n: u32) -> Result<(), ArithError> {
+    match (1..=17).contains(&log_n) {
+        true => Ok(()),
+        false => Err(ArithError::Degree { log_n }),
+    }
+}
+
 impl NttTable {
     /// Tables for `Z_p[X]/(X^N + 1)`, N = 2^log_n, 1 <= log_n <= 17; errors when p is not 1 mod 2N.
     pub fn new(modulus: Modulus, log_n: u32) -> Result<Self, ArithError> {
-        if !(1..=17).contains(&log_n) {
-            return Err(ArithError::Degree { log_n });
-        }
-        let psi = smallest_root(modulus, log_n)?;
+        check_degree(log_n)?;
+        Self::with_root(modulus, log_n, smallest_root(modulus, log_n)?)
+    }
+
+    /// The same with another root than the smallest, a primitive 2N-th one. With the root psi^gap of a ring of degree N gap, psi that
+    /// ring's own, evaluation j of f is evaluation j gap + i, i < gap, of f(X^gap) there.
+    pub fn with_root(modulus: Modulus, log_n: u32, psi: u32) -> Result<Self, ArithError> {
         let no_root = ArithError::NoRoot {
             p: modulus.value(),
             log_n,
         };
+        check_degree(log_n)?;
+        if modulus.pow(psi, 1 << log_n) != modulus.value() - 1 {
+            return Err(no_root);
+        }
         let psi_inverse = modulus.inv(psi).ok_or(no_root.clone())?;
         let pair = |w: u32| [w, modulus.shoup(w)];
         let powers = |base: u32| {

@@ -78,6 +78,33 @@ pub fn block_product<B: Backend>(
     Ok(())
 }
 
+/// See [`Backend::sparse`].
+pub fn sparse<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    rows: &[Row],
+    items: usize,
+    values: Integers,
+) -> Result<B::Buffer> {
+    let span = Span::dense(items, 1, rows);
+    let mut buffer = b.alloc(b.log_n(t), span.count())?;
+    b.lift(t, Mut::new(&mut buffer, span), values)?;
+    b.ntt(t, Mut::new(&mut buffer, span))?;
+    Ok(buffer)
+}
+
+/// See [`Backend::sparse_product`].
+pub fn sparse_product<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    dst: Mut<B>,
+    x: Ref<B>,
+    y: Ref<B>,
+    terms: usize,
+) -> Result<()> {
+    b.block_product(t, dst, x, y, terms)
+}
+
 /// The values of every polynomial, then zeros up to N.
 fn padded<T: Copy + Default + zeroize::Zeroize>(values: &[T], polys: usize, n: usize) -> Zeroizing<Vec<T>> {
     let length = values.len() / polys.max(1);
@@ -228,7 +255,8 @@ pub fn key_switch<B: Backend>(
 
 /// See [`Backend::switch_digits`].
 ///
-/// sigma is applied before the step: an automorphism costs nothing where sums are written, and the step rounds what it gets.
+/// sigma is applied before the step: an automorphism costs nothing where sums are written, and the step rounds what it gets. Without a
+/// step dst has the extended rows, in their order.
 pub fn switch_digits<B: Backend>(
     b: &B,
     t: &B::Tables,
@@ -237,20 +265,25 @@ pub fn switch_digits<B: Backend>(
     addend: Ref<B>,
     k: &KeySwitch<B>,
 ) -> Result<()> {
-    let span = Span::dense(dst.span.items, 2, k.extended);
+    let primes: Vec<u32> = k.extended.iter().map(|r| r.prime).collect();
+    let extended = compact(&primes);
+    let span = Span::dense(dst.span.items, 2, &extended);
     let mut sums = b.alloc(b.log_n(t), span.count())?;
     let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
     b.key_inner_product(t, Mut::new(&mut sums, span), digits, &which, k.keys)?;
     let primes: Vec<u32> = addend.span.rows.iter().map(|r| r.prime).collect();
-    let own = select(k.extended, &primes);
+    let own = select(&extended, &primes);
     let part = span.slice_polys(0, addend.span.polys).with_rows(&own);
     b.mul_const_add(t, Mut::new(&mut sums, part), addend, k.factor)?;
+    let Some(step) = k.step else {
+        return b.permute(t, dst, Ref::new(&sums, span), k.elements);
+    };
     if k.elements.iter().all(|g| *g == Galois::IDENTITY) {
-        return b.step(t, dst, Ref::new(&sums, span), k.step);
+        return b.step(t, dst, Ref::new(&sums, span), step);
     }
     let mut moved = b.alloc(b.log_n(t), span.count())?;
     b.permute(t, Mut::new(&mut moved, span), Ref::new(&sums, span), k.elements)?;
-    b.step(t, dst, Ref::new(&moved, span), k.step)
+    b.step(t, dst, Ref::new(&moved, span), step)
 }
 
 /// See [`Backend::embed`]: the host's transform, then `lift`.

@@ -65,6 +65,16 @@ impl<'a> Span<'a> {
         }
     }
 
+    /// Every `step`-th item from `first`, `items` of them.
+    pub fn every_item(self, first: usize, step: usize, items: usize) -> Self {
+        Self {
+            offset: self.offset + first * self.item_stride,
+            items,
+            item_stride: step * self.item_stride,
+            ..self
+        }
+    }
+
     /// The polynomials from `first`, `polys` of them.
     pub fn slice_polys(self, first: usize, polys: usize) -> Self {
         Self {

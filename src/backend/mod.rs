@@ -228,6 +228,27 @@ pub trait Backend: Send + Sync + Sized + 'static {
     ) -> Result<()> {
         derived::block_product(self, t, dst, a, b, terms)
     }
+    /// log2 of the words of a row that [`sparse`](Self::sparse) makes of `length` integers.
+    fn sparse_log_n(&self, t: &Self::Tables, _length: usize) -> u32 {
+        self.log_n(t)
+    }
+    /// Polynomials in X^gap (E) modulo the primes of `rows`, as [`sparse_product`](Self::sparse_product) multiplies by them: one an
+    /// item, from `values` as `lift` takes them, at least two integers each. Their evaluations repeat gap times, and a backend may keep
+    /// them once; nothing else reads what this returns, `[item][row]`.
+    fn sparse(&self, t: &Self::Tables, rows: &[Row], items: usize, values: Integers) -> Result<Self::Buffer> {
+        derived::sparse(self, t, rows, items, values)
+    }
+    /// [`block_product`](Self::block_product) with a b that `sparse` made.
+    fn sparse_product(
+        &self,
+        t: &Self::Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        derived::sparse_product(self, t, dst, a, b, terms)
+    }
     /// dst (E) = the polynomials with these first coefficients, all further ones zero: equally many for each polynomial, a power
     /// of two up to N, those of all items one after the other.
     fn evaluate(&self, t: &Self::Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
@@ -412,6 +433,6 @@ pub struct KeySwitch<'a, B: Backend> {
     pub factor: &'a [u32],
     /// sigma: one Galois element for all items, or one an item.
     pub elements: &'a [Galois],
-    /// The division of the sums.
-    pub step: &'a BasisStep<B>,
+    /// The division of the sums; without one the result is the sums as they are, modulo the extended rows.
+    pub step: Option<&'a BasisStep<B>>,
 }

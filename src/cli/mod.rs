@@ -365,7 +365,7 @@ struct BootstrapArgs {
     #[arg(long)]
     expanded: bool,
     /// Memory for keys, matrices and work, such as 5GB; keys that have no room expanded are expanded when they are used
-    #[arg(long, value_name = "BYTES", value_parser = params::memory)]
+    #[arg(long, value_name = "BYTES", value_parser = params::memory, conflicts_with = "expanded")]
     budget: Option<u64>,
     /// Expand keys whenever they are used, whether or not they have room
     #[arg(long)]

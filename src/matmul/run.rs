@@ -12,16 +12,6 @@ use crate::{
     rlwe::{Ciphertext, Context, EvaluationKeys, Extended, RlweError, SwitchKey},
 };
 
-/// Every `step`-th item from `first`, `items` of them.
-fn every(s: Span<'_>, first: usize, step: usize, items: usize) -> Span<'_> {
-    Span {
-        offset: s.offset + first * s.item_stride,
-        items,
-        item_stride: step * s.item_stride,
-        ..s
-    }
-}
-
 /// Column and GEMM packing: one product of matrices for each client, all tiles and components at once. Items are `feature tiles + tile`.
 pub(super) fn features<B: Backend>(
     ctx: &Context<B>,
@@ -74,11 +64,11 @@ pub(super) fn blocks<B: Backend>(
     let result = Ciphertext::build(ctx, "matmul", x.level(), rows * outputs, 2, |mut dst| {
         let pieces = 0..inner;
         let terms: Vec<Ref<B>> = pieces
-            .map(|piece| x.view().map(|s| every(s, piece, inner, rows)))
+            .map(|piece| x.view().map(|s| s.every_item(piece, inner, rows)))
             .collect();
         for block in 0..outputs {
             let w = weights.group(ctx, block, &mut scratch)?;
-            accumulate(ctx, dst.part(|s| every(s, block, outputs, rows)), &terms, w)?;
+            accumulate(ctx, dst.part(|s| s.every_item(block, outputs, rows)), &terms, w)?;
         }
         Ok(())
     });
@@ -132,7 +122,7 @@ pub(super) fn diagonal<B: Backend>(
     for block in 0..inputs {
         for turned in &turned {
             let view = turned.view(ctx)?;
-            terms.push(view.map(|s| every(s, block, inputs, users)));
+            terms.push(view.map(|s| s.every_item(block, inputs, users)));
         }
     }
     let mut scratch = weights.scratch(ctx)?;
@@ -170,7 +160,7 @@ pub(super) fn diagonal<B: Backend>(
     let result = Ciphertext::build(ctx, "matmul", x.level(), users * outputs, 2, |mut dst| {
         for (block, part) in blocks.iter().enumerate() {
             ctx.backend()
-                .copy(dst.part(|s| every(s, block, outputs, users)), part.view())?;
+                .copy(dst.part(|s| s.every_item(block, outputs, users)), part.view())?;
         }
         Ok(())
     });

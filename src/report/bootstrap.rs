@@ -34,12 +34,20 @@ pub struct BootstrapReport {
     pub scaled_seconds: Option<f64>,
     /// Median seconds of every stage.
     pub stages: BTreeMap<&'static str, f64>,
+    /// Median seconds of every stage for which a processor computed, whatever else ran: of one thread, where the system tells.
+    pub processor_stages: BTreeMap<&'static str, f64>,
     /// Bits for every kind of message.
     pub precision_bits: BTreeMap<&'static str, Bits>,
+    /// The same as foretold.
+    pub predicted_bits: BTreeMap<&'static str, Bits>,
     /// Bootstraps of every kind of message.
     pub runs: usize,
     /// The level of results.
     pub levels_left: u32,
+    /// log2 of every prime of a level.
+    pub log_primes: Vec<f64>,
+    /// log2 of every special prime.
+    pub log_special: Vec<f64>,
     /// log2 of the product of all primes.
     pub log_qp: f64,
     /// Classical security in bits by the 2024 guideline table.
@@ -62,6 +70,8 @@ pub struct BootstrapReport {
     pub budget_bytes: Option<u64>,
     /// Bytes of the keys as they travel.
     pub seeded_key_bytes: usize,
+    /// What measures it again.
+    pub command: String,
     /// Most memory that the process had, keys as they travel included; 0 where the system does not say.
     pub peak_bytes: usize,
 }

@@ -144,6 +144,8 @@ struct Bootstrapping {
     scale: u32,
     base: u32,
     digits: usize,
+    /// Bits by which P exceeds every digit: those beyond 3 lower the noise of key switches below that of a rescale.
+    margin: f64,
 }
 
 impl Bootstrapping {
@@ -174,14 +176,14 @@ impl Bootstrapping {
             absorbed_bits: rungs.windows(2).map(absorbed).collect(),
             base_bits: f64::from(self.base),
             digits: self.digits,
-            special_margin_bits: 2.0,
+            special_margin_bits: self.margin,
             max_log2_qp: None,
         }
     }
 }
 
-/// The chains of the bootstraps that come with the crate: throughput, precision by an arcsine, a mask, slots to coefficients first
-/// (whose rung below the reduction is the way to the working scale), and a small ring.
+/// The chains of the bootstraps that come with the crate: throughput, precision by an arcsine and slots to coefficients first, a mask, slots to
+/// coefficients first (whose rung below the reduction is the way to the working scale), and a small ring.
 fn bootstrapping() -> Vec<Bootstrapping> {
     let throughput = Bootstrapping {
         log_n: 16,
@@ -192,15 +194,17 @@ fn bootstrapping() -> Vec<Bootstrapping> {
         scale: 40,
         base: 50,
         digits: 3,
+        margin: 2.0,
     };
     let precision = Bootstrapping {
-        to_slots: vec![(59, 59); 3],
+        to_slots: vec![(59, 57); 3],
         modular: vec![(59, 59); 11],
-        to_coefficients: vec![(54, 54); 3],
-        levels: 7,
-        scale: 54,
-        base: 59,
-        digits: 5,
+        to_coefficients: vec![(52, 48)],
+        levels: 10,
+        scale: 45,
+        base: 48,
+        digits: 4,
+        margin: 8.0,
         ..throughput
     };
     let masked = Bootstrapping {
@@ -228,6 +232,7 @@ fn bootstrapping() -> Vec<Bootstrapping> {
         scale: 38,
         base: 45,
         digits: 8,
+        margin: 2.0,
     };
     vec![throughput, precision, masked, coefficients_first, small]
 }
@@ -243,6 +248,7 @@ fn insecure_bootstrapping() -> Vec<Bootstrapping> {
         scale: 40,
         base: 50,
         digits: 3,
+        margin: 2.0,
     };
     let arcsine = Bootstrapping {
         to_slots: vec![(59, 59); 2],

@@ -322,7 +322,7 @@ impl<B: Backend> Context<B> {
             keys: &[&keys.down],
             factor: &keys.factor,
             elements: &identity,
-            step: &keys.down_step,
+            step: Some(&keys.down_step),
         };
         let (src, addend) = (
             ct.view().map(|s| s.slice_polys(1, 1)),
@@ -358,7 +358,7 @@ impl<B: Backend> Context<B> {
             keys: &[&keys.up],
             factor: &level.special_product,
             elements: &identity,
-            step: &level.mod_down,
+            step: Some(&level.mod_down),
         };
         let rows = &level.extended[..level.rows.len()];
         Ciphertext::build(self, operation, top, items, 2, |dst| {

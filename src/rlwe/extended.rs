@@ -5,11 +5,11 @@
 //! rounding, so that a sum of plaintexts times rotations is formed modulo Q P and divided once. Such a ciphertext has the rows of the
 //! level and the special ones, two components, and stands for 1/P of what it holds.
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
-use super::{Ciphertext, Context, Digits, Level, Result, SwitchKey, keys::prepared};
+use super::{Ciphertext, Context, Digits, Level, LevelContext, Result, SwitchKey, keys::prepared};
 use crate::{
-    backend::{Backend, Mut, Ref, Span},
+    backend::{Backend, KeySwitch, Mut, Ref, Span},
     ring::Galois,
 };
 
@@ -54,15 +54,19 @@ impl<B: Backend> Context<B> {
 
     /// P ct: no key switch.
     pub(crate) fn extend(&self, ct: &Ciphertext<B>) -> Result<Extended<B>> {
-        ct.check_context("extend", self)?;
         let mut result = self.extended(ct.level(), ct.items())?;
+        self.extend_into(result.view_mut(self)?, ct)?;
+        Ok(result)
+    }
+
+    /// [`extend`](Self::extend), to extended rows of as many items.
+    pub(crate) fn extend_into(&self, mut dst: Mut<B>, ct: &Ciphertext<B>) -> Result<()> {
+        ct.check_context("extend", self)?;
         let (backend, level) = (self.backend(), self.level("extend", ct.level())?);
         let (own, special) = level.extended.split_at(level.rows.len());
-        let mut dst = result.view_mut(self)?;
         backend.zero(dst.part(|s| s.with_rows(special)))?;
         let own = dst.part(|s| s.with_rows(own));
-        backend.mul_const(self.tables(), own, ct.view(), &level.special_product)?;
-        Ok(result)
+        Ok(backend.mul_const(self.tables(), own, ct.view(), &level.special_product)?)
     }
 
     /// sigma(P ct + key switch), from the digits of c_1: one key and element for all items, or one an item.
@@ -73,37 +77,44 @@ impl<B: Backend> Context<B> {
         keys: &[&SwitchKey<B>],
         elements: &[Galois],
     ) -> Result<Extended<B>> {
-        self.check_keys("rotate_extended", ct, keys)?;
-        let mut sums = self.switch_extended(ct.level(), digits, keys)?;
-        let (backend, level) = (self.backend(), self.level("rotate_extended", ct.level())?);
-        let own = level.extended.get(..level.rows.len()).unwrap_or_default();
-        let mut dst = sums.view_mut(self)?;
-        let first = dst.part(|s| s.slice_polys(0, 1).with_rows(own));
-        let c0 = ct.view().map(|s| s.slice_polys(0, 1));
-        backend.mul_const_add(self.tables(), first, c0, &level.special_product)?;
         let mut result = self.extended(ct.level(), ct.items())?;
-        let to = result.view_mut(self)?;
-        backend.permute(self.tables(), to, sums.view(self)?, elements)?;
+        self.rotate_extended_into(result.view_mut(self)?, ct, digits, keys, elements)?;
         Ok(result)
     }
 
-    /// The inner products of digits and keys alone.
-    fn switch_extended(
+    /// [`rotate_extended`](Self::rotate_extended), to extended rows of as many items; digits of one item are those of all.
+    pub(crate) fn rotate_extended_into(
         &self,
-        level: Level,
+        mut dst: Mut<B>,
+        ct: &Ciphertext<B>,
         digits: &Digits<B>,
         keys: &[&SwitchKey<B>],
-    ) -> Result<Extended<B>> {
-        let of_level = self.level("key switch", level)?;
-        let mut sums = self.extended(level, digits.items)?;
-        let span = Span::dense(digits.items, of_level.digits.len(), &of_level.extended);
-        let which: Vec<u32> = of_level.digits.iter().map(|d| d.digit).collect();
+        elements: &[Galois],
+    ) -> Result<()> {
+        if digits.items == 1 && keys.len() > 1 && !keys.iter().all(|key| key.is_expanded()) {
+            // Keys of a store are taken one after the other: it may have room for one.
+            for (i, (key, g)) in keys.iter().zip(elements).enumerate() {
+                let (dst, one) = (dst.part(|s| s.slice_items(i, 1)), ct.slice(i, 1)?);
+                self.rotate_extended_into(dst, &one, digits, &[*key], &[*g])?;
+            }
+            return Ok(());
+        }
+        let operation = "rotate_extended";
+        ct.check_context(operation, self)?;
+        self.check_keys(operation, ct, keys)?;
+        super::switch::check_digits(ct, digits)?;
+        let level = self.level(operation, ct.level())?;
         let held = prepared(self, keys)?;
-        let keys: SmallVec<[&B::Key; 16]> = held.iter().map(|key| &**key).collect();
-        let from = Ref::new(&digits.buffer, span);
-        self.backend()
-            .key_inner_product(self.tables(), sums.view_mut(self)?, from, &which, &keys)?;
-        Ok(sums)
+        let prepared: SmallVec<[&B::Key; 16]> = held.iter().map(|key| &**key).collect();
+        let span = Span::dense(digits.items, level.digits.len(), &level.extended);
+        let span = match digits.items {
+            1 => span.repeat_items(ct.items()),
+            _ => span,
+        };
+        let c0 = ct.view().map(|s| s.slice_polys(0, 1));
+        let k = undivided(level, &prepared, &level.special_product, elements);
+        let digits = Ref::new(&digits.buffer, span);
+        Ok(self.backend().switch_digits(self.tables(), dst, digits, c0, &k)?)
     }
 
     /// total += sigma(x switched): c_1 of x is divided by P and switched, c_0 stays as it is. One division of one component.
@@ -114,31 +125,34 @@ impl<B: Backend> Context<B> {
         keys: &[&SwitchKey<B>],
         elements: &[Galois],
     ) -> Result<()> {
+        self.add_rotated_view(total, x.view(self)?, keys, elements)
+    }
+
+    /// [`add_rotated`](Self::add_rotated) of as many items of another batch, of the level of `total`.
+    pub(crate) fn add_rotated_view(
+        &self,
+        total: &mut Extended<B>,
+        x: Ref<B>,
+        keys: &[&SwitchKey<B>],
+        elements: &[Galois],
+    ) -> Result<()> {
         let (backend, tables) = (self.backend(), self.tables());
-        let level = self.level("rotate_extended", x.level)?;
-        let span = Span::dense(x.items, 1, &level.rows);
+        let level = self.level("rotate_extended", total.level)?;
+        for key in keys {
+            self.check_key("rotate_extended", total.level, key)?;
+        }
+        let span = Span::dense(total.items, 1, &level.rows);
         let mut second = backend.alloc(self.log_n(), span.count())?;
-        let c1 = x.view(self)?.map(|s| s.slice_polys(1, 1));
+        let c1 = x.map(|s| s.slice_polys(1, 1));
         backend.step(tables, Mut::new(&mut second, span), c1, &level.mod_down)?;
-        let count = level.digits.len();
-        let extended = Span::dense(x.items, count, &level.extended);
-        let mut buffer = backend.alloc(self.log_n(), extended.count())?;
-        backend.mod_up(
-            tables,
-            Mut::new(&mut buffer, extended),
-            Ref::new(&second, span),
-            &level.digits,
-        )?;
-        let digits = Digits {
-            buffer,
-            items: x.items,
-            level: x.level,
-        };
-        let mut sums = self.switch_extended(x.level, &digits, keys)?;
-        let mut dst = sums.view_mut(self)?;
-        let c0 = x.view(self)?.map(|s| s.slice_polys(0, 1));
-        backend.add(tables, dst.part(|s| s.slice_polys(0, 1)), c0)?;
-        Ok(backend.permute_add(tables, total.view_mut(self)?, sums.view(self)?, elements)?)
+        let held = prepared(self, keys)?;
+        let prepared: SmallVec<[&B::Key; 16]> = held.iter().map(|key| &**key).collect();
+        let ones: SmallVec<[u32; 64]> = smallvec![1; level.extended.len()];
+        let k = undivided(level, &prepared, &ones, elements);
+        let mut moved = self.extended(total.level, total.items)?;
+        let (second, c0) = (Ref::new(&second, span), x.map(|s| s.slice_polys(0, 1)));
+        backend.key_switch(tables, moved.view_mut(self)?, second, c0, &k)?;
+        Ok(backend.add(tables, total.view_mut(self)?, moved.view(self)?)?)
     }
 
     /// The division by P.
@@ -147,5 +161,22 @@ impl<B: Backend> Context<B> {
         Ciphertext::build(self, "mod_down", x.level, x.items, 2, |dst| {
             Ok(self.backend().step(self.tables(), dst, x.view(self)?, step)?)
         })
+    }
+}
+
+/// A key switch of a level that ends modulo Q P.
+fn undivided<'a, B: Backend>(
+    level: &'a LevelContext<B>,
+    keys: &'a [&'a B::Key],
+    factor: &'a [u32],
+    elements: &'a [Galois],
+) -> KeySwitch<'a, B> {
+    KeySwitch {
+        digits: &level.digits,
+        extended: &level.extended,
+        keys,
+        factor,
+        elements,
+        step: None,
     }
 }

@@ -1,19 +1,13 @@
 //! Sums of extended ciphertexts times plaintexts, modulo Q P, and the division that also rescales.
 
-use super::{Ciphertext, Context, Extended, Level, Result, RlweError, SwitchKey};
-use crate::backend::{Backend, Integers, Mut, Onto, Product, Ref, Span};
+use super::{Ciphertext, Context, Extended, Level, Result, SwitchKey};
+use crate::backend::{Backend, Integers, Ref, Span};
 
-/// One polynomial modulo the extended rows of a level (E): what extended ciphertexts are multiplied by.
+/// Polynomials in X^gap modulo the extended rows of a level (E): what extended ciphertexts are multiplied by, `[item]`.
 pub(crate) struct ExtendedPlain<B: Backend> {
     buffer: B::Buffer,
-    bytes: usize,
-}
-
-impl<B: Backend> ExtendedPlain<B> {
-    /// Bytes of the residues.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
+    level: Level,
+    items: usize,
 }
 
 impl<B: Backend> Context<B> {
@@ -24,51 +18,48 @@ impl<B: Backend> Context<B> {
         Ok(result)
     }
 
-    /// Integers as a polynomial modulo the extended rows of a level, N / gap of them.
-    pub(crate) fn lift_extended(&self, level: Level, integers: &[i64]) -> Result<ExtendedPlain<B>> {
-        let rows = &self.level("lift", level)?.extended;
-        let mut buffer = self.backend().alloc(self.log_n(), rows.len())?;
-        let span = Span::dense(1, 1, rows);
-        let (backend, tables) = (self.backend(), self.tables());
-        backend.lift(tables, Mut::new(&mut buffer, span), Integers::I64(integers))?;
-        backend.ntt(tables, Mut::new(&mut buffer, span))?;
-        let bytes = rows.len() * (4 << self.log_n());
-        Ok(ExtendedPlain { buffer, bytes })
-    }
-
-    /// The sum of products, which are all of one level and number of items, and at least one.
-    pub(crate) fn inner_product_extended(
+    /// Integers as polynomials modulo the extended rows of a level, N / gap of them each, at least two.
+    pub(crate) fn lift_extended(
         &self,
-        terms: &[(&Extended<B>, &ExtendedPlain<B>)],
-    ) -> Result<Extended<B>> {
-        let Some((first, _)) = terms.first() else {
-            let remedy = "pass at least one pair";
-            return Err(RlweError::mismatch(
-                "inner product",
-                "counts",
-                0,
-                "at least 1",
-                remedy,
-            ));
-        };
-        let (items, level) = (first.items(), first.level());
-        let plain = Span::dense(1, 1, &self.level("inner product", level)?.extended);
-        let mut products: Vec<Product<B>> = Vec::with_capacity(terms.len());
-        for (a, b) in terms {
-            let b = b.buffer_ref(plain, items);
-            products.push(Product { a: a.view(self)?, b });
-        }
-        let mut sum = self.extended(level, items)?;
-        let dst = sum.view_mut(self)?;
-        self.backend()
-            .mul_accumulate(self.tables(), dst, Onto::Zero, &products)?;
-        Ok(sum)
+        level: Level,
+        items: usize,
+        integers: &[i64],
+    ) -> Result<ExtendedPlain<B>> {
+        let rows = &self.level("lift", level)?.extended;
+        let values = Integers::I64(integers);
+        let buffer = self.backend().sparse(self.tables(), rows, items, values)?;
+        Ok(ExtendedPlain { buffer, level, items })
     }
 
-    /// total += a.
-    pub(crate) fn add_extended(&self, total: &mut Extended<B>, a: &Extended<B>) -> Result<()> {
+    /// Bytes of [`lift_extended`](Self::lift_extended) for items of `length` integers.
+    pub(crate) fn lifted_bytes(&self, level: Level, items: usize, length: usize) -> Result<usize> {
+        let rows = self.level("lift", level)?.extended.len();
+        let log_n = self.backend().sparse_log_n(self.tables(), length);
+        Ok((items * rows) << (log_n + 2))
+    }
+
+    /// Sums of products, `[group of a][group of b]`: groups are `terms` neighbouring items of either, both of one level.
+    pub(crate) fn products_extended(
+        &self,
+        a: &Extended<B>,
+        b: &ExtendedPlain<B>,
+        terms: usize,
+    ) -> Result<Extended<B>> {
+        let (groups, columns) = (a.items() / terms.max(1), b.items / terms.max(1));
+        let rows = &self.level("inner product", b.level)?.extended;
+        let mut sums = self.extended(a.level(), groups * columns)?;
+        let (dst, plain) = (
+            sums.view_mut(self)?,
+            Ref::new(&b.buffer, Span::dense(b.items, 1, rows)),
+        );
+        (self.backend()).sparse_product(self.tables(), dst, a.view(self)?, plain, terms)?;
+        Ok(sums)
+    }
+
+    /// total += x, a view of extended rows of as many items.
+    pub(crate) fn add_extended(&self, total: &mut Extended<B>, x: Ref<B>) -> Result<()> {
         let dst = total.view_mut(self)?;
-        Ok(self.backend().add(self.tables(), dst, a.view(self)?)?)
+        Ok(self.backend().add(self.tables(), dst, x)?)
     }
 
     /// Divided by P and rescaled, with one rounding; `None` at the lowest level.
@@ -88,12 +79,5 @@ impl<B: Backend> Context<B> {
     pub(crate) fn check_key(&self, operation: &str, wanted: Level, key: &SwitchKey<B>) -> Result<()> {
         self.params().check(operation, "the key", key.params())?;
         key.check_level(operation, wanted)
-    }
-}
-
-impl<B: Backend> ExtendedPlain<B> {
-    /// The rows, for all items and both components.
-    fn buffer_ref<'a>(&'a self, span: Span<'a>, items: usize) -> Ref<'a, B> {
-        Ref::new(&self.buffer, span.repeat_items(items).repeat_polys(2))
     }
 }

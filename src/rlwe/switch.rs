@@ -74,7 +74,7 @@ impl<B: Backend> Context<B> {
             keys: &keys,
             factor: &level.special_product,
             elements,
-            step,
+            step: Some(step),
         };
         let addend = ct.view().map(|s| s.slice_polys(0, kept));
         Ciphertext::build(self, operation, to, ct.items(), 2, |dst| {
@@ -193,7 +193,7 @@ fn check_component<B: Backend>(ct: &Ciphertext<B>, component: usize) -> Result<(
 }
 
 /// Demands digits as of the ciphertext's level and items.
-fn check_digits<B: Backend>(ct: &Ciphertext<B>, digits: &Digits<B>) -> Result<()> {
+pub(super) fn check_digits<B: Backend>(ct: &Ciphertext<B>, digits: &Digits<B>) -> Result<()> {
     let items = digits.items == ct.items() || digits.items == 1 && ct.repeats();
     if digits.level != ct.level() || !items {
         let shape = |level: Level, items: usize| format!("{items} items at {level}");

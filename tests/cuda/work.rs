@@ -120,7 +120,7 @@ impl<B: Backend> LevelWork<B> {
                 keys,
                 factor: &constants.special_product,
                 elements,
-                step,
+                step: Some(step),
             };
             // A switch of one polynomial, the others added.
             let mut out = backend.alloc(log_n, 2 * items * rows.len())?;

@@ -8,6 +8,7 @@ mod cuda;
 mod curves;
 mod layers;
 mod results;
+mod stages;
 mod traffic;
 mod train;
 
@@ -21,6 +22,11 @@ const CHORES: &[Chore] = &[
         "bench-results",
         "time every operation and every peer, write benches/results/*.json and the chart (--machine NAME, --tenseal PYTHON)",
         results::run,
+    ),
+    (
+        "bootstrap-report",
+        "draw docs/bootstrapping.svg and the table of docs/bootstrapping.md from benches/results/bootstrap (--check: compare only)",
+        stages::run,
     ),
     (
         "budget",

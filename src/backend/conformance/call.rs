@@ -4,8 +4,8 @@ use super::operand::Operand;
 use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
-        Backend, BasisStep, DigitStep, Integers, KeySwitch, Matrix, Moved, Mut, Onto, Product, Ref, compact,
-        derived,
+        Backend, BasisStep, DigitStep, Integers, KeySwitch, Matrix, Moved, Mut, Onto, Product, Ref, Span,
+        compact, derived,
     },
     ring::{Conversion, Galois, Step},
     sample::PublicSeed,
@@ -24,7 +24,7 @@ pub(super) struct Switch<'a> {
     pub(super) keys: &'a [Operand],
     pub(super) factor: &'a [u32],
     pub(super) elements: &'a [Galois],
-    pub(super) step: &'a Step,
+    pub(super) step: Option<&'a Step>,
     /// Whether the source is the extended digits.
     pub(super) extended_already: bool,
 }
@@ -52,6 +52,8 @@ pub(super) enum Call<'a> {
     Gemm(Matrix<'a>),
     Tensor(usize),
     BlockProduct(usize),
+    /// Terms, and the values of b's items, of which there are as many as the second number.
+    SparseProduct(usize, usize, Integers<'a>),
     Evaluate(Integers<'a>),
     PermuteAdd(&'a [Galois]),
     /// Terms that are items of each pair of operands, one after the other.
@@ -88,6 +90,7 @@ impl Call<'_> {
             Self::Gemm(_) => "gemm",
             Self::Tensor(_) => "tensor",
             Self::BlockProduct(_) => "block_product",
+            Self::SparseProduct(..) => "sparse_product",
             Self::Evaluate(_) => "evaluate",
             Self::PermuteAdd(_) => "permute_add",
             Self::MulAccumulate(..) => "mul_accumulate",
@@ -125,6 +128,7 @@ impl Call<'_> {
             self,
             Self::Tensor(_)
                 | Self::BlockProduct(_)
+                | Self::SparseProduct(..)
                 | Self::Evaluate(_)
                 | Self::PermuteAdd(_)
                 | Self::MulAccumulate(..)
@@ -181,6 +185,20 @@ impl Call<'_> {
                 derived::block_product(b, t, dst, first()?, second()?, *terms)
             }
             Self::BlockProduct(terms) => b.block_product(t, dst, first()?, second()?, *terms),
+            Self::SparseProduct(terms, items, values) => {
+                let primes: Vec<u32> = dst.span.rows.iter().map(|r| r.prime).collect();
+                let rows = compact(&primes);
+                let sparse = match by_body {
+                    true => derived::sparse(b, t, &rows, *items, *values),
+                    false => b.sparse(t, &rows, *items, *values),
+                };
+                let sparse = sparse.map_err(|e| e.to_string())?;
+                let factor = Ref::new(&sparse, Span::dense(*items, 1, &rows));
+                match by_body {
+                    true => derived::sparse_product(b, t, dst, first()?, factor, *terms),
+                    false => b.sparse_product(t, dst, first()?, factor, *terms),
+                }
+            }
             Self::Evaluate(values) if by_body => derived::evaluate(b, t, dst, *values),
             Self::Evaluate(values) => b.evaluate(t, dst, *values),
             Self::PermuteAdd(g) if by_body => derived::permute_add(b, t, dst, first()?, g),
@@ -256,7 +274,8 @@ impl Switch<'_> {
         src: Ref<B>,
         addend: Ref<B>,
     ) -> Result<(), String> {
-        let (digits, step) = (digits(b, t, self.digits)?, basis_step(b, t, self.step)?);
+        let digits = digits(b, t, self.digits)?;
+        let step = self.step.map(|s| basis_step(b, t, s)).transpose()?;
         let (extended, prepared) = (compact(self.extended), prepare_all(b, t, self.keys)?);
         let keys: Vec<&B::Key> = prepared.iter().collect();
         let k = KeySwitch {
@@ -265,7 +284,7 @@ impl Switch<'_> {
             keys: &keys,
             factor: self.factor,
             elements: self.elements,
-            step: &step,
+            step: step.as_ref(),
         };
         let done = match (self.extended_already, by_body) {
             (false, false) => b.key_switch(t, dst, src, addend, &k),

@@ -57,7 +57,7 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
     }
 }
 
-/// A level of 6 primes in `count` digits and 2 special primes, divided by these and one more; an addend of `kept` polynomials
+/// A level of 6 primes in `count` digits and 2 special primes, divided by these and one more, or not at all; an addend of `kept` polynomials
 /// on the level's primes but one; `moved` automorphisms, none for 0.
 fn switch<B: Backend>(runner: &mut Runner<B>, count: usize, fill: Fill, kept: usize, moved: usize) {
     let (level, special) = ([0, 1, 3, 8, 20, 23], [11, 12]);
@@ -104,17 +104,20 @@ fn switch<B: Backend>(runner: &mut Runner<B>, count: usize, fill: Fill, kept: us
     ] {
         let src = runner.operand(shapes[0], polys, primes, fill);
         let addend = runner.operand(shapes[1], kept, to, fill);
-        let dst = runner.operand(Shape::Gaps, 2, to, Fill::Zero);
-        let call = Call::KeySwitch(Switch {
-            digits: &digits,
-            extended: &extended,
-            keys: &keys,
-            factor: &factor,
-            elements: &elements,
-            step: &step,
-            extended_already,
-        });
-        runner.check(&call, &dst, &[src, addend]);
+        let operands = [src, addend];
+        for (step, rows) in [(Some(&step), to), (None, extended.as_slice())] {
+            let dst = runner.operand(Shape::Gaps, 2, rows, Fill::Zero);
+            let call = Call::KeySwitch(Switch {
+                digits: &digits,
+                extended: &extended,
+                keys: &keys,
+                factor: &factor,
+                elements: &elements,
+                step,
+                extended_already,
+            });
+            runner.check(&call, &dst, &operands);
+        }
     }
 }
 

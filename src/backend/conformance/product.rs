@@ -5,7 +5,7 @@ use super::{
     operand::{Fill, Shape},
     runner::Runner,
 };
-use crate::backend::{Backend, Entries, Matrix, Onto};
+use crate::backend::{Backend, Entries, Integers, Matrix, Onto};
 
 const PRIMES: [u32; 3] = [4, 22, 0];
 
@@ -54,6 +54,13 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
         block_product(runner, *tile, 1, Fill::Random, shapes);
         let shapes = [Shape::Swapped, Shape::SharedPolys, Shape::SharedItems];
         block_product(runner, *tile, 3, Fill::Max, shapes);
+    }
+    // Lengths from two integers up to all coefficients: gaps beyond a vector, of one, and none.
+    for tile in tiles {
+        for log in (1..=runner.log_n()).step_by(if runner.large() { 4 } else { 1 }) {
+            sparse_product(runner, *tile, 1 << log, 2, [Shape::Gaps, Shape::Swapped]);
+        }
+        sparse_product(runner, *tile, 2, 1, [Shape::Dense, Shape::SharedItems]);
     }
     let terms: &[usize] = if runner.large() {
         &[19]
@@ -106,6 +113,23 @@ fn block_product<B: Backend>(
     let a = runner.operand_of(rows * terms, shapes[1], polys, &PRIMES, fill);
     let b = runner.operand_of(columns * terms, shapes[2], 1, &PRIMES, fill);
     runner.check(&Call::BlockProduct(terms), &dst, &[a, b]);
+}
+
+/// Rows of a, terms of a sum, columns of b, which are polynomials of `length` coefficients.
+fn sparse_product<B: Backend>(
+    runner: &mut Runner<B>,
+    [rows, terms, columns]: [usize; 3],
+    length: usize,
+    polys: usize,
+    shapes: [Shape; 2],
+) {
+    let dst = runner.operand_of(rows * columns, shapes[0], polys, &PRIMES, Fill::Zero);
+    let a = runner.operand_of(rows * terms, shapes[1], polys, &PRIMES, Fill::Random);
+    let items = columns * terms;
+    let mut values: Vec<i64> = (0..items * length).map(|_| runner.random.next() as i64).collect();
+    (values[0], values[1]) = (i64::MIN, i64::MAX);
+    let call = Call::SparseProduct(terms, items, Integers::I64(&values));
+    runner.check(&call, &dst, &[a]);
 }
 
 /// Two pairs of operands, of which as many items as there are terms are summed.

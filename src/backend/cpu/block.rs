@@ -20,6 +20,36 @@ const COPIED: usize = 8192;
 const LEAST: usize = 4;
 const MOST: usize = 64;
 
+/// A row of b, or some vectors of it.
+trait Factors: Copy {
+    /// Those that vector `at` of a block is multiplied by.
+    fn take<L: Lanes>(self, l: L, at: usize) -> L::Split;
+}
+
+/// A word for every evaluation, from the start of the block.
+impl Factors for &[Words] {
+    #[inline(always)]
+    fn take<L: Lanes>(self, l: L, at: usize) -> L::Split {
+        l.split(l.load(&self[at]))
+    }
+}
+
+/// A word for 2^log neighbouring vectors: the evaluations of a polynomial in X^gap, once each.
+#[derive(Clone, Copy)]
+struct Sparse<'a> {
+    words: &'a [u32],
+    /// The first vector of the block.
+    first: usize,
+    log: u32,
+}
+
+impl Factors for Sparse<'_> {
+    #[inline(always)]
+    fn take<L: Lanes>(self, l: L, at: usize) -> L::Split {
+        l.split_splat(self.words[(self.first + at) >> self.log])
+    }
+}
+
 /// Whether rows are whole vectors, and there is something to sum.
 pub(super) fn fits(t: &Tables, terms: usize) -> bool {
     terms > 0 && 1usize << t.log_n >= LANES
@@ -30,11 +60,15 @@ pub(super) fn fits(t: &Tables, terms: usize) -> bool {
 /// `a` holds `[vector][term][poly]`, `stride` polynomials a term; `b` the vectors of every term. Sums are below 4 p 2^32 after sixteen
 /// products, and folded before eight more are added ([`Prime::fold`]).
 #[inline(always)]
-fn tile<L: Lanes, const T: usize, const G: usize>(
+#[expect(
+    clippy::needless_range_loop,
+    reason = "sums of neighbouring vectors are registers, as their numbers are constants"
+)]
+fn tile<L: Lanes, F: Factors, const T: usize, const G: usize>(
     l: L,
     (prime, radix): (&Prime<L>, &Factor<L>),
     a: &[Words],
-    b: &[&[Words]],
+    b: &[F],
     (first, stride): (usize, usize),
     at: usize,
     out: &mut [Words],
@@ -49,7 +83,7 @@ fn tile<L: Lanes, const T: usize, const G: usize>(
         }
         for (term, b) in b.iter().enumerate() {
             for g in 0..G {
-                let y = l.split(l.load(&b[at + g]));
+                let y = b.take(l, at + g);
                 let from = (at + g) * per_vector + (8 * eight + term) * stride + first;
                 let a = &a[from..from + T];
                 for t in 0..T {
@@ -66,8 +100,49 @@ fn tile<L: Lanes, const T: usize, const G: usize>(
     }
 }
 
+/// All polynomials of a (`polys` of them) times one column, vectors `0..vectors` of a block; `out` holds `[poly][MOST]`.
+#[inline(always)]
+fn tiles<L: Lanes, F: Factors>(
+    l: L,
+    m: Modulus,
+    a: &[Words],
+    b: &[F],
+    polys: usize,
+    vectors: usize,
+    out: &mut [Words],
+) {
+    let prime = Prime::new(l, m);
+    let radix = m.reduce(1 << 32);
+    let radix = Factor::splat(l, radix, m.shoup(radix));
+    let constants = (&prime, &radix);
+    let mut first = 0;
+    while first < polys {
+        let out = &mut out[first * MOST..];
+        let rest = polys - first;
+        let (at, even) = ((first, polys), vectors - vectors % 2);
+        if rest >= 4 {
+            for v in 0..vectors {
+                tile::<_, _, 4, 1>(l, constants, a, b, at, v, out);
+            }
+            first += 4;
+        } else if rest >= 2 {
+            for v in (0..even).step_by(2) {
+                tile::<_, _, 2, 2>(l, constants, a, b, at, v, out);
+            }
+            for v in even..vectors {
+                tile::<_, _, 2, 1>(l, constants, a, b, at, v, out);
+            }
+            first += 2;
+        } else {
+            for v in 0..vectors {
+                tile::<_, _, 1, 1>(l, constants, a, b, at, v, out);
+            }
+            first += 1;
+        }
+    }
+}
+
 kernel! {
-    /// All polynomials of a (`polys` of them) times one column, vectors `0..vectors` of a block; `out` holds `[poly][MOST]`.
     fn column(
         l,
         m: Modulus,
@@ -77,35 +152,21 @@ kernel! {
         vectors: usize,
         out: &mut [Words],
     ) {
-        let prime = Prime::new(l, m);
-        let radix = m.reduce(1 << 32);
-        let radix = Factor::splat(l, radix, m.shoup(radix));
-        let constants = (&prime, &radix);
-        let mut first = 0;
-        while first < polys {
-            let out = &mut out[first * MOST..];
-            let rest = polys - first;
-            let (at, even) = ((first, polys), vectors - vectors % 2);
-            if rest >= 4 {
-                for v in 0..vectors {
-                    tile::<_, 4, 1>(l, constants, a, b, at, v, out);
-                }
-                first += 4;
-            } else if rest >= 2 {
-                for v in (0..even).step_by(2) {
-                    tile::<_, 2, 2>(l, constants, a, b, at, v, out);
-                }
-                for v in even..vectors {
-                    tile::<_, 2, 1>(l, constants, a, b, at, v, out);
-                }
-                first += 2;
-            } else {
-                for v in 0..vectors {
-                    tile::<_, 1, 1>(l, constants, a, b, at, v, out);
-                }
-                first += 1;
-            }
-        }
+        tiles(l, m, a, b, polys, vectors, out);
+    }
+}
+
+kernel! {
+    fn sparse_column(
+        l,
+        m: Modulus,
+        a: &[Words],
+        b: &[Sparse],
+        polys: usize,
+        vectors: usize,
+        out: &mut [Words],
+    ) {
+        tiles(l, m, a, b, polys, vectors, out);
     }
 }
 
@@ -114,7 +175,7 @@ fn vectors_of<'a>(row: &'a [u32], vectors: &Range<usize>) -> &'a [Words] {
     &row.as_chunks::<LANES>().0[vectors.clone()]
 }
 
-/// dst item r C + c = sum over j of a item r `terms` + j times b item c `terms` + j.
+/// dst item r C + c = sum over j of a item r `terms` + j times b item c `terms` + j. Rows of b may be shorter: [`Sparse`].
 pub(super) fn product(t: &Tables, pool: &Arc<Pool>, dst: Writer, a: Reader, b: Reader, terms: usize) {
     let columns = b.span.items / terms;
     let (rows, polys) = (dst.span.items / columns.max(1), dst.span.polys);
@@ -135,7 +196,7 @@ pub(super) fn product(t: &Tables, pool: &Arc<Pool>, dst: Writer, a: Reader, b: R
         // SAFETY: the rows of a group are its own.
         let words = unsafe { scratch.rows(group * scratch_rows, scratch_rows) };
         let (copied, out) = words.as_chunks_mut::<LANES>().0.split_at_mut(copy);
-        let mut factors = Vec::with_capacity(terms);
+        let (mut factors, mut sparse) = (Vec::with_capacity(terms), Vec::with_capacity(terms));
         for task in (group..tasks).step_by(groups) {
             let (row, start) = (task / blocks, task % blocks * block);
             let block = block.min(vectors - start);
@@ -149,18 +210,18 @@ pub(super) fn product(t: &Tables, pool: &Arc<Pool>, dst: Writer, a: Reader, b: R
                 }
             }
             for c in 0..columns {
-                factors.clear();
+                let (i, m) = (t.instructions, t.modulus(&dst.span, row));
                 let rows = (0..terms).map(|term| b.row(c * terms + term, 0, row));
-                factors.extend(rows.map(|row| vectors_of(row, &words)));
-                column(
-                    t.instructions,
-                    t.modulus(&dst.span, row),
-                    copied,
-                    &factors,
-                    lines,
-                    block,
-                    out,
-                );
+                if b.n == dst.n {
+                    factors.clear();
+                    factors.extend(rows.map(|row| vectors_of(row, &words)));
+                    column(i, m, copied, &factors, lines, block, out);
+                } else {
+                    let (first, log) = (start, (vectors / b.n).ilog2());
+                    sparse.clear();
+                    sparse.extend(rows.map(|words| Sparse { words, first, log }));
+                    sparse_column(i, m, copied, &sparse, lines, block, out);
+                }
                 for line in 0..lines {
                     let item = line / polys * columns + c;
                     let words = words.start * LANES..words.end * LANES;

@@ -58,6 +58,15 @@ impl Pool {
             pool: Arc::clone(self),
         }
     }
+
+    /// Releases what no buffer uses.
+    pub(super) fn trim(&self) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = |all: &[Pages]| all.iter().map(Pages::mapped_bytes).sum::<usize>();
+        let released = free.values().map(|all| bytes(all)).sum();
+        free.clear();
+        self.mapped.fetch_sub(released, Ordering::Relaxed);
+    }
 }
 
 /// Rows of N words, `stride` apart; returns to its pool when dropped.
@@ -93,7 +102,7 @@ impl Drop for Buffer {
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     words: &'a [u32],
-    n: usize,
+    pub(super) n: usize,
     pub(super) span: Span<'a>,
 }
 

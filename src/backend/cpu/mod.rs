@@ -38,7 +38,7 @@ use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
         Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
-        Onto, Product, Ref, Result, derived,
+        Onto, Product, Ref, Result, Row, Span, derived,
     },
     ring::{self, Basis, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -89,6 +89,11 @@ impl Cpu {
     /// Bytes of large buffers that were mapped from the system, which no global allocator sees. The pool keeps what it has.
     pub fn mapped_bytes(&self) -> usize {
         self.pool.mapped.load(Ordering::Relaxed)
+    }
+
+    /// Returns memory that no buffer uses to the system: what keys left behind when they were expanded, say.
+    pub fn trim(&self) {
+        self.pool.trim();
     }
 
     /// The instructions that kernels use.
@@ -304,6 +309,29 @@ impl Backend for Cpu {
             return Ok(());
         }
         derived::block_product(self, t, dst, a, b, terms)
+    }
+
+    /// Rows of N / gap words where a vector has one evaluation of b at most.
+    fn sparse_log_n(&self, t: &Tables, length: usize) -> u32 {
+        match length.ilog2() {
+            0 => t.log_n,
+            log if length * lanes::LANES <= 1 << t.log_n => log,
+            _ => t.log_n,
+        }
+    }
+
+    fn sparse(&self, t: &Tables, rows: &[Row], items: usize, values: Integers) -> Result<Buffer> {
+        let log_n = self.sparse_log_n(t, values.len() / items.max(1));
+        if log_n == t.log_n {
+            return derived::sparse(self, t, rows, items, values);
+        }
+        let (short, span) = (t.sparse(log_n)?, Span::dense(items, 1, rows));
+        let mut buffer = self.alloc(log_n, span.count())?;
+        encode::lift(t, Writer::new(Mut::new(&mut buffer, span)), values);
+        Writer::new(Mut::new(&mut buffer, span)).for_each(|_, _, row, out| {
+            short[rows[row].prime as usize].forward(t.instructions, out);
+        });
+        Ok(buffer)
     }
 
     fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {

@@ -295,20 +295,15 @@ impl Addend<'_> {
     }
 }
 
-/// The sums of one item, `[b, a][extended rows]` (E), already moved by the automorphism.
-struct Sums<'a> {
-    words: Scratch,
-    rows: &'a [Row],
+/// Where the sums of one item go, `[b, a][extended rows]` (E), already moved by the automorphism.
+enum Sums<'a> {
+    /// To be divided.
+    Scratch { words: Scratch, rows: &'a [Row] },
+    /// To the result, for want of a division.
+    Result { dst: &'a Writer<'a>, item: usize },
 }
 
 impl Sums<'_> {
-    /// One row of one polynomial, once all are written.
-    fn row(&self, poly: usize, prime: u32) -> &[u32] {
-        let at = poly * self.rows.len() + place(self.rows, prime);
-        // SAFETY: nothing writes to the sums any more.
-        unsafe { self.words.row(at) }
-    }
-
     /// Both polynomials of one row.
     ///
     /// # Safety
@@ -316,7 +311,12 @@ impl Sums<'_> {
     #[expect(clippy::mut_from_ref, reason = "rows are shared out to threads, each to one")]
     unsafe fn both(&self, row: usize) -> [&mut [u32]; 2] {
         // SAFETY: different rows; the caller's promise.
-        unsafe { [self.words.row(row), self.words.row(self.rows.len() + row)] }
+        unsafe {
+            match self {
+                Self::Scratch { words, rows } => [words.row(row), words.row(rows.len() + row)],
+                Self::Result { dst, item } => [dst.row(*item, 0, row), dst.row(*item, 1, row)],
+            }
+        }
     }
 }
 
@@ -408,22 +408,44 @@ impl Item<'_> {
         }
     }
 
-    fn divide(&self, dst: &Writer, sums: &Sums) {
+    /// Sums that are all written, divided.
+    fn divide(&self, dst: &Writer, words: &Scratch, step: &BasisStep<Cpu>) {
         let (outer, share) = self.work.share.split(2);
+        let rows = self.k.extended;
         outer.each(2, |poly| {
             let work = Work { share, ..self.work };
-            divide(
-                work,
-                dst,
-                (self.item, poly),
-                |prime| sums.row(poly, prime),
-                self.k.step,
-            );
+            // SAFETY: nothing writes to the sums any more.
+            let row = |prime| unsafe { &*words.row(poly * rows.len() + place(rows, prime)) };
+            divide(work, dst, (self.item, poly), row, step);
         });
     }
 }
 
-/// Runs `f` on every item of a key switch, with memory for its sums, and divides them.
+/// Item `item` of a key switch, to `f`.
+fn with_item<R>(
+    work: Work,
+    addend: Reader,
+    k: &KeySwitch<Cpu>,
+    item: usize,
+    f: impl FnOnce(&Item) -> R,
+) -> R {
+    let of = |count: usize| if count == 1 { 0 } else { item };
+    let g = k.elements[of(k.elements.len())];
+    let sigma = (g != Galois::IDENTITY).then(|| work.t.automorphism(g));
+    f(&Item {
+        work,
+        k,
+        key: k.keys[of(k.keys.len())],
+        sigma: sigma.as_deref(),
+        addend: Addend {
+            rows: addend,
+            factor: k.factor,
+        },
+        item,
+    })
+}
+
+/// Runs `sum` on every item of a key switch, with a place for its sums, and divides them if there is a division.
 fn switch(
     t: &Tables,
     pool: &Arc<Pool>,
@@ -433,28 +455,21 @@ fn switch(
     sum: impl Fn(&Item, &Sums) + Sync,
 ) {
     let items = dst.span.items;
-    let of = |count: usize, item: usize| if count == 1 { 0 } else { item };
     let (outer, share) = Share::new().split(items);
     let one = |item| {
-        let g = k.elements[of(k.elements.len(), item)];
-        let sigma = (g != Galois::IDENTITY).then(|| t.automorphism(g));
-        let this = Item {
-            work: Work { t, pool, share },
-            k,
-            key: k.keys[of(k.keys.len(), item)],
-            sigma: sigma.as_deref(),
-            addend: Addend {
-                rows: addend,
-                factor: k.factor,
-            },
-            item,
-        };
-        let sums = Sums {
-            words: this.work.scratch(2 * k.extended.len()),
-            rows: k.extended,
-        };
-        sum(&this, &sums);
-        this.divide(&dst, &sums);
+        with_item(Work { t, pool, share }, addend, k, item, |this| {
+            let Some(step) = k.step else {
+                return sum(this, &Sums::Result { dst: &dst, item });
+            };
+            let sums = Sums::Scratch {
+                words: this.work.scratch(2 * k.extended.len()),
+                rows: k.extended,
+            };
+            sum(this, &sums);
+            if let Sums::Scratch { words, .. } = &sums {
+                this.divide(&dst, words, step);
+            }
+        });
     };
     enter(|| outer.each(items, one));
 }
@@ -482,10 +497,27 @@ pub(super) fn switch_digits(
     addend: Reader,
     k: &KeySwitch<Cpu>,
 ) {
-    switch(t, pool, dst, addend, k, |this, sums| {
-        this.work.share.each(k.extended.len(), |row| {
-            let at = place(digits.span.rows, k.extended[row].prime);
-            this.sum(sums, row, |j| digits.row(this.item, j, at));
+    let sum = |this: &Item, sums: &Sums, row: usize| {
+        let at = place(digits.span.rows, k.extended[row].prime);
+        this.sum(sums, row, |j| digits.row(this.item, j, at));
+    };
+    if k.step.is_none() {
+        // Row by row: those of digits that items share stay in the second-level cache.
+        let (share, items) = (Share::new(), dst.span.items);
+        return share.each(k.extended.len(), |row| {
+            let work = Work {
+                t,
+                pool,
+                share: Share::Alone,
+            };
+            for item in 0..items {
+                with_item(work, addend, k, item, |this| {
+                    sum(this, &Sums::Result { dst: &dst, item }, row);
+                });
+            }
         });
+    }
+    switch(t, pool, dst, addend, k, |this, sums| {
+        this.work.share.each(k.extended.len(), |row| sum(this, sums, row));
     });
 }

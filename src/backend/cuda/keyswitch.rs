@@ -226,6 +226,9 @@ impl Cuda {
         addend: Ref<Self>,
         k: &KeySwitch<Self>,
     ) -> Result<()> {
+        let Some(step) = k.step else {
+            return derived::switch_digits(self, t, dst, digits, addend, k);
+        };
         let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
         let rows = compact(&primes_of(k.extended));
         let all = terms(&which, addend, k);
@@ -235,7 +238,7 @@ impl Cuda {
             let digits = digits.map(|s| s.slice_items(first, items));
             self.sums(t, Mut::new(&mut sums, span), digits, &all.slice(first, items))?;
             let dst = dst.part(|s| s.slice_items(first, items));
-            self.step(t, dst, Ref::new(&sums, span), k.step)
+            self.step(t, dst, Ref::new(&sums, span), step)
         })
     }
 
@@ -249,9 +252,9 @@ impl Cuda {
         k: &KeySwitch<Self>,
     ) -> Result<()> {
         let fits = k.digits.iter().all(|d| d.conversion.takes_transform(t));
-        if !fits || k.digits.len() > MAX_DIGITS {
+        let Some(step) = k.step.filter(|_| fits && k.digits.len() <= MAX_DIGITS) else {
             return derived::key_switch(self, t, dst, src, addend, k);
-        }
+        };
         let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
         let rows = compact(&primes_of(k.extended));
         let all = terms(&which, addend, k);
@@ -269,7 +272,7 @@ impl Cuda {
                 self.inner_sums(t, &mut sums, span, &up, src, k, &all.slice(first, items))?;
                 drop(up);
                 let dst = dst.part(|s| s.slice_items(first, items));
-                self.step(t, dst, Ref::new(&sums, span), k.step)
+                self.step(t, dst, Ref::new(&sums, span), step)
             },
         )
     }

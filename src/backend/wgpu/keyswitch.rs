@@ -132,9 +132,9 @@ impl Wgpu {
         addend: Ref<Self>,
         k: &KeySwitch<Self>,
     ) -> Result<()> {
-        if k.digits.is_empty() {
+        let Some(step) = k.step.filter(|_| !k.digits.is_empty()) else {
             return derived::switch_digits(self, t, dst, digits, addend, k);
-        }
+        };
         let primes: Vec<u32> = k.extended.iter().map(|r| r.prime).collect();
         let rows = compact(&primes);
         let span = Span::dense(dst.span.items, 2, &rows);
@@ -148,7 +148,7 @@ impl Wgpu {
             addend: added.as_ref().map(|a| a.of(&addend)),
         };
         self.sums(t, &Mut::new(&mut sums, span), &digits, &terms, k.keys)?;
-        self.step(t, dst, Ref::new(&sums, span), k.step)
+        self.step(t, dst, Ref::new(&sums, span), step)
     }
 
     /// The sums of all items, with one key for all or one an item.

@@ -3,7 +3,7 @@
 use super::{BootstrapKeys, Bootstrapper};
 use crate::{
     backend::Backend,
-    circuit::{CircuitError, Result, linear::Transform},
+    circuit::{CircuitError, Result},
     rlwe::{KeyNeeds, KeyStore, Level},
 };
 
@@ -112,18 +112,11 @@ impl<B: Backend> Bootstrapper<B> {
         let row = 4usize << self.ckks().context().log_n();
         let keys = self.key_bytes()?;
         let keys = keys.expanded + keys.raise;
-        let transform = |t: &Transform<B>| -> Result<usize> {
-            let (rows, digits) = self.key_shape(t.level());
-            let steps = t.steps();
-            let largest = steps.giant.values().map(Vec::len).max().unwrap_or(0);
-            // Rotated operands, total, one sum before and after its switch, digits; diagonals of a giant step.
-            let each = 2 * (steps.baby.len() + 3) + 2 * digits;
-            Ok((each * items + largest) * rows * row)
-        };
         let transforms = self.to_slots.iter().chain(&self.to_coefficients);
-        let mut working = 0;
-        for t in transforms.clone() {
-            working = working.max(transform(t)?);
+        let (mut working, mut matrices) = (0, 0);
+        for t in transforms {
+            working = working.max(t.working_bytes(self.ckks(), items)?);
+            matrices += t.bytes(self.ckks())?;
         }
         // Powers of the polynomial, parts apart; three components of a product and its digits.
         let (rows, digits) = self.key_shape(self.reduction_level());
@@ -132,7 +125,7 @@ impl<B: Backend> Bootstrapper<B> {
         working = working.max((2 * powers + 3 + 2 * digits) * parts * rows * row);
         Ok(Memory {
             keys,
-            matrices: transforms.map(Transform::bytes).sum(),
+            matrices,
             working,
         })
     }

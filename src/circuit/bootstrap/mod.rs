@@ -14,7 +14,8 @@
 //! sin(2 pi x) = cos(2 pi (x - 1/4)) is even there. With y = (x - 1/4) / (K + 1/4) and u = T_2(y) = 2 y^2 - 1,
 //! c = cos(2 pi (x - 1/4) / 2^r) is an entire function of u: interpolated at degree 31 for K = 16 and r = 2 it is exact to 2^-50, where
 //! a polynomial of the same depth in y with r = 3 reaches 2^-30 even with its nodes around integers (eprint 2020/890). r
-//! double angles c <- 2 c^2 - 1 follow; each multiplies earlier errors by 4, and there is one fewer.
+//! double angles c <- 2 c^2 - 1 follow; each multiplies earlier errors by 4, and there is one fewer. Slots hold sqrt(2) y, whose square less 1 is
+//! u: a doubling after the rescale would double its noise, which the reduction magnifies most.
 //!
 //! Levels: matrices + 1 + ceil(log2(degree + 1)) + r + ceil(log2(arcsine degree + 1)) + matrices.
 //!
@@ -23,9 +24,12 @@
 
 mod keys;
 mod memory;
+mod messages;
 mod overflow;
 mod plan;
+mod predict;
 mod preset;
+mod refine;
 mod run;
 mod sine;
 mod tail;
@@ -34,8 +38,10 @@ mod tests;
 
 pub use keys::{BootstrapKeys, SeededBootstrapKeys};
 pub use memory::{KeyBytes, Memory};
+pub use messages::messages;
 pub use overflow::{Fit, Overflow};
 pub use plan::{BootstrapSpec, Bootstrapper, Order};
+pub use predict::Prediction;
 pub use preset::{Preset, insecure_presets, preset, presets};
 pub use run::Stage;
 pub use tail::{failure_log2, overflow_tail_log2};

@@ -94,6 +94,11 @@ impl BootstrapSpec {
     pub(super) fn bound(&self) -> f64 {
         f64::from(self.range) + 0.25
     }
+
+    /// What x is multiplied by for the reduction: sqrt(2) y = x `unit` - `unit` / 4.
+    pub(super) fn unit(&self) -> f64 {
+        std::f64::consts::SQRT_2 / self.bound()
+    }
 }
 
 /// A bootstrap prepared for parameters: matrices encoded, polynomials fitted, levels and scales known.
@@ -179,7 +184,7 @@ impl<B: Backend> Bootstrapper<B> {
         let packed = slots < most;
         let wide = if packed { 2 * slots } else { slots };
         // 1/n of the transform, 1/2 of the parts, what the trace multiplies by, and the interval.
-        let constant = 1.0 / (slots as f64 * 2.0 * (most / slots) as f64 * spec.bound());
+        let constant = spec.unit() / (slots as f64 * 2.0 * (most / slots) as f64);
         let matrices = dft::to_coefficients_of(ckks.embedding(), slots, spec.to_slots)?;
         let share = constant.powf(1.0 / matrices.len() as f64);
         let mut scale = base.clone().times_pow2(i64::from(lift))?;
@@ -209,7 +214,12 @@ impl<B: Backend> Bootstrapper<B> {
         let input = canonical(Level(0))?;
         let (mut arcsine, mut arcsine_error) = (None, 0.0);
         if let Some(degree) = spec.arcsine {
-            let most = std::f64::consts::TAU * (input.log2() - base.log2()).exp2();
+            // Slots became coefficients divided by 2 pi already, if the matrices back come first.
+            let most = (input.log2() - base.log2()).exp2()
+                * match spec.order {
+                    Order::RaiseFirst => std::f64::consts::TAU,
+                    Order::CoefficientsFirst => 1.0,
+                };
             let (p, error) = sine::arcsine(most.min(1.0), degree)?;
             (arcsine, arcsine_error) = (Some(p), error);
             down += depth(degree);

@@ -45,10 +45,11 @@ pub fn presets() -> Vec<Preset> {
         },
         Preset {
             name: "precision",
-            chain: "n16_boot54_l7_d5",
-            about: "7 levels of 54 bits, ratio 2^5 and an arcsine: any message, equal slots included, to many bits",
+            chain: "n16_boot45_l10_d4",
+            about: "10 levels of 45 bits, three of them for the way in, ratio 2^3 and an arcsine: any message to many bits",
             spec: BootstrapSpec {
                 arcsine: Some(7),
+                order: Order::CoefficientsFirst,
                 ..usual.clone()
             },
         },

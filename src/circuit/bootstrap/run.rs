@@ -7,7 +7,7 @@ use super::{
 use crate::{
     arith::Complex,
     backend::Backend,
-    circuit::{CircuitError, Output, Result, evaluate_all},
+    circuit::{Arithmetic, CircuitError, Encrypted, Output, Polynomial, Result},
     ckks::{Ciphertext, Evaluator, step_ratio},
     rlwe::Level,
 };
@@ -89,7 +89,7 @@ impl<B: Backend> Bootstrapper<B> {
         done(Stage::Raise)?;
         let x = self.coefficients_to_slots(&ev, raised)?;
         done(Stage::CoefficientsToSlots)?;
-        let sine = self.reduce(&ev, &x)?;
+        let sine = reduce(&mut Encrypted::new(&ev), &x, self)?;
         drop(x);
         if first {
             let result = self.joined(&ev, sine)?;
@@ -211,7 +211,7 @@ impl<B: Backend> Bootstrapper<B> {
         Ok(ev.adjust(&raised, raised.level(), &scale)?)
     }
 
-    /// y = x / (K + 1/4) in the slots, real and imaginary parts as two items, or as the two halves of twice the slots.
+    /// sqrt(2) x / (K + 1/4) in the slots, real and imaginary parts as two items, or as the two halves of twice the slots.
     fn coefficients_to_slots(&self, ev: &Evaluator<'_, B>, raised: Ciphertext<B>) -> Result<Ciphertext<B>> {
         let mut x = raised;
         for k in self.trace() {
@@ -236,29 +236,6 @@ impl<B: Backend> Bootstrapper<B> {
         Ok(ev.concat(&[real, imaginary])?)
     }
 
-    /// sin(2 pi x), or 2 pi (x - I) by the arcsine.
-    fn reduce(&self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<Ciphertext<B>> {
-        let y = ev.add_const(x, -0.25 / self.spec.bound(), 0.0)?;
-        let u = double_angle(ev, &y)?;
-        let mut c = evaluate_all(ev, &u, &[&self.cosine], &Output::default())?;
-        drop((y, u));
-        let missing =
-            || CircuitError::mismatch("bootstrap", "polynomials", 0, 1, "this is a defect; report it");
-        let mut c = c.pop().ok_or_else(missing)?;
-        for _ in 0..self.spec.double_angles {
-            c = double_angle(ev, &c)?;
-        }
-        let Some(arcsine) = &self.arcsine else {
-            return Ok(c);
-        };
-        let output = Output {
-            level: None,
-            scale: Some(self.reduced.clone()),
-        };
-        let mut angle = evaluate_all(ev, &c, &[arcsine], &output)?;
-        angle.pop().ok_or_else(missing)
-    }
-
     fn slots_to_coefficients(&self, ev: &Evaluator<'_, B>, sine: Ciphertext<B>) -> Result<Ciphertext<B>> {
         let w = match self.is_packed() {
             true => sine,
@@ -278,9 +255,41 @@ impl<B: Backend> Bootstrapper<B> {
     }
 }
 
-/// 2 c^2 - 1.
-fn double_angle<B: Backend>(ev: &Evaluator<'_, B>, c: &Ciphertext<B>) -> Result<Ciphertext<B>> {
-    let square = ev.relinearise_rescale(&ev.square(c)?)?;
-    let double = ev.mul_integer(&square, 2)?;
-    Ok(ev.add_const(&double, -1.0, 0.0)?)
+/// sin(2 pi x), or 2 pi (x - I) by the arcsine, from sqrt(2) x / (K + 1/4).
+pub(super) fn reduce<A: Arithmetic, B: Backend>(
+    m: &mut A,
+    x: &A::Value,
+    plan: &Bootstrapper<B>,
+) -> Result<A::Value> {
+    let y = m.add_const(x, Complex::from(-plan.spec.unit() / 4.0))?;
+    let square = m.mul(&y, &y)?;
+    let square = m.relinearise_rescale(&square)?;
+    let u = m.add_const(&square, Complex::from(-1.0))?;
+    let mut c = one(Polynomial::evaluate_all_on(
+        m,
+        &u,
+        &[&plan.cosine],
+        &Output::default(),
+    )?)?;
+    for _ in 0..plan.spec.double_angles {
+        // 2 c^2 - 1
+        let square = m.mul(&c, &c)?;
+        let square = m.relinearise_rescale(&square)?;
+        let double = m.add(&square, &square)?;
+        c = m.add_const(&double, Complex::from(-1.0))?;
+    }
+    let Some(arcsine) = &plan.arcsine else {
+        return Ok(c);
+    };
+    let output = Output {
+        level: None,
+        scale: Some(plan.reduced.clone()),
+    };
+    one(Polynomial::evaluate_all_on(m, &c, &[arcsine], &output)?)
+}
+
+/// The value of one polynomial.
+fn one<V>(mut values: Vec<V>) -> Result<V> {
+    let missing = || CircuitError::mismatch("bootstrap", "polynomials", 0, 1, "this is a defect; report it");
+    values.pop().ok_or_else(missing)
 }

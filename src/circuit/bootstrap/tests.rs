@@ -201,7 +201,78 @@ fn ten_bootstraps_in_a_row_add_their_errors_only() {
             error < 2.0 * first * f64::from(run),
             "{run}: {error:e}, once {first:e}"
         );
+        // A bit for the model, as for a single one.
+        let foretold = set.bootstrapper.predict(&values, 1).unwrap();
+        let most = 2.0 * f64::from(run) * (-foretold.worst).exp2();
+        assert!(error < most, "{run}: {error:e}, {most:e} by the model");
     }
+}
+
+/// Bits of the root mean square and of the largest error of all slots.
+fn measured(set: &Set, ct: &Ciphertext<Cpu>, values: &[Complex]) -> (f64, f64) {
+    let have = set.ckks.decrypt(&set.secret, ct).unwrap();
+    let have = have.release(Release::Owner).unwrap();
+    let errors: Vec<f64> = have.iter().zip(values).map(|(a, b)| (*a - *b).abs()).collect();
+    let square = errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64;
+    let most = errors.iter().fold(0.0, |a: f64, b| a.max(*b));
+    (-square.sqrt().log2(), -most.log2())
+}
+
+#[test]
+fn precision_is_foretold_for_every_kind_of_message() {
+    let runs = 20;
+    let masked = |spec: &mut BootstrapSpec| spec.mask = true;
+    let few = |spec: &mut BootstrapSpec| spec.slots = 64;
+    for (name, change) in [
+        ("insecure-tiny", (|_| ()) as fn(&mut BootstrapSpec)),
+        ("insecure-tiny", masked),
+        ("insecure-tiny", few),
+        ("insecure-precision", |_| ()),
+        ("insecure-first", |_| ()),
+    ] {
+        let set = Set::new(name, change);
+        let spec = set.bootstrapper.spec();
+        for kind in 0..4 {
+            let message = |run| messages(spec.slots, run)[kind].1.clone();
+            let values: Vec<Complex> = (0..runs).flat_map(message).collect();
+            let ct = set.encrypt(&values, runs, spec.input_level());
+            let out = set.bootstrapper.bootstrap(&set.keys, &ct).unwrap();
+            let (mean, worst) = measured(&set, &out, &values);
+            let want = set.bootstrapper.predict(&message(0), runs).unwrap();
+            let told = format!("{name} {kind}: {mean:.2} {worst:.2}, foretold {want:.2?}");
+            assert!(
+                (mean - want.mean).abs() < 1.0 && (worst - want.worst).abs() < 1.0,
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_rounds_are_as_precise_as_the_scale() {
+    let set = Set::new("insecure-precision", |_| ());
+    let values = random(512);
+    let once = set.bootstrapper.predict(&values, 1).unwrap();
+    let bits = once.worst as u32 - 2;
+    let ct = set.encrypt(&values, 1, Level(1));
+    let out = set.bootstrapper.bootstrap_refined(&set.keys, &ct, bits).unwrap();
+    assert_eq!(out.level(), Level(set.bootstrapper.output_level().0 - 1));
+    assert_eq!(out.scale(), set.ckks.scale(out.level()).unwrap());
+    let (mean, worst) = measured(&set, &out, &values);
+    let want = set.bootstrapper.predict_refined(bits, 1).unwrap();
+    let told = format!("{mean:.2} {worst:.2}, foretold {want:.2?}, once {once:.2?}");
+    assert!(
+        (mean - want.mean).abs() < 1.0 && (worst - want.worst).abs() < 1.0,
+        "{told}"
+    );
+    assert!(worst > once.worst + 8.0, "{told}");
+    let low = set.encrypt(&values, 1, Level(0));
+    let error = set
+        .bootstrapper
+        .bootstrap_refined(&set.keys, &low, bits)
+        .err()
+        .unwrap();
+    assert!(matches!(error, CircuitError::Levels { needed: 1, .. }), "{error}");
 }
 
 /// 131,072 draws; `cipherformer bench overflow` draws more.

@@ -151,7 +151,7 @@ impl Forecast {
     }
 
     /// The first term of a key switch's variance: sum over digits of N sigma^2 Q_j^2 / (12 P^2).
-    fn switching(&self, level: Level) -> Result<f64> {
+    pub(in crate::circuit) fn switching(&self, level: Level) -> Result<f64> {
         let prime = |i: &u32| f64::from(self.params.basis().prime(*i).value()).log2();
         let special: f64 = self.params.special().iter().map(prime).sum();
         let mut digits = BTreeMap::<u8, f64>::new();

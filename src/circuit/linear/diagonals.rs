@@ -92,6 +92,13 @@ impl Diagonals {
         self.diagonals.get(&k).map(Vec::as_slice)
     }
 
+    /// Mean over the rows of the sum of squares: what independent numbers of equal size grow by, squared.
+    pub(super) fn gain(&self) -> f64 {
+        let square =
+            |d: &Vec<Complex>| d.iter().map(|z| z.re * z.re + z.im * z.im).sum::<f64>() / d.len() as f64;
+        self.diagonals.values().map(square).sum()
+    }
+
     fn add(&mut self, k: usize, d: &[Complex]) {
         let old = self
             .diagonals

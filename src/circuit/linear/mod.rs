@@ -13,8 +13,11 @@
 
 mod diagonals;
 mod fold;
+mod steps;
 mod transform;
 
 pub use diagonals::Diagonals;
 pub use fold::Fold;
-pub use transform::{Steps, Transform};
+pub use steps::Steps;
+pub(crate) use transform::Spread;
+pub use transform::Transform;

@@ -1,8 +1,6 @@
 //! A matrix prepared for ciphertexts of a level.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::Diagonals;
+use super::{Diagonals, Steps};
 use crate::{
     arith::Double,
     backend::Backend,
@@ -12,69 +10,13 @@ use crate::{
     rlwe::{self, Extended, ExtendedPlain, KeyNeeds, Level, RlweError},
 };
 
-/// What a giant step costs beside a baby step, keys counted.
-const GIANT: f64 = 1.5;
-
-/// Baby and giant steps of a set of rotations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Steps {
-    /// Rotations of the operand.
-    pub baby: Vec<usize>,
-    /// Rotations of sums, each with the rotations of the operand in it.
-    pub giant: BTreeMap<usize, Vec<usize>>,
-}
-
-impl Steps {
-    /// The cheapest of those whose number of baby steps is a power of two.
-    fn new(slots: usize, rotations: &[usize]) -> Self {
-        let stride = rotations.iter().fold(slots, |a, b| gcd(a, *b)).max(1);
-        let signed = |centred: bool| {
-            let of = move |k: &usize| match centred && *k > slots / 2 {
-                true => (*k as i64 - slots as i64) / stride as i64,
-                false => (*k / stride) as i64,
-            };
-            rotations.iter().map(of).collect::<Vec<_>>()
-        };
-        let plan = |of: &[i64], count: i64| {
-            let wrap = |j: i64| (j * stride as i64).rem_euclid(slots as i64) as usize;
-            let mut giant: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-            let mut baby = BTreeSet::new();
-            for j in of {
-                let b = wrap(j.rem_euclid(count));
-                baby.insert(b);
-                giant.entry(wrap(j - j.rem_euclid(count))).or_default().push(b);
-            }
-            Self {
-                baby: baby.into_iter().collect(),
-                giant,
-            }
-        };
-        let cost = |steps: &Self| {
-            let moving = |k: &&usize| **k != 0;
-            let (baby, giant) = (
-                steps.baby.iter().filter(moving).count(),
-                steps.giant.keys().filter(moving).count(),
-            );
-            baby as f64 + GIANT * giant as f64
-        };
-        let most = (slots / stride).max(1).ilog2();
-        let all = (0..=most).flat_map(|log| {
-            let count = 1i64 << log;
-            [plan(&signed(true), count), plan(&signed(false), count)]
-        });
-        let none = Self {
-            baby: Vec::new(),
-            giant: BTreeMap::new(),
-        };
-        all.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(none)
-    }
-}
-
-/// A diagonal, rotated for its giant step: 2 integers a period, lifted to residues when it is used, or once.
-struct Light<B: Backend> {
-    baby: usize,
-    integers: Vec<i64>,
-    residues: Option<ExtendedPlain<B>>,
+/// Sizes of the slots of a ciphertext, on average over them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    /// Root of the mean square of values.
+    pub(crate) values: f64,
+    /// Variance of the complex error.
+    pub(crate) variance: f64,
 }
 
 /// A matrix for ciphertexts at a level and scale, with the scale of its result at the level below.
@@ -84,7 +26,17 @@ pub struct Transform<B: Backend> {
     input: Scale,
     output: Scale,
     steps: Steps,
-    plain: BTreeMap<usize, Vec<Light<B>>>,
+    diagonals: usize,
+    /// Mean over the rows of the sum of squares.
+    gain: f64,
+    /// The scale of the diagonals.
+    plain: f64,
+    /// 2 integers an entry of a period: `[giant step][baby step][integer]`, zeros for a diagonal that is none. A diagonal is rotated for its giant
+    /// step, and lifted to residues when it is used, or once.
+    integers: Vec<i64>,
+    /// Integers of one diagonal.
+    length: usize,
+    residues: Option<ExtendedPlain<B>>,
 }
 
 impl<B: Backend> Transform<B> {
@@ -123,35 +75,39 @@ impl<B: Backend> Transform<B> {
         let (hi, lo) = scale.to_parts();
         let rotations: Vec<usize> = matrix.rotations().collect();
         let steps = Steps::new(slots, &rotations);
-        let (mut plain, mut out) = (BTreeMap::new(), vec![0i64; params.degree()]);
+        let period = rotations.iter().filter_map(|k| Some(matrix.get(*k)?.len())).max();
+        let (period, mut out) = (period.unwrap_or(1), vec![0i64; params.degree()]);
+        let gap = out.len() / (2 * period);
+        let mut integers = Vec::with_capacity(steps.giant.len() * steps.baby.len() * 2 * period);
         for (giant, babies) in &steps.giant {
-            let mut lights = Vec::with_capacity(babies.len());
-            for baby in babies {
-                let Some(diagonal) = matrix.get((giant + baby) % slots) else {
+            for baby in &steps.baby {
+                let diagonal = matrix
+                    .get((giant + baby) % slots)
+                    .filter(|_| babies.contains(baby));
+                let Some(diagonal) = diagonal else {
+                    integers.resize(integers.len() + 2 * period, 0);
                     continue;
                 };
-                let period = diagonal.len();
                 let back = period - giant % period;
                 let turned: Vec<_> = diagonal.iter().cycle().skip(back).take(period).copied().collect();
                 ckks.embedding()
                     .embed(&turned, Double { hi, lo }, &mut out)
                     .map_err(crate::ckks::CkksError::from)?;
-                let gap = out.len() / (2 * period);
-                lights.push(Light {
-                    baby: *baby,
-                    integers: out.iter().step_by(gap).copied().collect(),
-                    residues: None,
-                });
+                integers.extend(out.iter().step_by(gap));
             }
-            plain.insert(*giant, lights);
         }
         Ok(Self {
             slots,
             level,
             input: input.clone(),
             output: output.clone(),
+            diagonals: rotations.len(),
+            gain: matrix.gain(),
+            plain: scale.to_f64(),
             steps,
-            plain,
+            integers,
+            length: 2 * period,
+            residues: None,
         })
     }
 
@@ -175,26 +131,75 @@ impl<B: Backend> Transform<B> {
         &self.steps
     }
 
+    /// What it makes of independent values and errors in `slots` slots, with `rounding` the variance of a coefficient after its division:
+    /// its own noise is that division's and the rounding of its diagonals, 1/12 a coefficient.
+    pub(crate) fn spread(&self, of: Spread, slots: f64, rounding: f64) -> Spread {
+        let slot = |variance: f64, scale: f64| 2.0 * slots * variance / (scale * scale);
+        let diagonals = self.diagonals as f64 * slot(1.0 / 12.0, self.plain);
+        Spread {
+            values: of.values * self.gain.sqrt(),
+            variance: of.variance * self.gain
+                + of.values * of.values * diagonals
+                + slot(rounding, self.output.to_f64()),
+        }
+    }
+
     /// Number of diagonals.
     pub fn diagonals(&self) -> usize {
-        self.plain.values().map(Vec::len).sum()
+        self.diagonals
     }
 
-    /// Bytes of the diagonals, residues of those that were expanded included.
-    pub fn bytes(&self) -> usize {
-        let lights = self.plain.values().flatten();
-        let each = |l: &Light<B>| 8 * l.integers.len() + l.residues.as_ref().map_or(0, ExtendedPlain::bytes);
-        lights.map(each).sum()
+    /// Bytes of the diagonals, residues included if they were expanded.
+    ///
+    /// # Errors
+    /// None for the context that it was prepared for.
+    pub fn bytes(&self, ckks: &Ckks<B>) -> Result<usize> {
+        let expanded = self.residues.is_some();
+        let kept = if expanded {
+            self.lifted_bytes(ckks, self.steps.giant.len())?
+        } else {
+            0
+        };
+        Ok(8 * self.integers.len() + kept)
     }
 
-    /// Lifts all diagonals once and keeps their residues: rows of the level and of P for each, for less work in every use.
+    /// Bytes of the residues of the diagonals of some giant steps.
+    fn lifted_bytes(&self, ckks: &Ckks<B>, giants: usize) -> Result<usize> {
+        let items = giants * self.steps.baby.len();
+        Ok(ckks.context().lifted_bytes(self.level, items, self.length)?)
+    }
+
+    /// The most bytes that one application to `items` ciphertexts takes beside them.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub(crate) fn working_bytes(&self, ckks: &Ckks<B>, items: usize) -> Result<usize> {
+        let ctx = ckks.context();
+        let level = ctx.level("memory", self.level)?;
+        let (babies, giants, rows) = (
+            self.steps.baby.len(),
+            self.steps.giant.len(),
+            level.extended.len(),
+        );
+        // Digits, babies, sums, the total, and one sum divided, switched and moved.
+        let sums = if self.residues.is_some() { giants } else { 1 };
+        let each = level.digits.len() + 2 * (babies + sums + 1) + 3;
+        let lifted = if self.residues.is_some() {
+            0
+        } else {
+            self.lifted_bytes(ckks, 1)?
+        };
+        Ok(((each * items * rows) << (ctx.log_n() + 2)) + lifted)
+    }
+
+    /// Lifts all diagonals once and keeps their residues, for less work in every use: rows of the level and of P for each, of N words or as
+    /// few as the backend takes.
     ///
     /// # Errors
     /// No memory.
     pub fn expand(&mut self, ckks: &Ckks<B>) -> Result<()> {
-        for light in self.plain.values_mut().flatten() {
-            light.residues = Some(ckks.context().lift_extended(self.level, &light.integers)?);
-        }
+        let items = self.steps.giant.len() * self.steps.baby.len();
+        self.residues = Some(ckks.context().lift_extended(self.level, items, &self.integers)?);
         Ok(())
     }
 
@@ -250,54 +255,41 @@ impl<B: Backend> Transform<B> {
     /// As [`Transform::check`], before work starts.
     pub fn apply(&self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<Ciphertext<B>> {
         self.check(ev, x)?;
-        let ctx = ev.ckks().context();
-        let operand = x.rlwe();
-        let key = |k: usize| -> rlwe::Result<_> {
-            let g = Galois::rotation(k as i64, ctx.log_n());
-            Ok((ev.keys().galois("transform", g)?, g))
-        };
-        let moving = self.steps.baby.iter().any(|b| *b != 0);
-        let digits = moving.then(|| ctx.mod_up(operand, 1)).transpose()?;
-        let mut babies: BTreeMap<usize, Extended<B>> = BTreeMap::new();
-        for b in &self.steps.baby {
-            let rotated = match &digits {
-                Some(digits) if *b != 0 => {
-                    let (key, g) = key(*b)?;
-                    ctx.rotate_extended(operand, digits, &[key], &[g])?
-                }
-                _ => ctx.extend(operand)?,
-            };
-            babies.insert(*b, rotated);
-        }
-        drop(digits);
+        let (ctx, items) = (ev.ckks().context(), x.items());
+        let babies = self.babies(ev, x)?;
+        let count = self.steps.baby.len();
         let mut total: Option<Extended<B>> = None;
+        let giants: Vec<usize> = self.steps.giant.keys().copied().collect();
+        let at_once = match &self.residues {
+            Some(_) => giants.len(),
+            None => 1,
+        };
+        let parts = giants
+            .chunks(at_once.max(1))
+            .zip(self.integers.chunks((at_once * count * self.length).max(1)));
         // The step without a rotation comes first: the sum starts with it.
-        for (giant, lights) in &self.plain {
-            let lifted = lights
-                .iter()
-                .map(|l| match &l.residues {
-                    Some(_) => Ok(None),
-                    None => ctx.lift_extended(self.level, &l.integers).map(Some),
-                })
-                .collect::<rlwe::Result<Vec<_>>>()?;
-            let pairs = lights.iter().zip(&lifted);
-            let terms: Vec<(&Extended<B>, &ExtendedPlain<B>)> = pairs
-                .filter_map(|(l, lifted)| {
-                    Some((babies.get(&l.baby)?, l.residues.as_ref().or(lifted.as_ref())?))
-                })
-                .collect();
-            let sum = ctx.inner_product_extended(&terms)?;
-            drop(lifted);
-            match (&mut total, *giant) {
-                (None, 0) => total = Some(sum),
-                (Some(total), 0) => ctx.add_extended(total, &sum)?,
-                (total, giant) => {
-                    let total = match total {
-                        Some(total) => total,
-                        None => total.insert(ctx.extended_zero(self.level, x.items())?),
-                    };
-                    let (key, g) = key(giant)?;
-                    ctx.add_rotated(total, &sum, &[key], &[g])?;
+        for (giants, integers) in parts {
+            let lifted = match &self.residues {
+                Some(_) => None,
+                None => Some(ctx.lift_extended(self.level, giants.len() * count, integers)?),
+            };
+            let Some(plain) = self.residues.as_ref().or(lifted.as_ref()) else {
+                continue;
+            };
+            // [item][giant step]
+            let sums = ctx.products_extended(&babies, plain, count)?;
+            for (i, giant) in giants.iter().enumerate() {
+                let total = match &mut total {
+                    Some(total) => total,
+                    None => total.insert(ctx.extended_zero(self.level, items)?),
+                };
+                let sum = sums.view(ctx)?.map(|s| s.every_item(i, giants.len(), items));
+                match *giant {
+                    0 => ctx.add_extended(total, sum)?,
+                    giant => {
+                        let g = Galois::rotation(giant as i64, ctx.log_n());
+                        ctx.add_rotated_view(total, sum, &[ev.keys().galois("transform", g)?], &[g])?;
+                    }
                 }
             }
         }
@@ -319,10 +311,33 @@ impl<B: Backend> Transform<B> {
         })?;
         Ok(Ciphertext::from_parts(inner, self.output.clone(), self.slots))
     }
-}
 
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
+    /// P times the rotations of every item, `[item][baby step]`, from one ModUp.
+    fn babies(&self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<Extended<B>> {
+        let (ctx, count) = (ev.ckks().context(), self.steps.baby.len());
+        let mut babies = ctx.extended(self.level, x.items() * count)?;
+        let moving: Vec<Galois> = (self.steps.baby.iter().filter(|b| **b != 0))
+            .map(|b| Galois::rotation(*b as i64, ctx.log_n()))
+            .collect();
+        let keys = moving.iter().map(|g| ev.keys().galois("transform", *g));
+        let keys = keys.collect::<rlwe::Result<Vec<_>>>()?;
+        // The step without a rotation comes first.
+        let still = count - moving.len();
+        for item in 0..x.items() {
+            let one = x.rlwe().slice(item, 1)?;
+            if still > 0 {
+                let mut all = babies.view_mut(ctx)?;
+                ctx.extend_into(all.part(|s| s.slice_items(item * count, 1)), &one)?;
+            }
+            if !moving.is_empty() {
+                let (digits, repeated) = (ctx.mod_up(&one, 1)?, one.every(0, 0, moving.len())?);
+                let mut all = babies.view_mut(ctx)?;
+                let dst = all.part(|s| s.slice_items(item * count + still, moving.len()));
+                ctx.rotate_extended_into(dst, &repeated, &digits, &keys, &moving)?;
+            }
+        }
+        Ok(babies)
+    }
 }
 
 #[cfg(all(test, feature = "fallback"))]
@@ -335,32 +350,6 @@ mod tests {
         ring::insecure_chain,
         rlwe::{Context, Params, SecretKey, Spec},
     };
-
-    fn steps(slots: usize, rotations: impl IntoIterator<Item = usize>) -> (usize, usize) {
-        let rotations: Vec<usize> = rotations.into_iter().collect();
-        let steps = Steps::new(slots, &rotations);
-        let mut covered: Vec<usize> = steps
-            .giant
-            .iter()
-            .flat_map(|(g, all)| all.iter().map(move |b| (g + b) % slots))
-            .collect();
-        covered.sort_unstable();
-        assert_eq!(covered, rotations);
-        (steps.baby.len(), steps.giant.len())
-    }
-
-    #[test]
-    fn steps_cover_the_rotations_with_few_keys() {
-        let ring = |j: i64| (16 * j).rem_euclid(1024) as usize;
-        let mut run: Vec<usize> = (-15..=15).map(ring).collect();
-        run.sort_unstable();
-        let (baby, giant) = steps(1024, run);
-        assert!(baby + giant <= 12, "{baby} + {giant}");
-        let (baby, giant) = steps(32, 0..32);
-        assert!(baby + giant <= 12, "{baby} + {giant}");
-        assert_eq!(steps(8, [0]), (1, 1));
-        assert_eq!(steps(8, [3]), (1, 1));
-    }
 
     #[test]
     fn matrices_act_on_slots() {

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
-    arith::Complex,
     backend::{Backend, cpu::Cpu},
     bench::{slowness, use_threads},
-    circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Stage, preset, presets},
+    circuit::bootstrap::{
+        Bootstrapper, Prediction, Preset, SeededBootstrapKeys, Stage, messages, preset, presets,
+    },
     ckks::{Ckks, Release},
     cli::{BootstrapArgs, Failure, show},
     report::{Bits, BootstrapReport, bar, bytes, seconds},
@@ -24,28 +25,6 @@ fn key(stage: Stage) -> &'static str {
     }
 }
 
-/// What the slots hold, of magnitude 1 at most.
-fn messages(slots: usize, run: usize) -> [(&'static str, Vec<Complex>); 4] {
-    let mut state = 2024u64.wrapping_add(run as u64);
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    };
-    let half = std::f64::consts::FRAC_1_SQRT_2;
-    let random = (0..slots).map(|_| Complex::new(half * next(), half * next()));
-    let hot = (run * 7919 + 1) % slots;
-    let one_hot = (0..slots).map(|i| Complex::from(f64::from(u8::from(i == hot))));
-    let alternating = (0..slots).map(|i| Complex::from(if i % 2 == 0 { 1.0 } else { -1.0 }));
-    [
-        ("random", random.collect()),
-        ("equal", vec![Complex::from(1.0); slots]),
-        ("one_hot", one_hot.collect()),
-        ("alternating", alternating.collect()),
-    ]
-}
-
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
@@ -59,6 +38,20 @@ fn peak_bytes() -> usize {
     kib.unwrap_or(0) * 1024
 }
 
+/// Seconds for which the system had a processor compute for this thread; `None` where it does not say.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+    Some(nanoseconds * 1e-9)
+}
+
+/// Medians by stage.
+fn medians(stages: BTreeMap<&'static str, Vec<f64>>) -> BTreeMap<&'static str, f64> {
+    (stages.into_iter())
+        .map(|(stage, times)| (stage, median(times)))
+        .collect()
+}
+
 fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Failure> {
     let progress = show::progress("bootstrap");
     let params = preset.params()?;
@@ -66,9 +59,6 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
     let (ckks, params) = (Ckks::new(&ctx), ctx.params());
     progress.set_message(format!("{}: matrices", preset.name));
     let mut bootstrapper = Bootstrapper::new(&ckks, &preset.spec)?;
-    if args.expanded {
-        bootstrapper = bootstrapper.expanded()?;
-    }
     // Known before anything large is made.
     let predicted = bootstrapper.key_bytes()?;
     let room = match args.budget {
@@ -94,12 +84,17 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         })?;
     let (count, seeded_bytes) = (seeded.evaluation.count() + 2, seeded.bytes(&ctx));
     let keys = seeded.hold(&ctx, &store, expansion)?;
+    ctx.backend().trim();
+    if args.expanded {
+        bootstrapper = bootstrapper.expanded()?;
+    }
 
     let kinds = messages(preset.spec.slots, 0).len();
     progress.set_length((args.runs * kinds) as u64);
     progress.set_position(0);
     let mut total = Vec::new();
     let mut stages: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    let mut processor: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     // Sum of squares, number, largest.
     let mut errors: BTreeMap<&'static str, (f64, f64, f64)> = BTreeMap::new();
     for run in 0..args.runs {
@@ -108,13 +103,17 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
             let fresh = ckks.encrypt(&secret, &values, 1, preset.spec.input_level())?;
             let ct = fresh.expand(&ctx)?;
             let start = Instant::now();
-            let mut last = start;
+            let (mut last, mut busy) = (start, processor_seconds());
             let out = bootstrapper.bootstrap_with(&keys, &ct, |stage| {
                 ctx.backend().wait().map_err(crate::ckks::CkksError::from)?;
                 stages
                     .entry(key(stage))
                     .or_default()
                     .push(last.elapsed().as_secs_f64());
+                if let Some((now, before)) = processor_seconds().zip(busy) {
+                    processor.entry(key(stage)).or_default().push(now - before);
+                    busy = Some(now);
+                }
                 last = Instant::now();
                 Ok(())
             })?;
@@ -134,6 +133,14 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         mean: -(squares / count).sqrt().log2(),
         worst: -worst.log2(),
     };
+    let mut predicted = BTreeMap::new();
+    for (kind, message) in messages(preset.spec.slots, 0) {
+        let Prediction { mean, worst } = bootstrapper.predict(&message, args.runs)?;
+        predicted.insert(kind, Bits { mean, worst });
+    }
+    let log2 = |i: &u32| f64::from(params.basis().prime(*i).value()).log2();
+    let used: Vec<u32> = params.primes_up_to(params.top()).to_vec();
+    let expanded = if args.expanded { " --expanded" } else { "" };
     Ok(BootstrapReport {
         preset: preset.name,
         log_n: params.log_n(),
@@ -142,16 +149,21 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         threads: args.threads,
         seconds: time,
         scaled_seconds: slowness().map(|s| time / s),
-        stages: stages
-            .into_iter()
-            .map(|(stage, times)| (stage, median(times)))
-            .collect(),
+        stages: medians(stages),
+        processor_stages: if args.threads == 1 {
+            medians(processor)
+        } else {
+            BTreeMap::new()
+        },
         precision_bits: errors
             .into_iter()
             .map(|(kind, sums)| (kind, bits(sums)))
             .collect(),
+        predicted_bits: predicted,
         runs: args.runs,
         levels_left: bootstrapper.output_level().0,
+        log_primes: used.iter().map(log2).collect(),
+        log_special: params.special().iter().map(log2).collect(),
         log_qp: params.log2_qp(),
         security_bits: params.security_bits(),
         log_sparse_qp: Encapsulation::new(params)?.log2_qp(),
@@ -163,6 +175,10 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         working_bytes: bootstrapper.memory(1)?.working,
         budget_bytes: args.budget,
         seeded_key_bytes: seeded_bytes,
+        command: format!(
+            "cipherformer bench bootstrap --preset {} --runs {} --threads {}{expanded} --json",
+            preset.name, args.runs, args.threads
+        ),
         peak_bytes: peak_bytes(),
     })
 }
@@ -226,13 +242,23 @@ fn print(r: &BootstrapReport, preset: &Preset) {
         .map_or(String::new(), |s| format!("         {} scaled", seconds(s)));
     say!("  {:<24}{:>9}{scaled}", "total", seconds(r.seconds));
     say!();
-    say!("  {:<24}{:>9}{:>9}", "bits of precision", "mean", "worst");
-    for (kind, bits) in &r.precision_bits {
+    let columns = ["mean", "worst", "foretold", "worst"];
+    say!(
+        "  {:<24}{:>9}{:>9}{:>12}{:>9}",
+        "bits of precision",
+        columns[0],
+        columns[1],
+        columns[2],
+        columns[3]
+    );
+    for ((kind, bits), told) in r.precision_bits.iter().zip(r.predicted_bits.values()) {
         say!(
-            "  {:<24}{:>9.1}{:>9.1}",
+            "  {:<24}{:>9.1}{:>9.1}{:>12.1}{:>9.1}",
             kind.replace('_', " "),
             bits.mean,
-            bits.worst
+            bits.worst,
+            told.mean,
+            told.worst
         );
     }
     say!();

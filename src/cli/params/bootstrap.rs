@@ -1,11 +1,15 @@
 //! `params --bootstrap`: the bootstraps that come with the crate.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::Failure;
 use crate::{
-    circuit::bootstrap::{Preset, presets},
-    rlwe::Encapsulation,
+    backend::null::Null,
+    circuit::bootstrap::{Bootstrapper, Preset, messages, presets},
+    ckks::Ckks,
+    rlwe::{Context, Encapsulation},
 };
 
 pub(super) fn list(json: bool) -> Result<(), Failure> {
@@ -33,13 +37,19 @@ pub(super) fn list(json: bool) -> Result<(), Failure> {
         let left = params.top().0.saturating_sub(spec.depth());
         let scale = params.level("params", crate::rlwe::Level(0))?.scale.log2();
         let failure = spec.failure_log2(params.log_n());
+        let ckks = Ckks::new(&Context::new(Null::new(), params.clone())?);
+        let bootstrapper = Bootstrapper::new(&ckks, spec)?;
+        let mut predicted = BTreeMap::new();
+        for (kind, message) in messages(spec.slots, 0) {
+            predicted.insert(kind, bootstrapper.predict(&message, 1)?);
+        }
         if json {
             say!(
                 "{}",
                 json!({
                     "preset": name, "chain": preset.chain, "about": about, "log_n": params.log_n(), "spec": spec,
                     "levels_left": left, "scale_log2": scale, "log_qp": params.log2_qp(), "log_sparse_qp": sparse,
-                    "security_bits": params.security_bits(), "failure_log2": failure,
+                    "security_bits": params.security_bits(), "failure_log2": failure, "predicted_bits": predicted,
                 })
             );
             continue;
@@ -53,6 +63,13 @@ pub(super) fn list(json: bool) -> Result<(), Failure> {
             format!("2^{failure:.1}")
         );
         say!("      {about}");
+        let bits = predicted
+            .iter()
+            .map(|(kind, p)| format!("{} {:.1}, {:.1}", kind.replace('_', " "), p.mean, p.worst));
+        say!(
+            "      bits foretold, mean and worst: {}",
+            bits.collect::<Vec<_>>().join("; ")
+        );
     }
     if !json {
         say!();

@@ -8,6 +8,7 @@ mod twiddles;
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -28,6 +29,8 @@ pub struct Tables {
     pub(super) log_n: u32,
     primes: Vec<Transform>,
     automorphisms: RwLock<HashMap<Galois, Arc<Automorphism>>>,
+    /// Transforms of polynomials in X^gap, by log2 of N / gap.
+    sparse: RwLock<HashMap<u32, Arc<Vec<Transform>>>>,
 }
 
 impl Tables {
@@ -44,6 +47,7 @@ impl Tables {
             log_n: basis.log_n(),
             primes,
             automorphisms: RwLock::default(),
+            sparse: RwLock::default(),
         })
     }
 
@@ -65,18 +69,32 @@ impl Tables {
 
     /// An automorphism, kept from its first use on.
     pub(super) fn automorphism(&self, g: Galois) -> Arc<Automorphism> {
-        let known = self
-            .automorphisms
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&g)
-            .cloned();
-        known.unwrap_or_else(|| {
-            let new = Arc::new(Automorphism::new(g, self.log_n));
-            let mut all = self.automorphisms.write().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(all.entry(g).or_insert(new))
-        })
+        known(&self.automorphisms, g)
+            .unwrap_or_else(|| keep(&self.automorphisms, g, Automorphism::new(g, self.log_n)))
     }
+
+    /// The transforms of degree 2^log_n, below this ring's, that give the evaluations of polynomials in X^gap of it once each, by prime;
+    /// kept from their first use on.
+    pub(super) fn sparse(&self, log_n: u32) -> Result<Arc<Vec<Transform>>> {
+        if let Some(all) = known(&self.sparse, log_n) {
+            return Ok(all);
+        }
+        let of = |t: &Transform| t.sparse(log_n, self.log_n - log_n);
+        let all = (self.primes.par_iter().map(of)).collect::<std::result::Result<Vec<_>, _>>();
+        let all = all.map_err(|_| BackendError::Unsupported { need: "this basis" })?;
+        Ok(keep(&self.sparse, log_n, all))
+    }
+}
+
+fn known<K: Eq + Hash, V>(all: &RwLock<HashMap<K, Arc<V>>>, key: K) -> Option<Arc<V>> {
+    let all = all.read().unwrap_or_else(PoisonError::into_inner);
+    all.get(&key).cloned()
+}
+
+/// What is kept for the key: `new`, unless another thread was faster.
+fn keep<K: Eq + Hash, V>(all: &RwLock<HashMap<K, Arc<V>>>, key: K, new: V) -> Arc<V> {
+    let mut all = all.write().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(all.entry(key).or_insert(Arc::new(new)))
 }
 
 pub(super) fn forward(t: &Tables, dst: Writer) {

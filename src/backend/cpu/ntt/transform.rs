@@ -80,8 +80,18 @@ kernel! {
 impl Transform {
     /// Errors when p is not 1 modulo 2N.
     pub(super) fn new(modulus: Modulus, log_n: u32) -> Result<Self, ArithError> {
-        let table = NttTable::new(modulus, log_n)?;
-        let n_inverse = modulus.inv(1 << log_n).unwrap_or_default();
+        Ok(Self::of(NttTable::new(modulus, log_n)?))
+    }
+
+    /// The transform of degree 2^log_n that gives the evaluations of polynomials in X^gap of this ring, gap = 2^log_gap, once each.
+    pub(super) fn sparse(&self, log_n: u32, log_gap: u32) -> Result<Self, ArithError> {
+        let root = self.modulus.pow(self.psi, 1 << log_gap);
+        NttTable::with_root(self.modulus, log_n, root).map(Self::of)
+    }
+
+    fn of(table: NttTable) -> Self {
+        let modulus = table.modulus();
+        let n_inverse = modulus.inv(table.degree() as u32).unwrap_or_default();
         let psi = table.psi();
         let kind = if table.degree() < SMALLEST {
             Kind::Small(table)
@@ -92,12 +102,12 @@ impl Transform {
                 last: table.inverse_twiddles()[1][0],
             }
         };
-        Ok(Self {
+        Self {
             modulus,
             psi,
             n_inverse,
             kind,
-        })
+        }
     }
 
     /// The modulus p.

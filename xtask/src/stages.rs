@@ -1,0 +1,222 @@
+//! `cargo xtask bootstrap-report`: the results of `bench bootstrap --json` in `benches/results/bootstrap/`, as `docs/bootstrapping.svg` (time by
+//! stage) and as the table of `docs/bootstrapping.md` between its two markers. `--check` only compares.
+//!
+//! One bar a preset. Colours are legible on light and on dark ground.
+
+use std::{fmt::Write, fs};
+
+use serde_json::Value;
+
+use crate::results;
+
+const FOLDER: &str = "benches/results/bootstrap";
+const PICTURE: &str = "docs/bootstrapping.svg";
+const PAGE: &str = "docs/bootstrapping.md";
+const MARKERS: [&str; 2] = ["<!-- results -->\n", "<!-- end of results -->\n"];
+
+const WIDTH: f64 = 760.0;
+const TOP: f64 = 84.0;
+const ROW: f64 = 34.0;
+const BAR: f64 = 20.0;
+const LEFT: f64 = 150.0;
+const RIGHT: f64 = 70.0;
+
+/// Stages as they run with the raise first, and their colours.
+const STAGES: [(&str, &str); 4] = [
+    ("raise", "#8b949e"),
+    ("coefficients_to_slots", "#2f81d0"),
+    ("modular_reduction", "#2da44e"),
+    ("slots_to_coefficients", "#d0702f"),
+];
+
+/// Kinds of messages, as columns.
+const KINDS: [&str; 4] = ["random", "equal", "one_hot", "alternating"];
+
+/// Runs the chore.
+pub fn run(args: &[String]) -> Result<(), String> {
+    let check = args.iter().any(|a| a == "--check");
+    let all = load()?;
+    let page = fs::read_to_string(results::root().join(PAGE)).map_err(|e| format!("{PAGE}: {e}"))?;
+    for (path, text) in [
+        (PICTURE, render(&all)?),
+        (PAGE, with_table(&page, &table(&all)?)?),
+    ] {
+        let to = results::root().join(path);
+        let old = fs::read_to_string(&to).unwrap_or_default();
+        if old == text {
+            println!("bootstrap-report: {path} is up to date");
+        } else if check {
+            return Err(format!(
+                "{path} differs from the results; run `cargo xtask bootstrap-report`"
+            ));
+        } else {
+            fs::write(&to, text).map_err(|e| format!("{path}: {e}"))?;
+            println!("bootstrap-report: wrote {path}");
+        }
+    }
+    Ok(())
+}
+
+/// All results, by file name.
+fn load() -> Result<Vec<Value>, String> {
+    let folder = results::root().join(FOLDER);
+    let files = fs::read_dir(&folder).map_err(|e| format!("{FOLDER}: {e}"))?;
+    let mut files: Vec<_> = files.filter_map(|f| Some(f.ok()?.path())).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "json"));
+    files.sort();
+    let read = |file: &std::path::PathBuf| {
+        let fault = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+        let text = fs::read_to_string(file).map_err(|e| fault(&e))?;
+        serde_json::from_str(&text).map_err(|e| fault(&e))
+    };
+    files.iter().map(read).collect()
+}
+
+fn text<'a>(run: &'a Value, key: &str) -> Result<&'a str, String> {
+    (run.get(key).and_then(Value::as_str)).ok_or(format!("no text {key:?} in {run}"))
+}
+
+fn number(run: &Value, keys: &[&str]) -> Result<f64, String> {
+    let found = keys.iter().try_fold(run, |at, key| at.get(*key));
+    (found.and_then(Value::as_f64)).ok_or(format!("no number {keys:?} in {run}"))
+}
+
+/// Seconds of all stages together.
+fn total(run: &Value) -> Result<f64, String> {
+    let of = |(stage, _): &(&str, &str)| number(run, &["processor_stages", stage]);
+    STAGES.iter().map(of).sum()
+}
+
+fn render(all: &[Value]) -> Result<String, String> {
+    let mut longest = 0.0f64;
+    for run in all {
+        longest = longest.max(total(run)?);
+    }
+    if longest <= 0.0 {
+        return Err(format!(
+            "nothing to draw: {FOLDER} has no results with positive times"
+        ));
+    }
+    let (bottom, scale) = (TOP + ROW * all.len() as f64, (WIDTH - LEFT - RIGHT) / longest);
+    let title = "Time of a bootstrap by stage";
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {:.0}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <title>{title}</title>\n\
+         <style>\n\
+         text {{ fill: #6e7781 }} .head {{ font-size: 15px; font-weight: bold }}\n\
+         @media (prefers-color-scheme: dark) {{ text {{ fill: #b1bac4 }} }}\n\
+         </style>\n\
+         <text class=\"head\" x=\"12\" y=\"24\">{title}</text>\n\
+         <text x=\"12\" y=\"44\">seconds of one processor, one ciphertext, median</text>\n",
+        bottom + 12.0
+    );
+    let mut at = 12.0;
+    for (stage, colour) in STAGES {
+        let name = stage.replace('_', " ");
+        let _ = writeln!(
+            svg,
+            "<rect fill=\"{colour}\" x=\"{at:.0}\" y=\"56\" width=\"12\" height=\"12\"/><text x=\"{:.0}\" y=\"66\">{name}</text>",
+            at + 18.0
+        );
+        at += 44.0 + 6.4 * name.len() as f64;
+    }
+    for (i, run) in all.iter().enumerate() {
+        let (y, mut x) = (TOP + ROW * i as f64, LEFT);
+        let label = text(run, "preset")?;
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+            LEFT - 10.0,
+            y + 14.0
+        );
+        for (stage, colour) in STAGES {
+            let seconds = number(run, &["processor_stages", stage])?;
+            let width = seconds * scale;
+            let _ = writeln!(
+                svg,
+                "<rect fill=\"{colour}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR}\"><title>{seconds:.2} s</title></rect>"
+            );
+            x += width;
+        }
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\">{:.2} s</text>",
+            x + 6.0,
+            y + 14.0,
+            total(run)?
+        );
+    }
+    svg.push_str("</svg>\n");
+    Ok(svg)
+}
+
+/// The table of all results.
+fn table(all: &[Value]) -> Result<String, String> {
+    let mut table = String::from(
+        "| preset | levels | seconds | random | equal | one-hot | alternating | foretold, random | log2 QP | failure | keys | in use | as they travel | matrices | peak |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for run in all {
+        let bits = |of: &str, kind: &str| -> Result<String, String> {
+            let bits = |which: &str| number(run, &[of, kind, which]);
+            Ok(format!("{:.1}, {:.1}", bits("mean")?, bits("worst")?))
+        };
+        let mut cells = vec![
+            format!("`{}`", text(run, "preset")?),
+            format!("{}", number(run, &["levels_left"])?),
+            format!("{:.2}", total(run)?),
+        ];
+        for kind in KINDS {
+            cells.push(bits("precision_bits", kind)?);
+        }
+        cells.push(bits("predicted_bits", "random")?);
+        cells.push(format!("{:.1}", number(run, &["log_qp"])?));
+        cells.push(format!("2^{:.1}", number(run, &["failure_log2"])?));
+        cells.push(format!("{}", number(run, &["keys"])?));
+        for key in ["key_bytes", "seeded_key_bytes", "matrix_bytes", "peak_bytes"] {
+            cells.push(format!("{:.2} GB", number(run, &[key])? / 1e9));
+        }
+        let _ = writeln!(table, "| {} |", cells.join(" | "));
+    }
+    Ok(table)
+}
+
+/// The page with another table between its markers.
+fn with_table(page: &str, table: &str) -> Result<String, String> {
+    let [start, end] = MARKERS;
+    let missing = || format!("{PAGE} has no lines {start:?} and {end:?}");
+    let (before, rest) = page.split_once(start).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(end).ok_or_else(missing)?;
+    Ok(format!("{before}{start}{table}{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_has_its_share() {
+        let bits = serde_json::json!({ "mean": 20.0, "worst": 18.5 });
+        let kinds =
+            serde_json::json!({ "random": bits, "equal": bits, "one_hot": bits, "alternating": bits });
+        let run = serde_json::json!({
+            "preset": "one", "levels_left": 3, "precision_bits": kinds, "predicted_bits": kinds,
+            "processor_stages": { "raise": 0.5, "coefficients_to_slots": 2.0, "modular_reduction": 1.0, "slots_to_coefficients": 0.5 },
+            "log_qp": 1700.0, "failure_log2": -138.7, "keys": 42, "key_bytes": 3e9, "seeded_key_bytes": 1.5e9,
+            "matrix_bytes": 1e9, "peak_bytes": 7e9,
+        });
+        let svg = render(std::slice::from_ref(&run)).unwrap_or_default();
+        // Half of the width for half of the time.
+        assert!(svg.contains(&format!(
+            "width=\"{:.1}\" height=\"{BAR}\"",
+            (WIDTH - LEFT - RIGHT) / 2.0
+        )));
+        let table = table(std::slice::from_ref(&run)).unwrap_or_default();
+        assert!(table.contains("| `one` | 3 | 4.00 | 20.0, 18.5 |"), "{table}");
+        let page = format!("a\n{}old\n{}b\n", MARKERS[0], MARKERS[1]);
+        let new = with_table(&page, "new\n").unwrap_or_default();
+        assert_eq!(new, page.replace("old", "new"));
+        assert!(with_table("", "").is_err());
+        assert!(render(&[]).is_err());
+    }
+}
