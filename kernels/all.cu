@@ -6,3 +6,4 @@
 #include "keyswitch.cu"
 #include "matmul.cu"
 #include "ntt.cu"
+#include "sums.cu"

@@ -16,6 +16,8 @@ typedef long long i64;
 
 #define KERNEL extern "C" __global__ void
 #define THREADS 256
+// Words of a thread of a pointwise kernel.
+#define PER_THREAD 4
 
 // Rows of a polynomial that one launch can address.
 #define MAX_ROWS 192
@@ -125,6 +127,9 @@ __device__ __forceinline__ u32 reduce_product(u64 x, const Prime &m) {
   const u32 q = (u32)(((u64)(u32)(x >> (m.bits - 2)) * m.mu) >> (m.bits + 3));
   return reduce_once((u32)x - q * m.p, m.p);
 }
+
+// Products of residues that a 64-bit sum holds beside one residue: 16 (2^30 - 1)^2 + 2^30 < 2^64.
+#define PRODUCTS 16
 
 // x mod p for any x.
 __device__ __forceinline__ u32 reduce(u64 x, const Prime &m) {

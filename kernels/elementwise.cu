@@ -1,8 +1,6 @@
 // Pointwise operations. grid: (words / (THREADS * PER_THREAD), rows, items x polynomials).
 #include "common.cuh"
 
-#define PER_THREAD 4
-
 // Words start, start + THREADS, ... of the row, as far as it goes.
 #define FOR_EACH_WORD(x)                                                                       \
   for (u32 x = blockIdx.x * THREADS * PER_THREAD + threadIdx.x, step_ = 0;                     \

@@ -12,18 +12,20 @@ __device__ __forceinline__ u32 residue(u64 high, u64 low, u64 two_to_64, const P
   return negative ? sub_mod(0, r, m.p) : r;
 }
 
-// Integer k of a polynomial to coefficient k gap, the others zero; `words` are integers of WIDTH words of 32 bits, `length` a polynomial.
+// Integer k of a polynomial to coefficient k N / length, the others zero; or, if there is a `period`, to the coefficients k modulo the
+// period. `values` are integers of WIDTH words of 32 bits, `length` a polynomial.
 // grid: (N / THREADS, rows, items x polynomials)
 template <int WIDTH>
-__device__ __forceinline__ void lift(const Shape &shape, const Rows &dst, const u32 *values, u32 length, const Prime *primes) {
+__device__ __forceinline__ void lift(const Shape &shape, const Rows &dst, const u32 *values, u32 length, u32 period,
+                                     const Prime *primes) {
   const Cell cell = cell_of(shape);
   const u32 x = blockIdx.x * THREADS + threadIdx.x, n = 1u << shape.log_n;
   if (x >= n) return;
   const Prime m = primes[shape.prime[cell.row]];
-  const u32 gap = n / length;
+  const u32 gap = n / length, at = period ? x & (period - 1) : x / gap;
   u32 y = 0;
-  if (x % gap == 0) {
-    const u64 k = (u64)(cell.item * shape.polys + cell.poly) * length + x / gap;
+  if (period ? at < length : x % gap == 0) {
+    const u64 k = (u64)(cell.item * shape.polys + cell.poly) * length + at;
     const u32 *v = values + WIDTH * k;
     u64 low, high;
     if (WIDTH == 1) low = (u64)(i64)(i32)v[0];
@@ -36,17 +38,17 @@ __device__ __forceinline__ void lift(const Shape &shape, const Rows &dst, const 
   row_of(dst, shape, cell)[x] = y;
 }
 
-KERNEL lift_32(const Shape shape, const Rows dst, const u32 *__restrict__ values, const u32 length,
+KERNEL lift_32(const Shape shape, const Rows dst, const u32 *__restrict__ values, const u32 length, const u32 period,
                const Prime *__restrict__ primes) {
-  lift<1>(shape, dst, values, length, primes);
+  lift<1>(shape, dst, values, length, period, primes);
 }
-KERNEL lift_64(const Shape shape, const Rows dst, const u32 *__restrict__ values, const u32 length,
+KERNEL lift_64(const Shape shape, const Rows dst, const u32 *__restrict__ values, const u32 length, const u32 period,
                const Prime *__restrict__ primes) {
-  lift<2>(shape, dst, values, length, primes);
+  lift<2>(shape, dst, values, length, period, primes);
 }
-KERNEL lift_128(const Shape shape, const Rows dst, const u32 *__restrict__ values, const u32 length,
+KERNEL lift_128(const Shape shape, const Rows dst, const u32 *__restrict__ values, const u32 length, const u32 period,
                 const Prime *__restrict__ primes) {
-  lift<4>(shape, dst, values, length, primes);
+  lift<4>(shape, dst, values, length, period, primes);
 }
 
 #define QUARTER(a, b, c, d)                  \

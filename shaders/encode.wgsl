@@ -19,8 +19,8 @@ fn negative(x: vec4<u32>) -> vec4<u32> {
   return y;
 }
 
-// Integer k of a polynomial to coefficient k gap, the others zero; `table` has integers of FIRST words, 1, 2 or 4 of them, and SECOND
-// integers a polynomial.
+// Integer k of a polynomial to coefficient k N / SECOND, the others zero; or, if THIRD is not 0, to the coefficients k modulo THIRD. `table`
+// has integers of FIRST words, 1, 2 or 4 of them, and SECOND integers a polynomial.
 @compute @workgroup_size(THREADS)
 fn lift_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let x = group.x * THREADS + thread;
@@ -28,11 +28,14 @@ fn lift_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
   if (x >= n) { return; }
   let cell = cell_of(group);
   let m = prime_of(cell.row);
-  let gap = n / args[SECOND];
+  let length = args[SECOND];
+  let period = args[THIRD];
+  let gap = n / length;
+  let k = select(x & (period - 1u), x / gap, period == 0u);
   var y = 0u;
-  if (x % gap == 0u) {
+  if (select(k < length, x % gap == 0u, period == 0u)) {
     let words = args[FIRST];
-    let at = words * ((cell.item * args[POLYS] + cell.poly) * args[SECOND] + x / gap);
+    let at = words * ((cell.item * args[POLYS] + cell.poly) * length + k);
     let sign = u32(i32(table[at + words - 1u]) >> 31u);
     var v = vec4(table[at], sign, sign, sign);
     if (words > 1u) { v.y = table[at + 1u]; }

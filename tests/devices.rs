@@ -1,8 +1,9 @@
 //! Devices other than the CPU, through the facade and the command line program: the same bytes as on the CPU, and no confusion.
 //!
 //! They need a CUDA driver, that of a GPU or of `cargo xtask emu` (LD_LIBRARY_PATH names its folder), and are skipped without one;
-//! with CIPHERFORMER_REQUIRE_CUDA=1 that is a failure. `cargo xtask cuda-test` runs them. CIPHERFORMER_SCOPE=quick leaves out the
-//! classification, which takes minutes on an emulation.
+//! with CIPHERFORMER_REQUIRE_CUDA=1 that is a failure. `cargo xtask cuda-test` runs them. With the feature `wgpu` those whose names end
+//! in `on_wgpu` need an adapter, which CIPHERFORMER_REQUIRE_WGPU=1 demands. CIPHERFORMER_SCOPE=quick leaves out the classification,
+//! which takes minutes where the processor takes the place of a GPU.
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
@@ -24,6 +25,7 @@ use cipherformer::{
 use libtest_mimic::{Arguments, Failed, Trial};
 
 const CUDA: BackendChoice = BackendKind::Cuda.device(0);
+const WGPU: BackendChoice = BackendKind::Wgpu.device(0);
 
 fn params() -> Params {
     Params::shipped("n12_single28_l1_d3").unwrap()
@@ -44,14 +46,14 @@ fn answer(choice: BackendChoice, keys: &[u8], request: &[u8]) -> Vec<u8> {
 }
 
 /// Keys and ciphertexts of a client on the CPU, computed with on both devices: equal messages.
-fn a_server_answers_with_the_bytes_of_the_cpu() -> Result<(), Failed> {
+fn a_server_answers_with_the_bytes_of_the_cpu(device: BackendChoice) -> Result<(), Failed> {
     let engine = Engine::open(BackendChoice::CPU, params())?;
     let client = Client::generate(&engine)?;
     let keys = client.server_keys(&needs(&engine))?.to_bytes()?;
     let values: Vec<f64> = (0..engine.slots()).map(|i| (i as f64).sin()).collect();
     let request = client.encrypt_real(&values)?.to_bytes(&engine)?;
     let cpu = answer(BackendChoice::CPU, &keys, &request);
-    assert!(answer(CUDA, &keys, &request) == cpu, "answers differ");
+    assert!(answer(device, &keys, &request) == cpu, "answers differ");
 
     let have = client.decrypt(&client.receive(&cpu)?)?;
     let n = values.len();
@@ -198,8 +200,9 @@ impl Drop for Place {
 }
 
 /// The whole classifier through files: same keys, same ciphertexts, same bytes.
-fn a_classification_has_the_bytes_of_the_cpu() -> Result<(), Failed> {
-    let place = Place(std::env::temp_dir().join(format!("cipherformer-devices-{}", std::process::id())));
+fn a_classification_has_the_bytes_of_the_cpu(device: BackendKind) -> Result<(), Failed> {
+    let place = format!("cipherformer-devices-{device}-{}", std::process::id());
+    let place = Place(std::env::temp_dir().join(place));
     let path = |name: &str| place.0.join(name).to_str().unwrap().to_owned();
     let (client, server, sent) = (path("client"), path("server"), path("sent.ct"));
     let text = "The harvest was late this year, and the barns stood empty until October.";
@@ -224,32 +227,55 @@ fn a_classification_has_the_bytes_of_the_cpu() -> Result<(), Failed> {
         assert!(said["why"].as_str().unwrap().contains("asked for"));
         std::fs::read(Path::new(&out)).unwrap()
     };
-    assert!(infer("cpu") == infer("cuda"), "answers differ");
-    let read = cipherformer(&["decrypt", "--client", &client, "--in", &path("cuda")]);
+    assert!(infer("cpu") == infer(device.name()), "answers differ");
+    let read = cipherformer(&["decrypt", "--client", &client, "--in", &path(device.name())]);
     assert!(read.contains("English"), "{read}");
     Ok(())
 }
 
+/// Says whether a device is there; errors when it is required and is not.
+fn look(choice: BackendChoice, required: &str) -> Result<Option<Device>, String> {
+    match Device::open(choice) {
+        Ok(device) => {
+            println!("{choice}: {}", device.capabilities().device);
+            Ok(Some(device))
+        }
+        Err(why) if std::env::var_os(required).is_some() => Err(format!("{required} is set: {why}")),
+        Err(why) => {
+            println!("tests of {choice} are skipped: {why}");
+            Ok(None)
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let args = Arguments::from_args();
-    let device = Device::open(CUDA);
-    match &device {
-        Ok(device) => println!("CUDA device: {}", device.capabilities().device),
-        Err(why) if std::env::var_os("CIPHERFORMER_REQUIRE_CUDA").is_some() => {
-            eprintln!("CUDA is required: {why}");
+    let devices = look(CUDA, "CIPHERFORMER_REQUIRE_CUDA")
+        .and_then(|cuda| Ok((cuda, look(WGPU, "CIPHERFORMER_REQUIRE_WGPU")?)));
+    let (cuda, wgpu) = match devices {
+        Ok(devices) => devices,
+        Err(why) => {
+            eprintln!("{why}");
             return ExitCode::FAILURE;
         }
-        Err(why) => println!("tests of devices are skipped: {why}"),
-    }
-    let emulated = device.as_ref().is_ok_and(Device::is_emulated);
+    };
+    let emulated = cuda.as_ref().is_some_and(Device::is_emulated);
     let quick = std::env::var("CIPHERFORMER_SCOPE").as_deref() == Ok("quick");
     let trial = |name: &str, f: fn() -> Result<(), Failed>, runs: bool| {
-        Trial::test(name, f).with_ignored_flag(device.is_err() || !runs)
+        Trial::test(name, f).with_ignored_flag(cuda.is_none() || !runs)
+    };
+    let on_wgpu = |name: &str, f: fn() -> Result<(), Failed>, runs: bool| {
+        Trial::test(name, f).with_ignored_flag(wgpu.is_none() || !runs)
     };
     let trials = vec![
         trial(
             "a_server_answers_with_the_bytes_of_the_cpu",
-            a_server_answers_with_the_bytes_of_the_cpu,
+            || a_server_answers_with_the_bytes_of_the_cpu(CUDA),
+            true,
+        ),
+        on_wgpu(
+            "a_server_answers_with_the_bytes_of_the_cpu_on_wgpu",
+            || a_server_answers_with_the_bytes_of_the_cpu(WGPU),
             true,
         ),
         trial(
@@ -276,7 +302,12 @@ fn main() -> ExitCode {
         ),
         trial(
             "a_classification_has_the_bytes_of_the_cpu",
-            a_classification_has_the_bytes_of_the_cpu,
+            || a_classification_has_the_bytes_of_the_cpu(BackendKind::Cuda),
+            !quick,
+        ),
+        on_wgpu(
+            "a_classification_has_the_bytes_of_the_cpu_on_wgpu",
+            || a_classification_has_the_bytes_of_the_cpu(BackendKind::Wgpu),
             !quick,
         ),
     ];

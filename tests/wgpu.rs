@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
+mod classification;
+
 use std::{process::ExitCode, sync::OnceLock};
 
 use cipherformer::{
@@ -223,6 +225,14 @@ fn a_warm_circuit_neither_allocates_nor_waits() -> Result<(), Failed> {
         if round > 4 && (allocations, waits) != (0, 0) || submissions > 2 {
             return Err("a warm round allocates, waits, or goes in many submissions".into());
         }
+    }
+    Ok(())
+}
+
+/// The whole classifier, on a ring of one pass; that of its own size is a test of `devices`.
+fn a_classification_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
+    if classification::residues(open(false), 11) != classification::residues(Cpu::new(), 11) {
+        return Err("other bits".into());
     }
     Ok(())
 }
@@ -449,6 +459,10 @@ fn main() -> ExitCode {
         trial(
             "a_warm_circuit_neither_allocates_nor_waits",
             a_warm_circuit_neither_allocates_nor_waits,
+        ),
+        trial(
+            "a_classification_gives_the_bits_of_the_cpu",
+            a_classification_gives_the_bits_of_the_cpu,
         ),
         trial("a_budget_is_kept", a_budget_is_kept),
         trial(

@@ -1,6 +1,6 @@
 //! `conformance`: every operation of every device against its definition, to the bit.
 
-use std::time::Instant;
+use std::{str::FromStr, time::Instant};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -29,6 +29,30 @@ pub(super) enum Amount {
     Standard,
     /// Besides, rings to 2^16, and all levels of all shipped chains
     Full,
+}
+
+/// Which parts of a comparison are made: every `of`-th, from number `first` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    /// From 1 to `of`.
+    first: usize,
+    of: usize,
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text
+            .split_once('/')
+            .map(|(first, of)| (first.parse(), of.parse()));
+        match numbers {
+            Some((Ok(first), Ok(of))) if (1..=of).contains(&first) => Ok(Self { first, of }),
+            _ => Err(String::from(
+                "pass two numbers as in 2/5, the first from 1 to the second",
+            )),
+        }
+    }
 }
 
 /// A part of the comparison.
@@ -75,6 +99,14 @@ impl Amount {
             Self::Standard => "standard",
             Self::Full => "full",
         }
+    }
+
+    /// The parts of a share of it.
+    fn share(self, share: Share) -> Vec<Part> {
+        (self.parts().into_iter())
+            .skip(share.first - 1)
+            .step_by(share.of)
+            .collect()
     }
 
     fn parts(self) -> Vec<Part> {
@@ -134,6 +166,8 @@ struct Finding {
     /// Whether the processor takes the place of a GPU.
     emulated: bool,
     scope: &'static str,
+    /// Parts of the scope that were run.
+    parts: usize,
     /// Comparisons made.
     checks: usize,
     /// Those that failed.
@@ -148,9 +182,14 @@ struct Finding {
 }
 
 /// Runs all parts on a backend.
-fn judge<B: Backend + Clone>(amount: Amount, choice: BackendChoice, emulated: bool, backend: &B) -> Finding {
+fn judge<B: Backend + Clone>(
+    (amount, share): (Amount, Share),
+    choice: BackendChoice,
+    emulated: bool,
+    backend: &B,
+) -> Finding {
     let clock = Instant::now();
-    let (parts, mut all) = (amount.parts(), Report::default());
+    let (parts, mut all) = (amount.share(share), Report::default());
     let bar = show::progress(&choice.to_string());
     bar.set_length(parts.len() as u64);
     for part in &parts {
@@ -166,6 +205,7 @@ fn judge<B: Backend + Clone>(amount: Amount, choice: BackendChoice, emulated: bo
         device: capabilities.device,
         emulated,
         scope: amount.name(),
+        parts: parts.len(),
         checks: all.checks,
         failures: all.failures.len(),
         skips: 0,
@@ -175,16 +215,22 @@ fn judge<B: Backend + Clone>(amount: Amount, choice: BackendChoice, emulated: bo
     }
 }
 
-fn skipped(amount: Amount, kind: BackendKind, choice: BackendChoice, why: String) -> Finding {
+fn skipped(
+    (amount, share): (Amount, Share),
+    kind: BackendKind,
+    choice: BackendChoice,
+    why: String,
+) -> Finding {
     Finding {
         backend: kind.name(),
         choice: choice.to_string(),
         device: String::from("-"),
         emulated: false,
         scope: amount.name(),
+        parts: 0,
         checks: 0,
         failures: 0,
-        skips: amount.parts().len(),
+        skips: amount.share(share).len(),
         seconds: 0.0,
         findings: Vec::new(),
         why,
@@ -192,7 +238,10 @@ fn skipped(amount: Amount, kind: BackendKind, choice: BackendChoice, why: String
 }
 
 /// The CPU with each set of instructions that it has.
-fn judge_cpu(amount: Amount, show: &mut dyn FnMut(Finding) -> Result<(), Failure>) -> Result<(), Failure> {
+fn judge_cpu(
+    amount: (Amount, Share),
+    show: &mut dyn FnMut(Finding) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     for instructions in Instructions::available() {
         if let Some(backend) = Cpu::with_instructions(*instructions) {
             show(judge(amount, BackendChoice::CPU, false, &backend))?;
@@ -202,7 +251,7 @@ fn judge_cpu(amount: Amount, show: &mut dyn FnMut(Finding) -> Result<(), Failure
 }
 
 pub(super) fn run(args: &ConformanceArgs) -> Result<(), Failure> {
-    let amount = args.scope;
+    let amount = (args.scope, args.share);
     let (mut failed, mut checked, mut skips) = (0, 0, 0);
     if !args.json {
         heading();

@@ -58,6 +58,9 @@ struct Finding {
     emulated: bool,
     /// None where it cannot be opened.
     self_test: Option<SelfTest>,
+    /// What its kernels are, where there is a choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernels: Option<String>,
     /// Why it is as it is, and what to do about it.
     why: String,
 }
@@ -135,6 +138,7 @@ fn missing(kind: BackendKind, choice: BackendChoice, why: String) -> Finding {
         available: false,
         emulated: false,
         self_test: None,
+        kernels: None,
         why,
     }
 }
@@ -162,6 +166,7 @@ fn examine(kind: BackendKind, ordinal: usize, auto: BackendChoice) -> Finding {
         available: true,
         emulated: opened.is_emulated(),
         self_test: Some(test),
+        kernels: opened.kernels().map(str::to_owned),
         why,
     }
 }
@@ -258,6 +263,9 @@ fn print(auto: &Device, findings: &[Finding]) {
             None => say!("  {:<9} {device:<38} {:<10}", f.choice, "-"),
         }
         say!("  {:<9} {}", "", show::dim(&f.why));
+        if let Some(kernels) = &f.kernels {
+            say!("  {:<9} {}", "", show::dim(&format!("kernels: {kernels}")));
+        }
     }
     say!();
     say!(

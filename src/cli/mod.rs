@@ -228,6 +228,9 @@ struct ConformanceArgs {
     /// How much to compare
     #[arg(long, value_enum, default_value_t = conformance::Amount::Standard)]
     scope: conformance::Amount,
+    /// Only every N-th part of it, from the I-th: a long comparison in N runs
+    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    share: conformance::Share,
     /// Print JSON: one object a line and device
     #[arg(long)]
     json: bool,

@@ -50,7 +50,7 @@ const CHORES: &[Chore] = &[
     ),
     (
         "conformance",
-        "compare every operation of every device with its definition [--quick|--full] [--machine NAME]",
+        "compare every operation of every device with its definition [--quick|--full] [--minutes N] [--machine NAME]",
         conformance::run,
     ),
     (

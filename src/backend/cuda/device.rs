@@ -2,31 +2,25 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cudarc::{
-    driver::{
-        CudaContext, CudaFunction, CudaStream, DriverError, LaunchArgs, LaunchConfig, PushKernelArg, sys,
-    },
-    nvrtc::Ptx,
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaStream, DriverError, LaunchArgs, LaunchConfig, PushKernelArg, sys,
 };
 
 use super::{
     Cuda,
+    image::{self, CUDA_VERSION, Loaded},
     memory::{Buffer, Pool, lost},
     operands::{Addend, ConversionConstants, Conversions, Digits, Ends, Keys, Rows, Shape},
     traffic::{Launch, Log},
 };
 use crate::backend::{BackendError, Mut, Ref, Result, Span};
 
-/// Every kernel, for compute capability 8.0 and later; made by `cargo xtask ptx`.
-const IMAGE: &str = include_str!("../../../kernels/ptx/kernels.ptx");
 /// Part of the free memory of a device that the pool may hold.
 const SHARE: (usize, usize) = (15, 16);
 /// Threads of a block of most kernels.
 pub(super) const THREADS: u32 = 256;
 /// Largest third dimension of a grid.
 const MOST_LAYERS: u32 = 65_535;
-/// Shared memory that a block of any device that we support may have.
-const MOST_SHARED: i32 = 163 << 10;
 
 /// Why there is no CUDA device to use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,9 +83,6 @@ impl From<DriverError> for CudaError {
     }
 }
 
-/// The CUDA version of the kernels' image, PTX ISA 8.4.
-const CUDA_VERSION: i32 = 12_040;
-
 /// Where work goes.
 pub(super) enum Queue {
     /// To the driver.
@@ -119,13 +110,9 @@ impl Queue {
 /// A device with its one queue.
 pub(super) struct Device {
     pub(super) name: String,
+    /// What the image of its kernels is, and why.
+    pub(super) kernels: String,
     pub(super) pool: Arc<Pool>,
-}
-
-/// Names of the kernels of the image.
-fn kernels() -> impl Iterator<Item = &'static str> {
-    let entry = |line: &'static str| line.trim().strip_prefix(".visible .entry ")?.split('(').next();
-    IMAGE.lines().filter_map(entry)
 }
 
 /// Blocks along a row, threads of a block, blocks in the third dimension, and bytes of shared memory beside what the kernel declares.
@@ -201,24 +188,7 @@ impl Device {
         if major < 8 {
             return Err(CudaError::OldDevice { device, major, minor });
         }
-        let image = |error: DriverError| CudaError::Image {
-            device: device.clone(),
-            reason: error.to_string(),
-        };
-        let module = context.load_module(Ptx::from_src(IMAGE)).map_err(image)?;
-        let most = context
-            .attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
-        let load = |name: &'static str| {
-            let kernel = module.load_function(name).map_err(image)?;
-            if name.starts_with("convert_") || name.starts_with("embed_") {
-                let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-                kernel.set_attribute(attribute, most.min(MOST_SHARED))?;
-            }
-            Ok((name, kernel))
-        };
-        let kernels = kernels()
-            .map(load)
-            .collect::<std::result::Result<_, CudaError>>()?;
+        let Loaded { kernels, origin } = image::load(&context, &device, (major, minor))?;
         let (stream, side) = (context.new_stream()?, context.new_stream()?);
         let (free, _) = context.mem_get_info()?;
         let budget = budget.unwrap_or(free / SHARE.1 * SHARE.0);
@@ -229,6 +199,7 @@ impl Device {
         };
         Ok(Self {
             name: device,
+            kernels: origin,
             pool: Arc::new(Pool::new(queue, budget)),
         })
     }
@@ -237,6 +208,7 @@ impl Device {
     pub(super) fn counting() -> Self {
         Self {
             name: String::from("counts only"),
+            kernels: String::from("none"),
             pool: Arc::new(Pool::new(Queue::Counted(Log::default()), usize::MAX)),
         }
     }

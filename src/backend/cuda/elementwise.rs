@@ -4,7 +4,6 @@ use super::{
     Cuda,
     device::{Argument, Cost, Grid, THREADS},
     memory::Buffer,
-    ntt::Tables,
     operands::Shape,
 };
 use crate::{
@@ -46,34 +45,6 @@ impl Cuda {
         // SAFETY: callers pass what the kernel of that name takes; operands were checked to lie within their buffers, which live
         // until the queue has passed this launch, since the pool gives memory out in the order of the queue.
         unsafe { self.device.launch(kernel, &shape, grid, cost, &arguments) }
-    }
-
-    /// Integers, `words` words of them, to residues.
-    pub(super) fn lift_words(
-        &self,
-        t: &Tables,
-        dst: &Mut<Self>,
-        kernel: &'static str,
-        values: &Buffer,
-        words: usize,
-    ) -> Result<()> {
-        let width = match kernel {
-            "lift_32" => 1,
-            "lift_64" => 2,
-            _ => 4,
-        };
-        let length = words / width / (dst.span.items * dst.span.polys).max(1);
-        let cost = Cost {
-            read: (4 * words * dst.span.rows.len()) as u64,
-            ..Cost::rows(t.log_n, 0, dst.span.count())
-        };
-        let arguments = [
-            Ok(Argument::Address(values.address())),
-            Ok(Argument::Number(length as u32)),
-            t.primes(),
-        ];
-        let blocks = (1u32 << t.log_n).div_ceil(THREADS);
-        self.over_rows(kernel, dst, [blocks, THREADS], cost, arguments)
     }
 
     pub(super) fn copy_rows(&self, dst: Mut<Self>, src: Ref<Self>) -> Result<()> {

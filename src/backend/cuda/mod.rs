@@ -9,10 +9,20 @@ mod device;
 mod elementwise;
 mod encode;
 mod graph;
+mod image;
 mod keyswitch;
+mod lift;
+mod matmul;
 mod memory;
+#[cfg(any(test, feature = "cuda-native"))]
+#[cfg_attr(
+    not(feature = "cuda-native"),
+    expect(dead_code, reason = "its tests are built without the feature too")
+)]
+mod native;
 mod ntt;
 mod operands;
+mod sums;
 mod traffic;
 
 use std::sync::Arc;
@@ -25,24 +35,21 @@ pub use memory::Buffer;
 pub use ntt::Tables;
 pub use traffic::Launch;
 
-use device::{Argument, Cost, Device, Grid, Queue, THREADS};
-use elementwise::PER_THREAD;
+use device::{Argument, Cost, Device, Queue, THREADS};
+use lift::Placed;
 use ntt::montgomery;
 use operands::Shape;
+use sums::along;
 
 use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
-        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Entries, Integers, KeySwitch, Matrix, Mut,
-        Ref, Result, Span, compact, derived,
+        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
+        Onto, Product, Ref, Result, Span, compact, derived,
     },
     ring::{Basis, Conversion, Crt, Galois, Scale},
     sample::PublicSeed,
 };
-
-/// Columns and outputs of a block of a matrix product.
-const COLUMNS: u32 = 128;
-const OUTPUTS: u32 = 16;
 
 /// The CUDA backend. Cheap to clone; clones share the queue and the memory.
 #[derive(Clone)]
@@ -65,6 +72,11 @@ impl Cuda {
     ) -> std::result::Result<Self, CudaError> {
         let device = Arc::new(Device::open(ordinal, bytes.into())?);
         Ok(Self { device })
+    }
+
+    /// What the image of the kernels is, and why: the PTX of the crate, or machine code for this device (feature `cuda-native`).
+    pub fn kernels(&self) -> &str {
+        &self.device.kernels
     }
 
     /// No device: what would be launched is counted, with the bytes that it moves ([`Cuda::launches`]). Results are zeros.
@@ -209,13 +221,7 @@ impl Backend for Cuda {
     }
 
     fn lift(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
-        let (kernel, words): (_, &[u32]) = match values {
-            Integers::I32(v) => ("lift_32", bytemuck::cast_slice(v)),
-            Integers::I64(v) => ("lift_64", bytemuck::cast_slice(v)),
-            Integers::I128(v) => ("lift_128", bytemuck::cast_slice(v)),
-        };
-        let values = self.device.constants(words)?;
-        self.lift_words(t, &dst, kernel, &values, words.len())
+        self.lift_integers(t, &dst, values, Placed::Apart)
     }
 
     fn convert(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, c: &Prepared) -> Result<()> {
@@ -252,28 +258,7 @@ impl Backend for Cuda {
     }
 
     fn gemm(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, weights: Matrix) -> Result<()> {
-        let count = weights.outputs * weights.inputs;
-        let mut entries: Vec<i16> = match weights.entries {
-            Entries::I8(w) => w[..count].iter().map(|w| i16::from(*w)).collect(),
-            Entries::I16(w) => w[..count].to_vec(),
-        };
-        entries.resize(count.next_multiple_of(2), 0);
-        let entries = self.device.constants(bytemuck::cast_slice(&entries))?;
-        let shape = Shape::new(t.log_n, &dst.span)?;
-        let arguments = [
-            Argument::write(&dst)?,
-            Argument::read(&src)?,
-            Argument::Address(entries.address()),
-            Argument::Number(weights.outputs as u32),
-            Argument::Number(weights.inputs as u32),
-            t.primes()?,
-        ];
-        let groups = weights.outputs.div_ceil(OUTPUTS as usize);
-        let blocks = (1u32 << t.log_n).div_ceil(COLUMNS);
-        let grid = Grid::new(blocks, COLUMNS, dst.span.polys * groups);
-        let cost = Cost::rows(t.log_n, src.span.count() * groups, dst.span.count());
-        // SAFETY: the arguments of `gemm_rows`; the entries are as many as outputs and inputs say.
-        unsafe { self.device.launch("gemm_rows", &shape, grid, cost, &arguments) }
+        self.matrix_product(t, dst, src, weights)
     }
 
     fn tensor(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>, terms: usize) -> Result<()> {
@@ -285,8 +270,7 @@ impl Backend for Cuda {
             Argument::Number(terms as u32),
             t.primes()?,
         ];
-        let blocks = (1u32 << t.log_n).div_ceil(THREADS * PER_THREAD);
-        let grid = Grid::new(blocks, THREADS, dst.span.items);
+        let grid = along(t, dst.span.items);
         let read = [a, b]
             .iter()
             .map(|x| 2 * x.span.items * dst.span.rows.len())
@@ -294,6 +278,35 @@ impl Backend for Cuda {
         let cost = Cost::rows(t.log_n, read, dst.span.count());
         // SAFETY: the arguments of `tensor_rows`; a and b have `terms` items for each of dst.
         unsafe { self.device.launch("tensor_rows", &shape, grid, cost, &arguments) }
+    }
+
+    fn block_product(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        self.rows_times_columns(t, dst, a, b, terms)
+    }
+
+    fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
+        self.evaluate_rows(t, dst, values)
+    }
+
+    fn mul_accumulate(&self, t: &Tables, dst: Mut<Self>, onto: Onto, terms: &[Product<Self>]) -> Result<()> {
+        self.sum_products(t, dst, onto, terms)
+    }
+
+    fn permute_accumulate(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Moved<Self>],
+    ) -> Result<()> {
+        self.sum_moved(t, dst, onto, terms)
     }
 
     fn mod_up(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, digits: &[DigitStep<Self>]) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::{
 const LOG_OUTER: u32 = 12;
 const LOG_INNER: u32 = 11;
 /// Stages of the inner pass.
-const INNER_STAGES: u32 = 9;
+pub(super) const INNER_STAGES: u32 = 9;
 /// The smallest ring that takes two passes, and the largest.
 const TWO_PASSES: std::ops::RangeInclusive<u32> = 12..=17;
 
@@ -90,6 +90,11 @@ impl Tables {
     pub(super) fn outer(&self, kernels: ByStages) -> Option<&'static str> {
         let stages = self.log_n.checked_sub(*TWO_PASSES.start())?;
         kernels.get(stages as usize).copied()
+    }
+
+    /// Whether a transform is an outer and an inner pass.
+    pub(super) fn has_two_passes(&self) -> bool {
+        TWO_PASSES.contains(&self.log_n)
     }
 
     pub(super) fn primes(&self) -> Result<Argument> {

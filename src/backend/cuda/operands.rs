@@ -242,4 +242,9 @@ impl Rows {
             at: table(span.rows, |r| r.at)?,
         })
     }
+
+    /// The address, and the strides of items and polynomials in rows.
+    pub(super) fn place(&self) -> [u64; 3] {
+        [self.words, self.item_stride.into(), self.poly_stride.into()]
+    }
 }

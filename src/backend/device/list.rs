@@ -146,6 +146,10 @@ pub trait Open: Backend + Clone {
     fn device_count() -> Result<usize>;
     /// Whether the processor takes the place of a GPU.
     fn is_emulated(&self) -> bool;
+    /// What its kernels are, where there is a choice.
+    fn kernels(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A backend that a [`Device`](super::Device) can be.
@@ -203,6 +207,10 @@ impl Open for Cuda {
 
     fn is_emulated(&self) -> bool {
         self.capabilities().device == EMULATED_CUDA
+    }
+
+    fn kernels(&self) -> Option<&str> {
+        Some(Self::kernels(self))
     }
 }
 

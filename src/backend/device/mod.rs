@@ -135,6 +135,11 @@ impl Device {
         on!(&self.0.backend, backend => backend.capabilities())
     }
 
+    /// What its kernels are, in words, where there is a choice: PTX, or machine code (feature `cuda-native`).
+    pub fn kernels(&self) -> Option<&str> {
+        on!(&self.0.backend, backend => Open::kernels(backend.as_ref()))
+    }
+
     /// Why it is this device, in words.
     pub fn why(&self) -> &str {
         &self.0.why

@@ -3,7 +3,7 @@
 use super::{
     Wgpu,
     elementwise::{Constants, OverRows},
-    ntt::Tables,
+    ntt::{LOG_TILE, Tables},
     operands::{Operand, Part},
     queue::Launch,
 };
@@ -18,7 +18,15 @@ const BLOCK: u32 = 256;
 const MOST_WORDS: usize = 4 << 20;
 
 impl Wgpu {
-    pub(super) fn lift_rows(&self, t: &Tables, dst: &Mut<Self>, values: Integers) -> Result<()> {
+    /// Integers to residues, equally many for each polynomial: coefficients N / length apart for a period of 0, else the first
+    /// coefficients of every `period`. The others are zero.
+    pub(super) fn lift_rows(
+        &self,
+        t: &Tables,
+        dst: &Mut<Self>,
+        values: Integers,
+        period: usize,
+    ) -> Result<()> {
         let (width, words): (usize, &[u32]) = match values {
             Integers::I32(v) => (1, bytemuck::cast_slice(v)),
             Integers::I64(v) => (2, bytemuck::cast_slice(v)),
@@ -50,7 +58,7 @@ impl Wgpu {
                 left: None,
                 right: None,
                 table: Some(Operand::new(&own, Span::dense(1, 1, &whole))),
-                numbers: [width as u32, length as u32, 0, 0],
+                numbers: [width as u32, length as u32, period as u32, 0],
                 list: None,
                 grid: [
                     (1u32 << t.log_n).div_ceil(BLOCK),
@@ -59,6 +67,21 @@ impl Wgpu {
                 ],
             })
         })
+    }
+
+    /// See [`Backend::evaluate`](crate::backend::Backend::evaluate).
+    ///
+    /// A butterfly of x and 0 gives x twice. Where only the first coefficients of a polynomial are not zero, and no more than a tile has,
+    /// the stages of the outer pass repeat them once for every tile: they are lifted to where they then are.
+    pub(super) fn evaluate_rows(&self, t: &Tables, dst: &Mut<Self>, values: Integers) -> Result<()> {
+        let length = values.len() / (dst.span.items * dst.span.polys).max(1);
+        let tile = 1usize << t.log_n.min(LOG_TILE);
+        if length <= tile {
+            self.lift_rows(t, dst, values, tile)?;
+            return self.forward_inner(t, dst, None);
+        }
+        self.lift_rows(t, dst, values, 1 << t.log_n)?;
+        self.forward(t, dst, None)
     }
 
     pub(super) fn expand_rows(

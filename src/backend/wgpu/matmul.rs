@@ -1,17 +1,21 @@
-//! Small integers times residues. Kernel: `shaders/matmul.wgsl`.
+//! Products of matrices: small integers times residues, and rows of polynomials times columns. Kernels: `shaders/matmul.wgsl`.
+
+use std::ops::Range;
 
 use super::{
     Wgpu,
     elementwise::Constants,
     ntt::Tables,
-    operands::{Operand, Part},
+    operands::{MOST_LAYERS, Operand, Part},
     queue::Launch,
 };
-use crate::backend::{Matrix, Mut, Ref, Result, Row, Span};
+use crate::backend::{Backend, Matrix, Mut, Ref, Result, Row, Span, derived};
 
 /// Coefficients and outputs of a workgroup.
 const COLUMNS: u32 = 128;
 const OUTPUTS: usize = 16;
+/// Rows, and columns, of a thread of `block_product_rows`.
+const TILE: usize = 4;
 /// Inputs of a launch: as many products as a 64-bit sum holds.
 const MOST_INPUTS: usize = 1 << 18;
 
@@ -54,6 +58,81 @@ impl Wgpu {
                 )
             })
         })
+    }
+
+    /// See [`Backend::block_product`]. All items have to be bound at once; polynomials and primes are taken in parts where that needs it, and
+    /// what is too large even so is a sum of products for each item.
+    pub(super) fn rows_times_columns(
+        &self,
+        t: &Tables,
+        mut dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        // All items of an operand, and some polynomials and rows.
+        fn of<'a>(o: Operand<'a>, part: &Part, polys: Range<usize>) -> Operand<'a> {
+            let (items, rows) = (0..o.span.items, part.rows.clone());
+            o.part(&Part { items, polys, rows })
+        }
+        if terms == 0 {
+            return self.zero(dst);
+        }
+        let (rows, columns) = (a.span.items / terms, b.span.items / terms);
+        assert!(
+            rows * columns == dst.span.items,
+            "{rows} rows times {columns} columns are not {} items",
+            dst.span.items
+        );
+        let tiles = rows.div_ceil(TILE) * columns.div_ceil(TILE);
+        let (to, left, right) = (Operand::write(&dst), Operand::read(&a), Operand::read(&b));
+        let operands = |part: &Part| {
+            [
+                of(to, part, part.polys.clone()),
+                of(left, part, part.polys.clone()),
+                of(right, part, 0..1),
+            ]
+        };
+        let fits = |part: &Part| operands(part).iter().all(|o| o.fits(&self.device));
+        let mut too_large = Vec::new();
+        let whole = Part {
+            items: 0..1,
+            ..Part::whole(&dst.span)
+        };
+        whole.each(&fits, &mut |part| {
+            if !fits(part) || tiles * part.polys.len() > MOST_LAYERS {
+                too_large.push(part.clone());
+                return Ok(());
+            }
+            let [dst, left, right] = operands(part);
+            self.device.launch(&Launch {
+                kernel: "block_product_rows",
+                log_n: t.log_n,
+                polys: part.polys.len(),
+                rows: dst.span.rows,
+                primes: Some(t.primes()),
+                dst,
+                left: Some(left),
+                right: Some(right),
+                table: None,
+                numbers: [rows as u32, columns as u32, terms as u32, 0],
+                list: None,
+                grid: [
+                    (1u32 << t.log_n).div_ceil(COLUMNS),
+                    part.rows.len() as u32,
+                    (part.polys.len() * tiles) as u32,
+                ],
+            })
+        })?;
+        for part in too_large {
+            let [x, y] = [of(left, &part, part.polys.clone()), of(right, &part, 0..1)];
+            let (x, y) = (Ref::new(a.buffer, x.span), Ref::new(b.buffer, y.span));
+            let rows = &dst.span.rows[part.rows.clone()];
+            let polys = part.polys.clone();
+            let to = dst.part(|s| s.slice_polys(polys.start, polys.len()).with_rows(rows));
+            derived::block_product(self, t, to, x, y, terms)?;
+        }
+        Ok(())
     }
 
     fn product_of(

@@ -236,7 +236,7 @@ impl Backend for Wgpu {
     }
 
     fn lift(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
-        self.lift_rows(t, &dst, values)
+        self.lift_rows(t, &dst, values, 0)
     }
 
     fn convert(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, c: &Prepared) -> Result<()> {
@@ -268,6 +268,21 @@ impl Backend for Wgpu {
 
     fn tensor(&self, t: &Tables, dst: Mut<Self>, a: Ref<Self>, b: Ref<Self>, terms: usize) -> Result<()> {
         self.tensor_product(t, dst, a, b, terms)
+    }
+
+    fn block_product(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        self.rows_times_columns(t, dst, a, b, terms)
+    }
+
+    fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
+        self.evaluate_rows(t, &dst, values)
     }
 
     fn mul_accumulate(&self, t: &Tables, dst: Mut<Self>, onto: Onto, terms: &[Product<Self>]) -> Result<()> {

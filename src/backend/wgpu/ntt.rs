@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// log2 of the words of a tile.
-const LOG_TILE: u32 = 12;
+pub(super) const LOG_TILE: u32 = 12;
 
 /// The primes of a basis on the device, with their twiddles.
 pub struct Tables {
@@ -105,6 +105,12 @@ fn twiddle_rows(span: &Span) -> Vec<Row> {
     span.rows.iter().map(row).collect()
 }
 
+/// The rows of a table of twiddles, for all items and polynomials of `dst`.
+fn twiddles<'a>(table: &'a Buffer, rows: &'a [Row], dst: &Span) -> Operand<'a> {
+    let one = Span::dense(1, 1, rows).repeat_polys(dst.polys);
+    Operand::new(table, one.repeat_items(dst.items))
+}
+
 impl Wgpu {
     pub(super) fn new_tables(&self, basis: &Basis) -> Result<Tables> {
         let log_n = basis.log_n();
@@ -150,13 +156,18 @@ impl Wgpu {
 
     /// dst in evaluation order, in place; `addend`, if any, is added to it.
     pub(super) fn forward(&self, t: &Tables, dst: &Mut<Self>, addend: Option<Addend>) -> Result<()> {
-        let rows = twiddle_rows(&dst.span);
-        let one = Span::dense(1, 1, &rows).repeat_polys(dst.span.polys);
-        let twiddles = Operand::new(&t.forward, one.repeat_items(dst.span.items));
-        let operands = [Operand::write(dst), twiddles];
         if t.log_n > LOG_TILE {
+            let rows = twiddle_rows(&dst.span);
+            let operands = [Operand::write(dst), twiddles(&t.forward, &rows, &dst.span)];
             self.pass("ntt_outer", t, operands, None, (Constants::None, 0))?;
         }
+        self.forward_inner(t, dst, addend)
+    }
+
+    /// The inner pass of the same.
+    pub(super) fn forward_inner(&self, t: &Tables, dst: &Mut<Self>, addend: Option<Addend>) -> Result<()> {
+        let rows = twiddle_rows(&dst.span);
+        let operands = [Operand::write(dst), twiddles(&t.forward, &rows, &dst.span)];
         let constants = addend.map_or(Constants::None, |a| Constants::OfRows(a.factors));
         let left = addend.map(|a| a.operand);
         self.pass("ntt_inner", t, operands, left, (constants, 0))
@@ -165,9 +176,7 @@ impl Wgpu {
     /// dst = the coefficients of src, or of dst itself.
     pub(super) fn inverse(&self, t: &Tables, dst: &Mut<Self>, src: Option<&Ref<Self>>) -> Result<()> {
         let rows = twiddle_rows(&dst.span);
-        let one = Span::dense(1, 1, &rows).repeat_polys(dst.span.polys);
-        let twiddles = Operand::new(&t.inverse, one.repeat_items(dst.span.items));
-        let operands = [Operand::write(dst), twiddles];
+        let operands = [Operand::write(dst), twiddles(&t.inverse, &rows, &dst.span)];
         let from = (Constants::None, u32::from(src.is_some()));
         self.pass("intt_inner", t, operands, src.map(Operand::read), from)?;
         if t.log_n > LOG_TILE {

@@ -10,7 +10,7 @@ use crate::{
 
 /// Rows, and items times polynomials, of one launch: what fits its arguments and its grid.
 const MOST_ROWS: usize = 1024;
-const MOST_LAYERS: usize = 32_768;
+pub(super) const MOST_LAYERS: usize = 32_768;
 
 /// Rows of a buffer that a launch reads or writes.
 #[derive(Clone, Copy)]

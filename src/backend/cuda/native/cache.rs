@@ -1,0 +1,136 @@
+//! A folder of machine code, a file each, which nothing is believed of.
+//!
+//! A file is MAGIC, the key (32 bytes), the length of the image (8 bytes, little-endian), blake3 of key and image (32 bytes), the image.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Read, Write},
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+const MAGIC: &[u8; 8] = b"cfcubin1";
+const KEY_BYTES: usize = 32;
+const HEADER_BYTES: usize = MAGIC.len() + KEY_BYTES + 8 + 32;
+/// The largest image that is read: ours are a few hundred KiB.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Drafts of this process so far.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
+
+/// Which machine code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key(pub(super) [u8; KEY_BYTES]);
+
+/// Why a file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("no image of ours")]
+    Foreign,
+    #[error("the image of other kernels")]
+    OtherKey,
+    #[error("{have} bytes long instead of {wanted}")]
+    Length { have: u64, wanted: u64 },
+    #[error("damaged")]
+    Checksum,
+    #[error("unreadable: {0}")]
+    Unreadable(#[from] io::Error),
+}
+
+/// The folder.
+pub(super) struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// In this folder, which need not exist yet.
+    pub(super) fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Where this user's programs keep what can be made again: XDG_CACHE_HOME, ~/.cache, or LOCALAPPDATA.
+    pub(super) fn of_user() -> Option<Self> {
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let place = match cfg!(windows) {
+            true => variable("LOCALAPPDATA"),
+            false => variable("XDG_CACHE_HOME")
+                .filter(|place| place.is_absolute())
+                .or_else(|| variable("HOME").map(|home| home.join(".cache"))),
+        };
+        let folder = place.filter(|place| place.is_absolute())?;
+        Some(Self::at(&folder.join("cipherformer").join("kernels")))
+    }
+
+    pub(super) fn file(&self, key: &Key) -> PathBuf {
+        let name = blake3::Hash::from(key.0).to_hex();
+        self.folder.join(format!("{name}.cubin"))
+    }
+
+    /// The image of this key, if there is a file and all of it is right.
+    pub(super) fn read(&self, key: &Key) -> Result<Option<Vec<u8>>, Fault> {
+        let file = match File::open(self.file(key)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let most = HEADER_BYTES as u64 + MOST_BYTES;
+        let mut bytes = Vec::new();
+        // One byte more, so that a file that is too long is seen to be.
+        file.take(most + 1).read_to_end(&mut bytes)?;
+        let (Some(rest), true) = (bytes.strip_prefix(MAGIC), bytes.len() >= HEADER_BYTES) else {
+            return Err(Fault::Foreign);
+        };
+        let (own, rest) = rest.split_at(KEY_BYTES);
+        if own != key.0 {
+            return Err(Fault::OtherKey);
+        }
+        let Some((length, rest)) = rest.split_first_chunk::<8>() else {
+            return Err(Fault::Foreign);
+        };
+        let (sum, image) = rest.split_at(32);
+        let (have, wanted) = (image.len() as u64, u64::from_le_bytes(*length));
+        if have != wanted {
+            return Err(Fault::Length { have, wanted });
+        }
+        if sum != checksum(key, image).as_slice() {
+            return Err(Fault::Checksum);
+        }
+        Ok(Some(image.to_vec()))
+    }
+
+    /// Keeps an image: under another name first, so that nobody reads half of it.
+    pub(super) fn write(&self, key: &Key, image: &[u8]) -> io::Result<()> {
+        create(&self.folder)?;
+        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+        let draft = self.folder.join(format!("draft-{}-{number}", process::id()));
+        let mut file = File::create(&draft)?;
+        let length = (image.len() as u64).to_le_bytes();
+        let parts: [&[u8]; 5] = [MAGIC, &key.0, &length, &checksum(key, image), image];
+        let written = parts.iter().try_for_each(|part| file.write_all(part));
+        drop(file);
+        let kept = written.and_then(|()| fs::rename(&draft, self.file(key)));
+        if kept.is_err() {
+            // It is of no use, and its own failure says nothing new.
+            let _ = fs::remove_file(&draft);
+        }
+        kept
+    }
+}
+
+fn checksum(key: &Key, image: &[u8]) -> [u8; 32] {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&key.0).update(image);
+    *hash.finalize().as_bytes()
+}
+
+/// A folder that only its owner can look into or write to, where the system knows of such.
+fn create(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}

@@ -1,0 +1,116 @@
+//! Sums over many terms in one launch. Kernels: `kernels/sums.cu`.
+
+use super::{
+    Cuda,
+    device::{Argument, Cost, Grid, THREADS, rows},
+    elementwise::PER_THREAD,
+    memory::Buffer,
+    ntt::Tables,
+    operands::Shape,
+};
+use crate::backend::{Moved, Mut, Onto, Product, Ref, Result, Row, derived};
+
+/// The factors of all terms as a kernel reads them, on the device.
+///
+/// Sixteen bytes each, laid out as `Factor` of `kernels/sums.cu`, then the positions of the rows of each, a word each.
+struct Factors {
+    words: Buffer,
+}
+
+impl Factors {
+    fn new<'a>(cuda: &Cuda, factors: impl Iterator<Item = Ref<'a, Cuda>> + Clone) -> Result<Self> {
+        let mut words: Vec<u32> = Vec::new();
+        for factor in factors.clone() {
+            let [address, item_stride, poly_stride] = rows(factor.buffer, &factor.span)?.place();
+            let parts = [address, address >> u32::BITS, item_stride, poly_stride];
+            words.extend(parts.map(|part| part as u32));
+        }
+        words.extend(
+            factors
+                .flat_map(|factor| factor.span.rows)
+                .map(|row: &Row| row.at),
+        );
+        Ok(Self {
+            words: cuda.device.constants(&words)?,
+        })
+    }
+
+    fn argument(&self) -> Argument {
+        Argument::Address(self.words.address())
+    }
+}
+
+impl Cuda {
+    /// See [`mul_accumulate`](crate::backend::derived::mul_accumulate).
+    ///
+    /// Where two polynomials are multiplied by one, which is what a plaintext does, a thread sums both and reads that one once.
+    pub(super) fn sum_products(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Product<Self>],
+    ) -> Result<()> {
+        if terms.is_empty() {
+            return derived::mul_accumulate(self, t, dst, onto, terms);
+        }
+        let one = |term: &Product<Self>| term.b.span.poly_stride == 0;
+        let pairs = dst.span.polys == 2 && terms.iter().all(one);
+        let (kernel, layers, read) = match pairs {
+            true => ("mul_accumulate_pairs", dst.span.items, 3),
+            false => ("mul_accumulate_rows", dst.span.items * dst.span.polys, 2),
+        };
+        let factors = Factors::new(self, terms.iter().flat_map(|term| [term.a, term.b]))?;
+        let (onto, count) = (u32::from(onto == Onto::Destination), dst.span.count());
+        let arguments = [
+            Argument::write(&dst)?,
+            factors.argument(),
+            Argument::Number(terms.len() as u32),
+            Argument::Number(onto),
+            t.primes()?,
+        ];
+        let of_terms = read * layers * dst.span.rows.len() * terms.len();
+        let cost = Cost::rows(t.log_n, of_terms + onto as usize * count, count);
+        let shape = Shape::new(t.log_n, &dst.span)?;
+        // SAFETY: the arguments of `mul_accumulate_*`: two factors a term, each checked to lie within its buffer, with as many rows as dst.
+        unsafe {
+            self.device
+                .launch(kernel, &shape, along(t, layers), cost, &arguments)
+        }
+    }
+
+    /// See [`permute_accumulate`](crate::backend::derived::permute_accumulate).
+    pub(super) fn sum_moved(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        onto: Onto,
+        terms: &[Moved<Self>],
+    ) -> Result<()> {
+        if terms.is_empty() {
+            return derived::permute_accumulate(self, t, dst, onto, terms);
+        }
+        let factors = Factors::new(self, terms.iter().map(|term| term.src))?;
+        let elements: Vec<u32> = terms.iter().map(|term| term.element.element()).collect();
+        let elements = self.device.constants(&elements)?;
+        let (onto, count) = (u32::from(onto == Onto::Destination), dst.span.count());
+        let arguments = [
+            Argument::write(&dst)?,
+            factors.argument(),
+            Argument::Address(elements.address()),
+            Argument::Number(terms.len() as u32),
+            Argument::Number(onto),
+            t.primes()?,
+        ];
+        let cost = Cost::rows(t.log_n, (terms.len() + onto as usize) * count, count);
+        let shape = Shape::new(t.log_n, &dst.span)?;
+        let grid = along(t, dst.span.items * dst.span.polys);
+        // SAFETY: the arguments of `permute_accumulate_rows`: a factor and an element a term, as above.
+        unsafe { (self.device).launch("permute_accumulate_rows", &shape, grid, cost, &arguments) }
+    }
+}
+
+/// Blocks along rows, so many rows for each prime.
+pub(super) fn along(t: &Tables, layers: usize) -> Grid {
+    Grid::new((1u32 << t.log_n).div_ceil(THREADS * PER_THREAD), THREADS, layers)
+}
