@@ -23,6 +23,11 @@ use cipherformer::{
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
+#[path = "shared/bootstrap.rs"]
+mod bootstrap;
+
+use bootstrap::{ALL_SLOTS, ARCSINE, Case, FEW_SLOTS, MATRICES_FIRST};
+
 const CORE: Options = Options {
     core_only: true,
     binding_bytes: None,
@@ -190,6 +195,20 @@ fn a_circuit_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
     for core_only in [true, false] {
         if circuit(open(core_only))? != want {
             return Err(format!("other bits, core only: {core_only}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Whole bootstraps: each part on the device, from the key switch to the sparse secret to the last matrix.
+fn a_bootstrap_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
+    let cases: &[&Case] = match scope().as_str() {
+        "quick" => &[&FEW_SLOTS],
+        _ => &[&FEW_SLOTS, &ALL_SLOTS, &ARCSINE, &MATRICES_FIRST],
+    };
+    for (i, case) in cases.iter().enumerate() {
+        if case.run(open(false))? != case.run(Cpu::new())? {
+            return Err(format!("bootstrap {i} has other bits").into());
         }
     }
     Ok(())
@@ -432,6 +451,10 @@ fn main() -> ExitCode {
         trial(
             "a_circuit_gives_the_bits_of_the_cpu",
             a_circuit_gives_the_bits_of_the_cpu,
+        ),
+        trial(
+            "a_bootstrap_gives_the_bits_of_the_cpu",
+            a_bootstrap_gives_the_bits_of_the_cpu,
         ),
         trial(
             "a_warm_circuit_neither_allocates_nor_waits",

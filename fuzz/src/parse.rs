@@ -8,17 +8,18 @@ use std::{
 use cipherformer::{
     backend::cpu::Cpu,
     bfv,
+    circuit::bootstrap::SeededBootstrapKeys,
     ckks::{Ciphertext, SeededCiphertext},
     matmul::coefficient::{Outputs, Weights},
     model::Quantised,
-    rlwe::{Context, Level, PublicKey, SecretKey, SeededEvaluationKeys, Spec},
+    rlwe::{Context, Level, PublicKey, SecretKey, SeededEvaluationKeys, SeededRaiseKeys, Spec},
     wire::{self, KeyFile, Reader, Record, Stamp, VERSION},
 };
 
 use crate::home::{self, BFV, PLAN};
 
 /// The numbers of kinds, and one that there is not.
-const KINDS: std::ops::RangeInclusive<u8> = 1..=13;
+const KINDS: std::ops::RangeInclusive<u8> = 1..=15;
 
 fn pass<C, T: Record<C>>(bytes: &[u8], home: &C) -> wire::Result<Vec<u8>> {
     let (value, stamp): (T, Stamp) = wire::from_bytes(bytes, home)?;
@@ -41,6 +42,8 @@ pub fn again(kind: u8, bytes: &[u8]) -> Option<wire::Result<Vec<u8>>> {
         10 => pass::<_, Quantised>(bytes, ctx),
         11 => pass::<_, Weights>(bytes, &PLAN.1),
         12 => pass::<_, Outputs<Cpu>>(bytes, &*PLAN),
+        13 => pass::<_, SeededRaiseKeys<Cpu>>(bytes, ctx),
+        14 => pass::<_, SeededBootstrapKeys<Cpu>>(bytes, ctx),
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 use cipherformer::{
     backend::cpu::Cpu,
     bfv::{self, Packing},
+    circuit::bootstrap::SeededBootstrapKeys,
     ckks::{self, Evaluator},
     matmul::coefficient::{Plain, Side},
     model::LABELS,
@@ -98,6 +99,16 @@ fn parameters() -> Vec<Seed> {
     small.map(file).collect()
 }
 
+/// From the client's secret as it was before anything was drawn from it: the golden files' own.
+fn bootstrap_keys(ctx: &Context<Cpu>) -> SeededBootstrapKeys<Cpu> {
+    let (secret, _) = client(ctx);
+    let needs = KeyNeeds::new(ctx.params()).up_to(Level(1)).relinearise();
+    SeededBootstrapKeys {
+        raise: secret.raise_keys().unwrap(),
+        evaluation: secret.evaluation_keys(&needs.rotate([1])).unwrap(),
+    }
+}
+
 fn ckks_files() -> Vec<Seed> {
     let (ckks, ctx) = (&CKKS.scheme, CKKS.scheme.context());
     let (secret, mut files) = client(ctx);
@@ -127,6 +138,9 @@ fn ckks_files() -> Vec<Seed> {
     let last = ckks.encrypt(&secret, &values(4), 1, Level(0)).unwrap();
     files.asked("seeded-ciphertexts-last", &last, ctx);
     files.asked("ciphertexts-last", &last.expand(ctx).unwrap(), ctx);
+    let bootstrap = bootstrap_keys(ctx);
+    files.part("raise-keys", &bootstrap.raise, ctx);
+    files.part("bootstrap-keys", &bootstrap, ctx);
     files.seeds
 }
 

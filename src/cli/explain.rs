@@ -32,7 +32,7 @@ fn object(s: &Summary) -> Value {
     });
     let detail = match &s.detail {
         Detail::Key => Value::Null,
-        Detail::EvaluationKeys { count } => json!({ "keys": count }),
+        Detail::EvaluationKeys { count } | Detail::BootstrapKeys { count } => json!({ "keys": count }),
         Detail::Ciphertexts {
             items,
             polys,
@@ -100,7 +100,9 @@ fn print(s: &Summary) {
     }
     match &s.detail {
         Detail::Key => {}
-        Detail::EvaluationKeys { count } => say!("  holds       {count} switching keys, seeded"),
+        Detail::EvaluationKeys { count } | Detail::BootstrapKeys { count } => {
+            say!("  holds       {count} switching keys, seeded");
+        }
         Detail::Ciphertexts {
             items,
             polys,

@@ -275,6 +275,8 @@ enum Bench {
     Ceilings(CeilingsArgs),
     /// Every operation, beside the least time that this machine could take for it
     Ops(OpsArgs),
+    /// The integer that raising a ciphertext adds, drawn and held against the formula of failure probabilities
+    Overflow(OverflowArgs),
     /// Bootstraps: time by stage, precision by kind of message, levels, failure probability, memory
     Bootstrap(BootstrapArgs),
 }
@@ -347,6 +349,22 @@ struct MatmulArgs {
 }
 
 #[derive(Args)]
+struct OverflowArgs {
+    /// Which bootstrap's parameters
+    #[arg(long, value_name = "NAME", default_value = "throughput")]
+    preset: String,
+    /// Coefficients to draw, at least
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    coefficients: u64,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct BootstrapArgs {
     /// Which bootstrap; without a name, all that are secure, one after the other
     #[arg(long, value_name = "NAME")]
@@ -357,12 +375,27 @@ struct BootstrapArgs {
     /// Keep the diagonals of the matrices as residues: more memory, less time
     #[arg(long)]
     expanded: bool,
+    /// Memory for keys, matrices and work, such as 5GB; keys that have no room expanded are expanded when they are used
+    #[arg(long, value_name = "BYTES", value_parser = params::memory, conflicts_with = "expanded")]
+    budget: Option<u64>,
+    /// Expand keys whenever they are used, whether or not they have room
+    #[arg(long)]
+    expand_on_use: bool,
     /// Bootstraps of every kind of message
     #[arg(long, default_value_t = 1)]
     runs: usize,
     /// Print JSON: one object a line and bootstrap
     #[arg(long)]
     json: bool,
+}
+
+/// How scores become weights.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum AttentionKind {
+    /// A polynomial of degree 2
+    Sigma,
+    /// PowerSoftmax: fourth powers over their mean
+    Power,
 }
 
 #[derive(Args)]
@@ -382,10 +415,13 @@ struct AttentionArgs {
     /// Features of the model
     #[arg(long, default_value_t = 32)]
     dim: usize,
+    /// How scores become weights
+    #[arg(long, value_enum, default_value_t = AttentionKind::Sigma)]
+    kind: AttentionKind,
     /// Two diagonals of scores and two features of values in a ciphertext: fewer key switches, and more keys
     #[arg(long)]
     halved: bool,
-    /// Requests computed together in column packing (a power of two; tokens * batch is 8192, 16384 or 32768) [default: 8192 / tokens]
+    /// Requests computed together in column packing (a power of two; tokens * batch is 8192, 16384 or 32768) [default: 8192 / tokens, with `--kind power` 16384 / tokens]
     #[arg(long)]
     batch: Option<usize>,
     #[command(flatten)]
@@ -416,6 +452,7 @@ pub fn run() -> ExitCode {
         Command::Bench(Bench::Attention(args)) => bench::attention::run(&args),
         Command::Bench(Bench::Ceilings(args)) => bench::ceilings::run(&args),
         Command::Bench(Bench::Ops(args)) => bench::ops::run(&args),
+        Command::Bench(Bench::Overflow(args)) => bench::overflow::run(&args),
         Command::Bench(Bench::Bootstrap(args)) => bench::bootstrap::run(&args),
     };
     match result {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::rlwe::StoreCounts;
+
 /// Bits of a kind of message: minus log2 of the error of a slot.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Bits {
@@ -56,10 +58,16 @@ pub struct BootstrapReport {
     pub failure_log2: f64,
     /// Keys.
     pub keys: usize,
-    /// Bytes of the keys in use.
+    /// Bytes of the keys as they are held: expanded, or seeded where they are expanded on use.
     pub key_bytes: usize,
+    /// Keys that were expanded for their use, and the most bytes of keys.
+    pub key_store: StoreCounts,
     /// Bytes of the diagonals of the matrices.
     pub matrix_bytes: usize,
+    /// Bytes that were foretold for everything else.
+    pub working_bytes: usize,
+    /// Bytes that were allowed.
+    pub budget_bytes: Option<u64>,
     /// Bytes of the keys as they travel.
     pub seeded_key_bytes: usize,
     /// What measures it again.

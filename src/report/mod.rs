@@ -7,6 +7,7 @@ mod curves;
 mod device;
 mod matmul;
 mod operation;
+mod power;
 mod text;
 
 pub use attention::AttentionReport;
@@ -16,4 +17,5 @@ pub use curves::error_curves;
 pub use device::DeviceReport;
 pub use matmul::MatmulReport;
 pub use operation::OperationReport;
+pub use power::PowerAttentionReport;
 pub use text::{bar, bytes, microseconds, seconds};

@@ -134,6 +134,32 @@ impl<B: Backend> SeededRaiseKeys<B> {
         self.down.bytes(ctx) + self.up.bytes(ctx)
     }
 
+    /// The rows of both keys, first the one to the sparse secret: what they have to be for these parameters.
+    pub(crate) fn rows(ctx: &Context<B>) -> Result<[Vec<Row>; 2]> {
+        let top = ctx.level("raise keys", ctx.params().top())?;
+        Ok([Encapsulation::new(ctx.params())?.rows(), top.extended.clone()])
+    }
+
+    /// b and the seed of a of both keys, in that order.
+    pub(crate) fn halves(&self) -> [(&Poly<B, Eval>, &PublicSeed); 2] {
+        [&self.down, &self.up].map(|half| (&half.first, &half.seed))
+    }
+
+    /// Keys from their halves, which have the rows of [`rows`](Self::rows).
+    pub(crate) fn from_halves(ctx: &Context<B>, halves: [(Poly<B, Eval>, PublicSeed); 2]) -> Result<Self> {
+        let [down, up] = halves.map(|(first, seed)| Half { first, seed });
+        Ok(Self {
+            primes: Encapsulation::new(ctx.params())?,
+            down,
+            up,
+        })
+    }
+
+    /// The parameters that they were made with.
+    pub(crate) fn params(&self) -> &Params {
+        &self.primes.params
+    }
+
     /// log2 of the modulus of the key under the sparse secret.
     pub fn sparse_log2_qp(&self) -> f64 {
         let basis = self.primes.params.basis();

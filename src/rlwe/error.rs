@@ -80,6 +80,19 @@ pub enum RlweError {
         /// The highest level of the key.
         held: Level,
     },
+    /// Keys that do not fit into their store.
+    #[error(
+        "{operation} takes {needed} bytes of keys, and the store's budget is {budget}; use a larger budget, fewer keys or keys of \
+         lower levels, or expand them on use"
+    )]
+    KeyBudget {
+        /// Who asked.
+        operation: &'static str,
+        /// Bytes with what the store cannot give up.
+        needed: usize,
+        /// Bytes of the store.
+        budget: usize,
+    },
     /// No level to go to.
     #[error("{operation}: {level} does not exist; these parameters have levels 0 to {top}")]
     NoLevel {

@@ -7,7 +7,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Ciphertext, Context, Digits, Level, LevelContext, Result, SwitchKey};
+use super::{Ciphertext, Context, Digits, Level, LevelContext, Result, SwitchKey, keys::prepared};
 use crate::{
     backend::{Backend, KeySwitch, Mut, Ref, Span},
     ring::Galois,
@@ -85,18 +85,27 @@ impl<B: Backend> Context<B> {
     /// [`rotate_extended`](Self::rotate_extended), to extended rows of as many items; digits of one item are those of all.
     pub(crate) fn rotate_extended_into(
         &self,
-        dst: Mut<B>,
+        mut dst: Mut<B>,
         ct: &Ciphertext<B>,
         digits: &Digits<B>,
         keys: &[&SwitchKey<B>],
         elements: &[Galois],
     ) -> Result<()> {
+        if digits.items == 1 && keys.len() > 1 && !keys.iter().all(|key| key.is_expanded()) {
+            // Keys of a store are taken one after the other: it may have room for one.
+            for (i, (key, g)) in keys.iter().zip(elements).enumerate() {
+                let (dst, one) = (dst.part(|s| s.slice_items(i, 1)), ct.slice(i, 1)?);
+                self.rotate_extended_into(dst, &one, digits, &[*key], &[*g])?;
+            }
+            return Ok(());
+        }
         let operation = "rotate_extended";
         ct.check_context(operation, self)?;
         self.check_keys(operation, ct, keys)?;
         super::switch::check_digits(ct, digits)?;
         let level = self.level(operation, ct.level())?;
-        let prepared: SmallVec<[&B::Key; 16]> = keys.iter().map(|k| k.prepared()).collect();
+        let held = prepared(self, keys)?;
+        let prepared: SmallVec<[&B::Key; 16]> = held.iter().map(|key| &**key).collect();
         let span = Span::dense(digits.items, level.digits.len(), &level.extended);
         let span = match digits.items {
             1 => span.repeat_items(ct.items()),
@@ -136,7 +145,8 @@ impl<B: Backend> Context<B> {
         let mut second = backend.alloc(self.log_n(), span.count())?;
         let c1 = x.map(|s| s.slice_polys(1, 1));
         backend.step(tables, Mut::new(&mut second, span), c1, &level.mod_down)?;
-        let prepared: SmallVec<[&B::Key; 16]> = keys.iter().map(|k| k.prepared()).collect();
+        let held = prepared(self, keys)?;
+        let prepared: SmallVec<[&B::Key; 16]> = held.iter().map(|key| &**key).collect();
         let ones: SmallVec<[u32; 64]> = smallvec![1; level.extended.len()];
         let k = undivided(level, &prepared, &ones, elements);
         let mut moved = self.extended(total.level, total.items)?;

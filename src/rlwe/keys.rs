@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use super::{
-    Ciphertext, Coeff, Context, Eval, Level, MissingKey, Params, Poly, Result, RlweError, secret::small,
+    Ciphertext, Coeff, Context, Eval, Level, MissingKey, Params, Poly, Result, RlweError,
+    secret::small,
+    store::{Prepared, Reservation},
 };
 use crate::{
     backend::{Backend, Integers, Mut, Ref, Span, derived::select},
@@ -95,9 +99,28 @@ impl<B: Backend> SeededSwitchKey<B> {
         self.first.items * self.first.rows.len() * (4 << ctx.log_n()) + 32
     }
 
+    /// Bytes of the key as a device uses it.
+    pub(super) fn expanded_bytes(&self, ctx: &Context<B>) -> usize {
+        2 * self.first.items * self.first.rows.len() * (4 << ctx.log_n())
+    }
+
     /// The key as a device uses it.
     pub fn expand(&self, ctx: &Context<B>) -> Result<SwitchKey<B>> {
         ctx.params().check("expand", "the seeded key", &self.params)?;
+        Ok(SwitchKey {
+            params: self.params.clone(),
+            purpose: self.purpose,
+            level: self.level,
+            form: Form::Expanded {
+                key: self.prepare(ctx)?,
+                _reserved: None,
+            },
+            bytes: self.expanded_bytes(ctx),
+        })
+    }
+
+    /// Both halves, in the order of the backend.
+    pub(super) fn prepare(&self, ctx: &Context<B>) -> Result<B::Key> {
         let (backend, tables) = (ctx.backend(), ctx.tables());
         let (digits, rows) = (self.first.items, &self.first.rows);
         let whole = Span::dense(digits, 2, rows);
@@ -112,14 +135,7 @@ impl<B: Backend> SeededSwitchKey<B> {
             rows,
         };
         backend.expand(tables, Mut::new(&mut key, masks), &[self.seed], 0)?;
-        let prepared = backend.prepare(tables, Ref::new(&key, whole))?;
-        Ok(SwitchKey {
-            params: self.params.clone(),
-            purpose: self.purpose,
-            level: self.level,
-            prepared,
-            bytes: whole.count() * (4 << ctx.log_n()),
-        })
+        Ok(backend.prepare(tables, Ref::new(&key, whole))?)
     }
 }
 
@@ -128,8 +144,22 @@ pub struct SwitchKey<B: Backend> {
     params: Params,
     purpose: MissingKey,
     level: Level,
-    prepared: B::Key,
+    form: Form<B>,
     bytes: usize,
+}
+
+/// How a key is held.
+enum Form<B: Backend> {
+    /// As a device uses it; in a store, with its share of the budget.
+    Expanded {
+        key: B::Key,
+        _reserved: Option<Reservation<B>>,
+    },
+    /// Seeded, in a store that expands it for every use.
+    Stored {
+        seeded: SeededSwitchKey<B>,
+        reserved: Reservation<B>,
+    },
 }
 
 impl<B: Backend> SwitchKey<B> {
@@ -143,9 +173,33 @@ impl<B: Backend> SwitchKey<B> {
         self.level
     }
 
-    /// Bytes of its residues on the device.
+    /// Bytes as it is held: expanded, or seeded in a store that expands it on use.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// A seeded key in a store.
+    pub(super) fn stored(ctx: &Context<B>, seeded: SeededSwitchKey<B>, reserved: Reservation<B>) -> Self {
+        Self {
+            params: seeded.params.clone(),
+            purpose: seeded.purpose,
+            level: seeded.level,
+            bytes: seeded.bytes(ctx),
+            form: Form::Stored { seeded, reserved },
+        }
+    }
+
+    /// The same key with its share of a store's budget.
+    pub(super) fn reserved(mut self, own: Reservation<B>) -> Self {
+        if let Form::Expanded { _reserved, .. } = &mut self.form {
+            *_reserved = Some(own);
+        }
+        self
+    }
+
+    /// Whether it need not be expanded first.
+    pub(super) fn is_expanded(&self) -> bool {
+        matches!(self.form, Form::Expanded { .. })
     }
 
     /// Demands a key that reaches a level; the error names `operation`.
@@ -165,9 +219,21 @@ impl<B: Backend> SwitchKey<B> {
         &self.params
     }
 
-    pub(crate) fn prepared(&self) -> &B::Key {
-        &self.prepared
+    /// The key in the order of the backend; one that a store holds is expanded if it has to be.
+    fn prepared(&self, ctx: &Context<B>) -> Result<Prepared<'_, B>> {
+        Ok(match &self.form {
+            Form::Expanded { key, .. } => Prepared::Own(key),
+            Form::Stored { seeded, reserved } => Prepared::Stored(reserved.expanded(ctx, seeded)?),
+        })
     }
+}
+
+/// Some keys that are used together.
+pub(super) fn prepared<'k, B: Backend>(
+    ctx: &Context<B>,
+    keys: &[&'k SwitchKey<B>],
+) -> Result<SmallVec<[Prepared<'k, B>; 16]>> {
+    keys.iter().map(|key| key.prepared(ctx)).collect()
 }
 
 /// Evaluation keys as they travel from client to server.
@@ -179,6 +245,11 @@ impl<B: Backend> SeededEvaluationKeys<B> {
     /// Bytes of all keys.
     pub fn bytes(&self, ctx: &Context<B>) -> usize {
         self.keys.iter().map(|k| k.bytes(ctx)).sum()
+    }
+
+    /// Bytes of all keys once they are expanded.
+    pub fn expanded_bytes(&self, ctx: &Context<B>) -> usize {
+        self.keys.iter().map(|k| k.expanded_bytes(ctx)).sum()
     }
 
     /// How many there are.
@@ -220,7 +291,7 @@ impl<B: Backend> EvaluationKeys<B> {
         }
     }
 
-    fn insert(&mut self, key: SwitchKey<B>) {
+    pub(super) fn insert(&mut self, key: SwitchKey<B>) {
         match key.purpose {
             MissingKey::Relinearisation => self.relinearisation = Some(key),
             MissingKey::Galois(g) => drop(self.galois.insert(g, key)),
@@ -241,13 +312,27 @@ impl<B: Backend> EvaluationKeys<B> {
             .ok_or_else(|| self.missing(operation, MissingKey::Galois(g)))
     }
 
-    /// Bytes of all keys on the device.
+    /// Bytes of all keys as they are held.
     pub fn bytes(&self) -> usize {
-        self.relinearisation
-            .iter()
-            .chain(self.galois.values())
-            .map(SwitchKey::bytes)
-            .sum()
+        self.all().map(SwitchKey::bytes).sum()
+    }
+
+    /// The most bytes that the keys take while they are used: in a store that expands them on use, its budget, if they fill it.
+    pub fn most_bytes(&self) -> usize {
+        let mut budget = usize::MAX;
+        let mut each = |key: &SwitchKey<B>| match &key.form {
+            Form::Expanded { .. } => key.bytes,
+            Form::Stored { reserved, .. } => {
+                budget = reserved.budget();
+                3 * key.bytes
+            }
+        };
+        let sum: usize = self.all().map(&mut each).sum();
+        sum.min(budget)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &SwitchKey<B>> {
+        self.relinearisation.iter().chain(self.galois.values())
     }
 
     fn missing(&self, operation: &str, key: MissingKey) -> RlweError {

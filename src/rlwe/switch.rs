@@ -8,7 +8,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Ciphertext, Context, Level, Result, RlweError, SwitchKey};
+use super::{Ciphertext, Context, Level, Result, RlweError, SwitchKey, keys::prepared};
 use crate::{
     backend::{Backend, BasisStep, KeySwitch, Mut, Ref, Span},
     ring::Galois,
@@ -66,22 +66,12 @@ impl<B: Backend> Context<B> {
         ct.check_context(operation, self)?;
         let level = self.level(operation, ct.level())?;
         self.check_keys(operation, ct, keys)?;
-        let one;
-        let many: SmallVec<[&B::Key; 16]>;
-        let keys = match keys {
-            [key] => {
-                one = [key.prepared()];
-                one.as_slice()
-            }
-            _ => {
-                many = keys.iter().map(|k| k.prepared()).collect();
-                many.as_slice()
-            }
-        };
+        let held = prepared(self, keys)?;
+        let keys: SmallVec<[&B::Key; 16]> = held.iter().map(|key| &**key).collect();
         let k = KeySwitch {
             digits: &level.digits,
             extended: &level.extended,
-            keys,
+            keys: &keys,
             factor: &level.special_product,
             elements,
             step: Some(step),
@@ -111,7 +101,7 @@ impl<B: Backend> Context<B> {
     }
 
     /// sigma_g of `ct` for each key and element, with one ModUp for all; a single ciphertext is switched in one call for all of them, and the
-    /// results share memory.
+    /// results share memory. Keys that a store expands on use are taken one after the other.
     pub(crate) fn automorphisms(
         &self,
         operation: &'static str,
@@ -123,7 +113,7 @@ impl<B: Backend> Context<B> {
             return Ok(SmallVec::new());
         }
         let digits = self.mod_up(ct, 1)?;
-        if ct.items() == 1 {
+        if ct.items() == 1 && keys.iter().all(|key| key.is_expanded()) {
             let repeated = ct.every(0, 0, elements.len())?;
             let all = self.automorphism(operation, &repeated, Some(&digits), keys, elements)?;
             return (0..elements.len()).map(|i| all.slice(i, 1)).collect();

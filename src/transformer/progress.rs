@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::ckks::Result;
+use crate::ckks::{CkksError, Result};
 
 /// A part of the work that is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -63,6 +63,15 @@ impl<'p> Progress<'p> {
 
     /// Runs and times one part.
     pub(super) fn time<T>(&mut self, stage: Stage, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.time_of(stage, work)
+    }
+
+    /// The same for work that fails otherwise.
+    pub(super) fn time_of<T, E: From<CkksError>>(
+        &mut self,
+        stage: Stage,
+        work: impl FnOnce() -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
         let start = Instant::now();
         let result = work()?;
         if let Some(wait) = self.wait {

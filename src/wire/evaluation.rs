@@ -88,14 +88,19 @@ impl KeyEntry {
 /// Reads and checks the index, up to the exact size of what follows.
 pub(super) fn read_index<B: Backend>(ctx: &Context<B>, source: &mut Source<'_>) -> Result<Vec<KeyEntry>> {
     let start = source.position();
-    let index = source.first("index", |source| entries(ctx, source, start))?;
+    let index = source.first("index", |source| entries(ctx, source, start, 0))?;
     let bytes = index.iter().map(|key| key.bytes).sum();
     source.demand("switching keys", Some(bytes), index.len() as u64)?;
     Ok(index)
 }
 
-/// The keys of a payload that begins at `start` in the file.
-fn entries<B: Backend>(ctx: &Context<B>, source: &mut Source<'_>, start: u64) -> Result<Vec<KeyEntry>> {
+/// The keys of a payload that begins at `start` in the file, `lead` bytes before them besides their entries.
+pub(super) fn entries<B: Backend>(
+    ctx: &Context<B>,
+    source: &mut Source<'_>,
+    start: u64,
+    lead: u64,
+) -> Result<Vec<KeyEntry>> {
     let (params, log_n) = (ctx.params(), ctx.log_n());
     let count = source.u32()?;
     // Every odd element but the identity, and relinearisation.
@@ -107,7 +112,7 @@ fn entries<B: Backend>(ctx: &Context<B>, source: &mut Source<'_>, start: u64) ->
     let checksum = source.checksum_bytes();
     let mut index = Vec::with_capacity(count as usize);
     let mut last = None;
-    let mut end = 4 + ENTRY_BYTES * u64::from(count) + checksum;
+    let mut end = lead + 4 + ENTRY_BYTES * u64::from(count) + checksum;
     for _ in 0..count {
         let (element, level, offset) = (source.u32()?, Level(source.u32()?), source.u64()?);
         let purpose = match element {
@@ -152,42 +157,85 @@ impl<B: Backend> Record<Context<B>> for SeededEvaluationKeys<B> {
     }
 
     fn parameters(&self, ctx: &Context<B>) -> Result<[u8; 32]> {
-        for key in &self.keys {
-            ctx.params().check("write", "a switching key", &key.params)?;
-        }
+        check(ctx, self)?;
         Ok(digest_of(ctx))
     }
 
     fn sections(&self, ctx: &Context<B>) -> Result<Vec<u64>> {
-        let mut sections = vec![4 + ENTRY_BYTES * self.keys.len() as u64];
-        sections.extend(sorted(self).iter().map(|key| section_bytes(ctx, key.level)));
-        Ok(sections)
+        let index = [4 + ENTRY_BYTES * self.keys.len() as u64];
+        Ok(index.into_iter().chain(key_sections(ctx, self)).collect())
     }
 
     fn write(&self, ctx: &Context<B>, sink: &mut Sink<'_>) -> Result<()> {
-        let keys = sorted(self);
-        sink.numbers(&[keys.len() as u32])?;
-        let mut offset = 4 + ENTRY_BYTES * keys.len() as u64 + Sink::CHECKSUM_BYTES;
-        for key in &keys {
-            sink.numbers(&[number(key.purpose), key.level.0])?;
-            sink.put(&offset.to_le_bytes())?;
-            offset += section_bytes(ctx, key.level) + Sink::CHECKSUM_BYTES;
-        }
+        write_entries(ctx, sink, self, 0)?;
         sink.end()?;
-        for key in keys {
-            sink.put(&key.seed.0)?;
-            rows::write(ctx, sink, key.first.view())?;
-            sink.end()?;
-        }
-        Ok(())
+        write_keys(ctx, sink, self)
     }
 
     fn read(ctx: &Context<B>, source: &mut Source<'_>) -> Result<Self> {
         let index = read_index(ctx, source)?;
-        let keys = index.iter().map(|key| key.read(ctx, source, key.level));
-        let keys = keys.collect::<Result<_>>()?;
-        Ok(Self { keys })
+        read_keys(ctx, source, &index)
     }
+}
+
+/// Demands keys of these parameters.
+pub(super) fn check<B: Backend>(ctx: &Context<B>, keys: &SeededEvaluationKeys<B>) -> Result<()> {
+    for key in &keys.keys {
+        ctx.params().check("write", "a switching key", &key.params)?;
+    }
+    Ok(())
+}
+
+/// Bytes of the section of each key, in the order of the file.
+pub(super) fn key_sections<B: Backend>(
+    ctx: &Context<B>,
+    keys: &SeededEvaluationKeys<B>,
+) -> impl Iterator<Item = u64> {
+    sorted(keys).into_iter().map(|key| section_bytes(ctx, key.level))
+}
+
+/// Writes the number of keys and their entries, `lead` bytes before the keys besides.
+pub(super) fn write_entries<B: Backend>(
+    ctx: &Context<B>,
+    sink: &mut Sink<'_>,
+    keys: &SeededEvaluationKeys<B>,
+    lead: u64,
+) -> Result<()> {
+    let keys = sorted(keys);
+    sink.numbers(&[keys.len() as u32])?;
+    let mut offset = lead + 4 + ENTRY_BYTES * keys.len() as u64 + Sink::CHECKSUM_BYTES;
+    for key in &keys {
+        sink.numbers(&[number(key.purpose), key.level.0])?;
+        sink.put(&offset.to_le_bytes())?;
+        offset += section_bytes(ctx, key.level) + Sink::CHECKSUM_BYTES;
+    }
+    Ok(())
+}
+
+/// Writes a section a key.
+pub(super) fn write_keys<B: Backend>(
+    ctx: &Context<B>,
+    sink: &mut Sink<'_>,
+    keys: &SeededEvaluationKeys<B>,
+) -> Result<()> {
+    for key in sorted(keys) {
+        sink.put(&key.seed.0)?;
+        rows::write(ctx, sink, key.first.view())?;
+        sink.end()?;
+    }
+    Ok(())
+}
+
+/// Reads the section of every key.
+pub(super) fn read_keys<B: Backend>(
+    ctx: &Context<B>,
+    source: &mut Source<'_>,
+    index: &[KeyEntry],
+) -> Result<SeededEvaluationKeys<B>> {
+    let keys = index.iter().map(|key| key.read(ctx, source, key.level));
+    Ok(SeededEvaluationKeys {
+        keys: keys.collect::<Result<_>>()?,
+    })
 }
 
 /// In the order of the file.

@@ -44,10 +44,14 @@ pub enum Kind {
     CoefficientWeights,
     /// [`Outputs`](crate::matmul::coefficient::Outputs) of such a product.
     CoefficientOutputs,
+    /// The two keys of an encapsulation, seeded.
+    RaiseKeys,
+    /// All keys of a bootstrap, seeded.
+    BootstrapKeys,
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Parameters,
         Self::SecretKey,
         Self::PublicKey,
@@ -60,6 +64,8 @@ impl Kind {
         Self::Model,
         Self::CoefficientWeights,
         Self::CoefficientOutputs,
+        Self::RaiseKeys,
+        Self::BootstrapKeys,
     ];
 
     /// In words; for programs; where such a file comes from.
@@ -98,6 +104,8 @@ impl Kind {
             Self::Model => ["a model", "model", own],
             Self::CoefficientWeights => ["weights in coefficient packing", "coefficient-weights", own],
             Self::CoefficientOutputs => ["results in coefficient packing", "coefficient-outputs", own],
+            Self::RaiseKeys => ["raise keys", "raise-keys", own],
+            Self::BootstrapKeys => ["bootstrap keys", "bootstrap-keys", own],
         }
     }
 

@@ -11,6 +11,7 @@
 mod batch;
 mod bfv;
 mod bits;
+mod bootstrap;
 mod ckks;
 mod coefficient;
 mod error;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Header, Kind, ModelSummary, Product, Reader, Record, Result, Source, WireError, bfv::read_plain,
-    coefficient, evaluation, known_name, model, scale,
+    bootstrap, coefficient, evaluation, known_name, model, scale,
 };
 use crate::{bfv, rlwe::Spec};
 
@@ -35,6 +35,11 @@ pub enum Detail {
     /// Switching keys.
     EvaluationKeys {
         /// How many.
+        count: u32,
+    },
+    /// All keys of a bootstrap.
+    BootstrapKeys {
+        /// How many, with the two of the encapsulation.
         count: u32,
     },
     /// Parameters of BFV, holding together.
@@ -167,6 +172,25 @@ fn detail(source: &mut Source<'_>) -> Result<Detail> {
             switching_keys(source, &keys)?;
             Detail::EvaluationKeys {
                 count: keys.len() as u32,
+            }
+        }
+        Kind::RaiseKeys => {
+            bootstrap::pass_alone(source)?;
+            Detail::Key
+        }
+        Kind::BootstrapKeys => {
+            let (lengths, keys) = source.first("index", |source| {
+                let lengths = [source.u64()?, source.u64()?];
+                let keys = keys(source)?;
+                rest(source)?;
+                Ok((lengths, keys))
+            })?;
+            if source.has_sections() {
+                bootstrap::pass(source, lengths)?;
+            }
+            switching_keys(source, &keys)?;
+            Detail::BootstrapKeys {
+                count: keys.len() as u32 + 2,
             }
         }
         Kind::SeededCiphertexts | Kind::Ciphertexts => {

@@ -7,6 +7,8 @@
 
 use std::process::ExitCode;
 
+#[path = "../shared/bootstrap.rs"]
+mod bootstrap;
 mod faults;
 mod graphs;
 mod work;
@@ -23,6 +25,7 @@ use cipherformer::{
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use bootstrap::{ALL_SLOTS, ARCSINE, Case, FEW_SLOTS, MATRICES_FIRST};
 use work::{circuit, every_level};
 
 /// Set for a process that only says what it finds of a driver.
@@ -107,6 +110,18 @@ fn a_circuit_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
             circuit(open(), log_n)? == circuit(Cpu::new(), log_n)?,
             "2^{log_n}"
         );
+    }
+    Ok(())
+}
+
+/// Whole bootstraps: each part on the device, from the key switch to the sparse secret to the last matrix.
+fn a_bootstrap_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
+    let cases: &[&Case] = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
+        Ok("quick") => &[&FEW_SLOTS],
+        _ => &[&FEW_SLOTS, &ALL_SLOTS, &ARCSINE, &MATRICES_FIRST],
+    };
+    for (i, case) in cases.iter().enumerate() {
+        assert!(case.run(open())? == case.run(Cpu::new())?, "bootstrap {i}");
     }
     Ok(())
 }
@@ -286,6 +301,11 @@ fn main() -> ExitCode {
         trial(
             "every_level_gives_the_bits_of_the_cpu",
             every_level_gives_the_bits_of_the_cpu,
+            true,
+        ),
+        trial(
+            "a_bootstrap_gives_the_bits_of_the_cpu",
+            a_bootstrap_gives_the_bits_of_the_cpu,
             true,
         ),
         trial("slots_and_rows", slots_and_rows, true),

@@ -4,6 +4,9 @@ use cipherformer::wire::WireError;
 
 use super::objects::{HEADER, Object, again, home, make};
 
+/// The keys of an encapsulation.
+const RAISE: [&str; 2] = ["key to the sparse secret", "key from the sparse secret"];
+
 /// The section that a byte of the file belongs to: name, offset and length, its checksum among it.
 pub fn section(object: &Object, byte: usize) -> (String, u64, u64) {
     let name = |n: usize| match (object.name, n) {
@@ -11,7 +14,11 @@ pub fn section(object: &Object, byte: usize) -> (String, u64, u64) {
         ("bfv_parameters", _) => "the specification".into(),
         ("secret_key", _) => "secret".into(),
         ("public_key", _) => "public key".into(),
+        ("raise_keys", n) => RAISE[n].into(),
         (_, 0) => "index".into(),
+        ("bootstrap_keys", n @ 1..=2) => RAISE[n - 1].into(),
+        ("bootstrap_keys", 3) => "relinearisation key".into(),
+        ("bootstrap_keys", _) => "Galois key 5".into(),
         ("evaluation_keys", 1) => "relinearisation key".into(),
         // The rotations by 1 and -2: 5 and 5^6 modulo 32; the conjugation.
         ("evaluation_keys", n) => format!("Galois key {}", [5, 9, 31][n - 2]),

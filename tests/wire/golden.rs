@@ -42,6 +42,7 @@ fn check_summary(version: u16, name: &str) {
     match (name, summary.detail) {
         ("parameters", Detail::Parameters(spec)) => assert_eq!(spec.chain.kind, ChainKind::Rational),
         ("evaluation_keys", Detail::EvaluationKeys { count }) => assert_eq!(count, 4),
+        ("bootstrap_keys", Detail::BootstrapKeys { count }) => assert_eq!(count, 4),
         ("ciphertexts", Detail::Ciphertexts { items, polys, .. }) => assert_eq!((items, polys), (2, 3)),
         ("seeded_ciphertexts", Detail::Ciphertexts { slots, .. }) => assert_eq!(slots, 8),
         ("bfv_parameters", Detail::BfvParameters(spec)) => assert_eq!(spec, bfv_spec()),

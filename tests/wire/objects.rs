@@ -4,12 +4,14 @@ use cipherformer::{
     arith::Complex,
     backend::cpu::Cpu,
     bfv::{self, Bfv, Packing},
+    circuit::bootstrap::SeededBootstrapKeys,
     ckks::{Ciphertext, Ckks, Evaluator, SeededCiphertext},
     matmul::coefficient::{Output, Outputs, Plain, Plan, Request, Shape, Side, Weights},
     model::{LanguageModel, Quantised},
     ring::insecure_chain,
     rlwe::{
-        Context, EvaluationKeys, KeyNeeds, Level, Params, PublicKey, SecretKey, SeededEvaluationKeys, Spec,
+        Context, EvaluationKeys, KeyNeeds, Level, Params, PublicKey, SecretKey, SeededEvaluationKeys,
+        SeededRaiseKeys, Spec,
     },
     wire::{self, Name, Record, Stamp},
 };
@@ -156,6 +158,16 @@ pub fn model(ctx: &Context<Cpu>) -> Object {
     object("model", &model, ctx, Stamp::default())
 }
 
+/// From a key that nothing else was drawn from.
+fn bootstrap_keys(ctx: &Context<Cpu>) -> SeededBootstrapKeys<Cpu> {
+    let key = SecretKey::insecure_deterministic(ctx, [7; 32]).unwrap();
+    let needs = KeyNeeds::new(ctx.params()).up_to(Level(1)).relinearise();
+    SeededBootstrapKeys {
+        raise: key.raise_keys().unwrap(),
+        evaluation: key.evaluation_keys(&needs.rotate([1])).unwrap(),
+    }
+}
+
 fn make_ckks(ctx: &Context<Cpu>) -> Vec<Object> {
     let key = SecretKey::insecure_deterministic(ctx, [7; 32]).unwrap();
     let stamp = Stamp {
@@ -175,6 +187,7 @@ fn make_ckks(ctx: &Context<Cpu>) -> Vec<Object> {
     let expanded = keys.expand(ctx).unwrap();
     let square = Evaluator::new(&ckks, &expanded).mul(&x, &x).unwrap();
     let public = key.public_key().unwrap();
+    let bootstrap = bootstrap_keys(ctx);
     vec![
         object("parameters", &spec(), &(), Stamp::default()),
         object("secret_key", &key, ctx, stamp),
@@ -182,6 +195,8 @@ fn make_ckks(ctx: &Context<Cpu>) -> Vec<Object> {
         object("evaluation_keys", &keys, ctx, stamp),
         object("seeded_ciphertexts", &sent, ctx, asked),
         object("ciphertexts", &square, ctx, asked),
+        object("raise_keys", &bootstrap.raise, ctx, stamp),
+        object("bootstrap_keys", &bootstrap, ctx, stamp),
     ]
 }
 
@@ -205,6 +220,8 @@ pub fn again(name: &str, bytes: &[u8], home: &Home) -> wire::Result<Vec<u8>> {
         "evaluation_keys" => pass::<_, SeededEvaluationKeys<Cpu>>(bytes, ctx),
         "seeded_ciphertexts" => pass::<_, SeededCiphertext<Cpu>>(bytes, ctx),
         "ciphertexts" => pass::<_, Ciphertext<Cpu>>(bytes, ctx),
+        "raise_keys" => pass::<_, SeededRaiseKeys<Cpu>>(bytes, ctx),
+        "bootstrap_keys" => pass::<_, SeededBootstrapKeys<Cpu>>(bytes, ctx),
         "bfv_parameters" => pass::<(), bfv::Spec>(bytes, &()),
         "seeded_bfv_ciphertexts" => pass::<_, bfv::SeededCiphertext<Cpu>>(bytes, bfv),
         "bfv_ciphertexts" => pass::<_, bfv::Ciphertext<Cpu>>(bytes, bfv),

@@ -2,8 +2,9 @@
 
 use cipherformer::{
     arith::Complex,
-    backend::cpu::Cpu,
+    backend::{cpu::Cpu, null::Null},
     bfv::{self, Bfv, Packing},
+    circuit::bootstrap::{Bootstrapper, SeededBootstrapKeys, preset},
     ckks::Ckks,
     model::{LanguageModel, Quantised},
     rlwe::{Context, KeyNeeds, Params, SecretKey},
@@ -77,11 +78,35 @@ fn sizes_are_bounded() {
     // What docs/wire.md says.
     let documented = include_str!("../../docs/wire.md");
     for bytes in rows {
-        let (high, low) = (bytes / 1000, bytes % 1000);
-        let shown = match high / 1000 {
-            0 => format!("| {high},{low:03} |"),
-            millions => format!("| {millions},{:03},{low:03} |", high % 1000),
-        };
+        let shown = format!("| {} |", grouped(bytes as u64));
         assert!(documented.contains(&shown), "docs/wire.md lacks {shown}");
     }
+}
+
+/// With a comma between thousands.
+fn grouped(n: u64) -> String {
+    match n {
+        0..1000 => n.to_string(),
+        _ => format!("{},{:03}", grouped(n / 1000), n % 1000),
+    }
+}
+
+/// All keys of the usual bootstrap, by what their sections are: nothing is computed.
+#[test]
+fn the_keys_of_a_bootstrap_travel_in_half_their_bytes() {
+    let preset = preset("throughput").unwrap();
+    let ctx = Context::new(Null::new(), preset.params().unwrap()).unwrap();
+    let bootstrapper = Bootstrapper::new(&Ckks::new(&ctx), &preset.spec).unwrap();
+    let secret = SecretKey::generate(&ctx).unwrap();
+    let needs = KeyNeeds::new(ctx.params());
+    let keys = SeededBootstrapKeys::generate(&secret, &bootstrapper, needs, |_, _| ()).unwrap();
+    let bytes = wire::file_bytes(&keys, &ctx).unwrap();
+    println!(
+        "{} keys of `throughput`: {} bytes",
+        keys.evaluation.count() + 2,
+        grouped(bytes)
+    );
+    assert!(bytes <= 2_800_000_000);
+    let predicted = bootstrapper.key_bytes().unwrap();
+    assert!(bytes as usize * 2 <= predicted.expanded + predicted.raise);
 }

@@ -3,9 +3,10 @@
 use cipherformer::{
     arith::Complex,
     backend::{Backend, cpu::Cpu},
+    circuit::bootstrap::SeededBootstrapKeys,
     ckks::{Ciphertext, Evaluator, Release, Result, SeededCiphertext},
     ring::Scale,
-    rlwe::{EvaluationKeys, Level, PublicKey, SecretKey, SeededEvaluationKeys},
+    rlwe::{self, EvaluationKeys, Level, PublicKey, SecretKey, SeededEvaluationKeys, SeededRaiseKeys},
 };
 
 use super::{Steps, load, message, stored};
@@ -73,6 +74,21 @@ fn ciphertext<B: Backend>(home: &CkksHome<B>, keys: &EvaluationKeys<B>, x: &Ciph
     steps
 }
 
+/// The home's ciphertext at level 0, raised to the top.
+fn raised<B: Backend>(home: &CkksHome<B>, keys: &SeededRaiseKeys<B>) -> Steps {
+    let (ckks, ctx) = (&home.scheme, home.scheme.context());
+    let (ev, scale) = (Evaluator::new(ckks, &home.keys), ckks.scale(Level(0)).unwrap());
+    let low = ev.adjust(&home.partner, Level(0), scale).unwrap();
+    let high = ctx.raise(low.rlwe(), &keys.expand(ctx).unwrap());
+    let words = |ct: rlwe::Ciphertext<B>| {
+        let view = ct.view();
+        let mut words = vec![0; view.span.count() << ctx.log_n()];
+        ctx.backend().download(view, &mut words).unwrap();
+        words.iter().flat_map(|w| w.to_le_bytes()).collect()
+    };
+    vec![("raise", high.map(words).map_err(|e| message(&e)))]
+}
+
 /// What can be done with a file of ciphertexts or evaluation keys; nothing with any other.
 pub(super) fn steps<B: Backend>(home: &CkksHome<B>, kind: u8, file: &[u8]) -> Steps {
     let ctx = home.scheme.context();
@@ -82,6 +98,13 @@ pub(super) fn steps<B: Backend>(home: &CkksHome<B>, kind: u8, file: &[u8]) -> St
         }),
         5 => load(file, ctx).map_or(Steps::new(), |seeded: SeededCiphertext<B>| {
             ciphertext(home, &home.keys, &seeded.expand(ctx).unwrap())
+        }),
+        13 => load(file, ctx).map_or(Steps::new(), |seeded: SeededRaiseKeys<B>| raised(home, &seeded)),
+        14 => load(file, ctx).map_or(Steps::new(), |seeded: SeededBootstrapKeys<B>| {
+            let keys = seeded.evaluation.expand(ctx).unwrap();
+            let mut steps = ciphertext(home, &keys, &home.partner);
+            steps.extend(raised(home, &seeded.raise));
+            steps
         }),
         6 => load(file, ctx).map_or(Steps::new(), |x| ciphertext(home, &home.keys, &x)),
         _ => Steps::new(),

@@ -4,7 +4,10 @@ use super::Bootstrapper;
 use crate::{
     backend::Backend,
     circuit::Result,
-    rlwe::{Context, EvaluationKeys, KeyNeeds, RaiseKeys, SecretKey, SeededEvaluationKeys, SeededRaiseKeys},
+    rlwe::{
+        Context, EvaluationKeys, Expansion, KeyNeeds, KeyStore, RaiseKeys, SecretKey, SeededEvaluationKeys,
+        SeededRaiseKeys,
+    },
 };
 
 /// What a client makes for a server that bootstraps, as it travels.
@@ -50,6 +53,22 @@ impl<B: Backend> SeededBootstrapKeys<B> {
         })
     }
 
+    /// The keys in a store, which bounds what those of the evaluation take; the two of the encapsulation are expanded beside it.
+    ///
+    /// # Errors
+    /// A budget without room for the keys, before anything is expanded; keys of other parameters; no memory.
+    pub fn hold(
+        self,
+        ctx: &Context<B>,
+        store: &KeyStore<B>,
+        expansion: Expansion,
+    ) -> Result<BootstrapKeys<B>> {
+        Ok(BootstrapKeys {
+            evaluation: store.hold(ctx, self.evaluation, expansion)?,
+            raise: self.raise.expand(ctx)?,
+        })
+    }
+
     /// The keys as a server uses them.
     ///
     /// # Errors
@@ -71,8 +90,13 @@ pub struct BootstrapKeys<B: Backend> {
 }
 
 impl<B: Backend> BootstrapKeys<B> {
-    /// Bytes on the device.
+    /// Bytes on the device, as they are held.
     pub fn bytes(&self) -> usize {
         self.evaluation.bytes() + self.raise.bytes()
+    }
+
+    /// The most bytes while they are used: with keys that a store expands on use, up to its budget.
+    pub fn most_bytes(&self) -> usize {
+        self.evaluation.most_bytes() + self.raise.bytes()
     }
 }

@@ -25,6 +25,7 @@
 mod keys;
 mod memory;
 mod messages;
+mod overflow;
 mod plan;
 mod predict;
 mod preset;
@@ -36,8 +37,9 @@ mod tail;
 mod tests;
 
 pub use keys::{BootstrapKeys, SeededBootstrapKeys};
-pub use memory::Memory;
+pub use memory::{KeyBytes, Memory};
 pub use messages::messages;
+pub use overflow::{Fit, Overflow};
 pub use plan::{BootstrapSpec, Bootstrapper, Order};
 pub use predict::Prediction;
 pub use preset::{Preset, insecure_presets, preset, presets};

@@ -78,7 +78,7 @@ impl<B: Backend> Bootstrapper<B> {
         mut done: impl FnMut(Stage) -> Result<()>,
     ) -> Result<Ciphertext<B>> {
         let ev = Evaluator::new(&self.ckks, &keys.evaluation);
-        self.check(&ev, ct)?;
+        self.check(&ev, keys, ct)?;
         let mut low = self.lowered(&ev, ct)?;
         let first = self.spec.order == Order::CoefficientsFirst;
         if first {
@@ -160,7 +160,7 @@ impl<B: Backend> Bootstrapper<B> {
         Ok(ev.add(&parts.slice(0, items)?, &imaginary)?)
     }
 
-    fn check(&self, ev: &Evaluator<'_, B>, ct: &Ciphertext<B>) -> Result<()> {
+    fn check(&self, ev: &Evaluator<'_, B>, keys: &BootstrapKeys<B>, ct: &Ciphertext<B>) -> Result<()> {
         let mismatch = |what, left: String, right: String, remedy| {
             Err(CircuitError::mismatch("bootstrap", what, left, right, remedy))
         };
@@ -177,7 +177,7 @@ impl<B: Backend> Bootstrapper<B> {
             let right = ct.components().to_string();
             return mismatch("components", String::from("2"), right, "relinearise first");
         }
-        self.check_memory(ct.items())?;
+        self.check_memory(keys, ct.items())?;
         let lowest = self.spec.input_level();
         if ct.level() < lowest {
             return Err(CircuitError::Levels {

@@ -8,11 +8,10 @@ use std::sync::OnceLock;
 use super::*;
 use crate::{
     arith::Complex,
-    backend::cpu::Cpu,
+    backend::{Backend, cpu::Cpu},
     circuit::CircuitError,
     ckks::{Ciphertext, Ckks, CkksError, Release},
-    ring::{Crt, Scale},
-    rlwe::{Context, EPHEMERAL_WEIGHT, EvaluationKeys, KeyNeeds, Level, RlweError, SecretKey},
+    rlwe::{Context, EvaluationKeys, Expansion, KeyNeeds, KeyStore, Level, RlweError, SecretKey},
 };
 
 struct Set {
@@ -276,50 +275,72 @@ fn two_rounds_are_as_precise_as_the_scale() {
     assert!(matches!(error, CircuitError::Levels { needed: 1, .. }), "{error}");
 }
 
-/// I is the integer next to the sum of h = 32 uniform numbers: Pr\[|I| >= k\] is its tail beyond k - 1/2.
+/// 131,072 draws; `cipherformer bench overflow` draws more.
 #[test]
 fn the_overflow_has_the_distribution_of_the_formula() {
     let set = Set::usual();
-    let ctx = set.ckks.context();
-    let (items, rounds, n) = (16, 8, ctx.params().degree());
-    let primes = |indices: &[u32]| -> Vec<u32> {
-        indices
-            .iter()
-            .map(|i| ctx.params().basis().prime(*i).value())
-            .collect()
-    };
-    let q0 = Scale::pow2(0)
-        .rescaled(&primes(&ctx.params().levels()[0].primes), &[])
-        .unwrap();
-    let top = primes(&ctx.params().levels().last().unwrap().primes);
-    let crt = Crt::new(&top).unwrap();
-    let mut counts = [0u32; 18];
-    for round in 0..rounds {
-        let ct = set.encrypt(&random(512 * items + round)[round..], items, Level(0));
-        let raised = ctx.raise(ct.rlwe(), &set.keys.raise).unwrap();
-        let phase = set.secret.phase(&raised).unwrap();
-        let mut words = vec![0; top.len() * n];
-        for item in 0..items {
-            use crate::backend::Backend;
-            let view = phase.view().map(|s| s.slice_items(item, 1));
-            ctx.backend().download(view, &mut words).unwrap();
-            for x in crt.lift_rows_f64(&words, n, &q0).unwrap() {
-                assert!((x - x.round()).abs() < 2f64.powi(-8), "{x}");
-                counts[x.round().abs() as usize] += 1;
-            }
-        }
+    let mut overflow = Overflow::default();
+    for round in 0..8 {
+        let ct = set.encrypt(&random(512 * 16 + round)[round..], 16, Level(0));
+        overflow.draw(&set.secret, &set.keys.raise, ct.rlwe()).unwrap();
     }
-    let total = f64::from(counts.iter().sum::<u32>());
+    let total = overflow.total() as f64;
+    assert_eq!(total, 131_072.0);
+    let mut tail = total;
     for k in 1..8 {
-        let tail = f64::from(counts[k..].iter().sum::<u32>());
-        let want = total * overflow_tail_log2(EPHEMERAL_WEIGHT - 1, k as f64 - 0.5).exp2();
+        tail -= overflow.count(k - 1) as f64;
+        let want = total * Overflow::tail(k);
         // 6 deviations and a count: the seven are exceeded with probability 2e-8.
         assert!(
             (tail - want).abs() < 6.0 * want.sqrt() + 6.0,
             "{k}: {tail} of {total}, {want:.1} by the formula"
         );
     }
-    assert_eq!(counts[17], 0);
+    let fit = overflow.fit().unwrap();
+    assert!(fit.probability > 1e-6, "{fit:?}");
+    assert_eq!(overflow.outside(), 0);
+}
+
+/// Budgets: keys at rest and in use, matrices and work are known before anything is made.
+#[test]
+fn a_bootstrap_within_a_budget_has_the_same_bits() {
+    let set = Set::usual();
+    let ctx = set.ckks.context();
+    let ct = set.encrypt(&random(512), 1, Level(0));
+    let words = |ct: &Ciphertext<Cpu>| {
+        let view = ct.rlwe().view();
+        let mut words = vec![0; view.span.count() << ctx.log_n()];
+        ctx.backend().download(view, &mut words).unwrap();
+        words
+    };
+    let want = words(&set.bootstrapper.bootstrap(&set.keys, &ct).unwrap());
+    let make = || Bootstrapper::new(&set.ckks, set.bootstrapper.spec()).unwrap();
+    let predicted = make().key_bytes().unwrap();
+    let memory = make().memory(1).unwrap();
+    assert_eq!(predicted.expanded + predicted.raise, memory.keys);
+    let others = memory.total() - predicted.expanded;
+    let least = others + KeyStore::<Cpu>::least_budget(predicted.seeded, predicted.largest);
+    for budget in [least, (least + memory.total()) / 2, memory.total()] {
+        let bootstrapper = make().within(budget);
+        let store = KeyStore::new(bootstrapper.key_budget(1, budget).unwrap());
+        let secret = SecretKey::insecure_deterministic(ctx, [7; 32]).unwrap();
+        let needs = KeyNeeds::new(ctx.params());
+        let seeded = SeededBootstrapKeys::generate(&secret, &bootstrapper, needs, |_, _| ()).unwrap();
+        assert_eq!(seeded.evaluation.bytes(ctx), predicted.seeded);
+        let keys = seeded.hold(ctx, &store, Expansion::WhereItFits).unwrap();
+        let out = bootstrapper.bootstrap(&keys, &ct).unwrap();
+        assert!(words(&out) == want, "{budget} bytes");
+        let counts = store.counts();
+        assert!(counts.peak_bytes <= store.budget(), "{counts:?}");
+        assert_eq!(counts.expanded == 0, budget == memory.total(), "{counts:?}");
+        // Without room for a single expanded key beside the seeded ones nothing starts.
+        assert!(make().within(keys.bytes()).bootstrap(&keys, &ct).is_err());
+    }
+    let error = make().key_budget(1, least - 1).err().unwrap();
+    assert!(
+        matches!(error, CircuitError::Memory { needed, .. } if needed == least),
+        "{error}"
+    );
 }
 
 #[test]

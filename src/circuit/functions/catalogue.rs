@@ -1,6 +1,6 @@
 //! The ready-made functions as data.
 
-use super::{ArgMax, Division, Function, Maximum, PowerSoftmax};
+use super::{ArgMax, Division, Function, Maximum, PowerSoftmax, Tournament};
 use crate::circuit::{Interval, Result, approximate::Certificate};
 
 /// A function as a table shows it.
@@ -57,7 +57,16 @@ impl Entry {
 pub fn functions() -> Result<Vec<(Function, &'static str)>> {
     Ok(vec![
         (Function::gelu(8.0, 31)?, "x (1 + erf(x / sqrt 2)) / 2"),
+        (
+            Function::gelu_wide(32.0, [15, 15])?,
+            "x (1 + erf(x / sqrt 2)) / 2",
+        ),
+        (
+            Function::gelu_wide(64.0, [15, 31])?,
+            "x (1 + erf(x / sqrt 2)) / 2",
+        ),
         (Function::silu(8.0, 31)?, "x / (1 + exp(-x))"),
+        (Function::silu_wide(32.0, [15, 31])?, "x / (1 + exp(-x))"),
         (Function::tanh(4.0, 31)?, "tanh x"),
         (Function::sigmoid(8.0, 31)?, "1 / (1 + exp(-x))"),
         (Function::exp(-16.0, 0.0, 15)?, "exp x"),
@@ -107,6 +116,23 @@ pub fn catalogue() -> Result<Vec<Entry>> {
         argmax.depth(),
         error,
     ));
+    let tournament = Tournament::new(16, 0.5, &[15, 15], 5.0)?;
+    let (interval, depth) = (tournament.interval(), tournament.depth());
+    for (name, formula, error, gap) in [
+        ("max of 16", "max(x_1, .., x_16)", tournament.error(), 0.0),
+        (
+            "argmax of 16",
+            "one-hot of the largest",
+            tournament.place_error(),
+            tournament.gap(),
+        ),
+    ] {
+        let entry = pair(name, formula, interval, depth, (error, false, gap));
+        all.push(Entry {
+            degrees: tournament.degrees(),
+            ..entry
+        });
+    }
     let softmax = PowerSoftmax::new(128, 8.0, 4, 1e-3, 10.0)?;
     let error = (softmax.error(), true, 0.0);
     let formula = "(x_j / R)^4 / (128 (eps + mean (x / R)^4))";

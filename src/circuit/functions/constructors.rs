@@ -176,7 +176,7 @@ impl Function {
         })
     }
 
-    fn with_parity(
+    pub(super) fn with_parity(
         f: impl Fn(f64) -> f64,
         interval: Interval,
         degree: usize,

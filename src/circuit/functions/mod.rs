@@ -15,6 +15,8 @@ mod smooth;
 mod stages;
 #[cfg(all(test, feature = "fallback"))]
 mod tests;
+mod tournament;
+mod wide;
 
 pub use argmax::ArgMax;
 pub use catalogue::{Entry, catalogue, functions};
@@ -25,3 +27,4 @@ pub use maximum::Maximum;
 pub use power_softmax::PowerSoftmax;
 pub use reciprocal::Reciprocal;
 pub use smooth::{erf, gelu, sigmoid, silu};
+pub use tournament::Tournament;

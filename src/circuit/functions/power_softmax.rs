@@ -65,6 +65,16 @@ impl PowerSoftmax {
         self.range
     }
 
+    /// p.
+    pub fn power(&self) -> usize {
+        self.power
+    }
+
+    /// What is added to the mean of the powers.
+    pub fn eps(&self) -> f64 {
+        self.eps
+    }
+
     /// What x is divided by: an input that was divided by it beforehand saves a level, with [`of_unit`](Self::of_unit).
     pub fn width(&self) -> f64 {
         self.variable.half()
@@ -122,6 +132,18 @@ impl PowerSoftmax {
         self.reciprocal.run_on(m, &total)
     }
 
+    /// x, of any items, times the one reciprocal: a level below that, at the canonical scale. x is at a higher level.
+    pub fn quotient_on<A: Arithmetic>(
+        &self,
+        m: &mut A,
+        x: &A::Value,
+        inverse: &A::Value,
+    ) -> Result<A::Value> {
+        let inverse = m.every(inverse, 0, 0, m.items(x))?;
+        let (product, _) = product_with_free(m, &inverse, x, &Scale::pow2(0))?;
+        m.relinearise_rescale(&product)
+    }
+
     /// (x / R)^p / L.
     pub fn powers_on<A: Arithmetic>(&self, m: &mut A, x: &A::Value) -> Result<A::Value> {
         let u = change_variable(m, x, self.variable, self.drift(), log2_ceil(self.power))?;
@@ -164,9 +186,7 @@ impl Circuit for PowerSoftmax {
         let y = self.powers_on(m, &x)?;
         let sum = m.sum_items(&y)?;
         let inverse = self.reciprocal_on(m, &sum)?;
-        let inverse = m.every(&inverse, 0, 0, self.items)?;
-        let (product, _) = product_with_free(m, &inverse, &y, &Scale::pow2(0))?;
-        Ok(vec![m.relinearise_rescale(&product)?])
+        Ok(vec![self.quotient_on(m, &y, &inverse)?])
     }
 }
 

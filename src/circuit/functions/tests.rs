@@ -265,6 +265,103 @@ fn argmax_is_one_hot() {
     assert!(ArgMax::new(1, 1.0, &[7], 3.0).is_err());
 }
 
+/// The largest of L and its place, at the smallest gap that is allowed, ties, and values all over the range.
+#[test]
+fn tournaments_find_the_largest_and_its_place() {
+    for (items, levels) in [(2, 10), (5, 28), (8, 28)] {
+        let set = set(levels);
+        let ev = set.ev();
+        let game = Tournament::new(items, 0.5, &[15, 15], 5.0).unwrap();
+        assert_eq!(
+            game.depth(),
+            9 * game.rounds(),
+            "8 levels of the sign, one product"
+        );
+        let slots = set.slots();
+        let value = |i: usize, s: usize| {
+            let winner = s % items;
+            match s % 4 {
+                // One ahead by the gap, the others equal.
+                0 if i == winner => game.gap() / 2.0,
+                0 => -game.gap() / 2.0,
+                1 if i == winner => 0.5,
+                1 => -0.5,
+                2 if i == winner => 0.3,
+                2 => 0.3 - game.gap() - (i * 7 % 13) as f64 / 40.0,
+                // No winner: only the value is promised.
+                _ => ((i * 31 + s * 17) % 101) as f64 / 101.0 - 0.5,
+            }
+        };
+        let x: Vec<f64> = (0..items)
+            .flat_map(|i| (0..slots).map(move |s| value(i, s)))
+            .collect();
+        let ct = set.encrypt_items(&x, items);
+        let both = game
+            .apply_debug(&ev, std::slice::from_ref(&ct), std::slice::from_ref(&x))
+            .unwrap();
+        let [largest, places] = <[_; 2]>::try_from(both).ok().unwrap();
+        assert_eq!(set.params().top().0 - largest.level().0, game.depth());
+        assert_eq!((largest.items(), places.items()), (1, items));
+        assert_eq!(places.level(), largest.level());
+        let (have, hot) = (set.decrypt(&largest), set.decrypt(&places));
+        let (mut worst, mut worst_place) = (0.0f64, 0.0f64);
+        for s in 0..slots {
+            let want = (0..items).map(|i| value(i, s)).fold(f64::MIN, f64::max);
+            worst = worst.max((have[s] - Complex::from(want)).abs());
+            for i in (0..items).filter(|_| s % 4 != 3) {
+                let want = if i == s % items { 1.0 } else { 0.0 };
+                worst_place = worst_place.max((hot[i * slots + s] - Complex::from(want)).abs());
+            }
+        }
+        println!(
+            "{items} items: error {worst:.1e} of {:.1e}, of places {worst_place:.1e} of {:.1e}, gap {:.3}",
+            game.error(),
+            game.place_error(),
+            game.gap()
+        );
+        assert!(worst <= game.error() + 1e-6, "{items}: {worst:e}");
+        assert!(
+            worst_place <= game.place_error() + 1e-6,
+            "{items}: {worst_place:e}"
+        );
+        let low = ev.drop_to(&ct, Level(game.depth() - 1)).unwrap();
+        let error = game.apply(&ev, &[low]).err().unwrap();
+        assert!(matches!(error, CircuitError::Levels { .. }), "{error}");
+    }
+    assert!(Tournament::new(1, 1.0, &[15, 15], 5.0).is_err());
+    assert!(Tournament::new(4096, 1.0, &[7], 2.0).is_err());
+}
+
+/// Beyond +-8, two polynomials of degree 15 are better than one of degree 63.
+#[test]
+fn wide_activations_keep_their_bounds() {
+    for (f, error) in [
+        (Function::gelu_wide(32.0, [15, 15]), 1e-3),
+        (Function::gelu_wide(32.0, [15, 31]), 1e-5),
+        (Function::silu_wide(32.0, [15, 31]), 1e-4),
+    ] {
+        let f = f.unwrap();
+        println!(
+            "{} on {}, {:?}: {:e}",
+            f.name(),
+            f.interval(),
+            f.degrees(),
+            f.error()
+        );
+        assert!(
+            f.error() < error,
+            "{} {:?}: {:e}",
+            f.name(),
+            f.degrees(),
+            f.error()
+        );
+        let single = Function::gelu(32.0, 63).unwrap();
+        assert!(f.error() < single.error(), "{:e}", single.error());
+    }
+    assert!(Function::gelu_wide(0.0, [15, 15]).is_err());
+    assert!(Function::gelu_wide(32.0, [0, 15]).is_err());
+}
+
 #[test]
 fn power_softmax_is_what_it_is_defined_as() {
     let set = set(12);

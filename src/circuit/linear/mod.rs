@@ -8,13 +8,16 @@
 //!
 //! baby steps b and giant steps g (Halevi, Shoup, eprint 2018/244), with one ModUp for all baby steps, sums modulo Q P, and one
 //! division at the end (double hoisting, Bossuat et al., eprint 2020/1203): a giant step costs a division of one component and one
-//! ModUp, a baby step only its inner product with the key. [`Transform`] is a matrix prepared for a level.
+//! ModUp, a baby step only its inner product with the key. [`Transform`] is a matrix prepared for a level. Sums of slots at equal
+//! distances, and copies to them, need no plaintexts and fewer rotations: [`Fold`].
 
 mod diagonals;
+mod fold;
 mod steps;
 mod transform;
 
 pub use diagonals::Diagonals;
+pub use fold::Fold;
 pub use steps::Steps;
 pub(crate) use transform::Spread;
 pub use transform::Transform;

@@ -11,7 +11,7 @@ use crate::{
         Prediction, Work,
     },
     ckks::Release,
-    cli::{AttentionArgs, Failure, device, show},
+    cli::{AttentionArgs, AttentionKind, Failure, device, show},
     report::{AttentionReport, bytes, seconds},
     rlwe::{Context, Params},
     transformer::{Attention, Progress, Stage},
@@ -49,8 +49,8 @@ impl Preset {
     }
 }
 
-/// The shape that is asked for, and the number of requests.
-fn asked(args: &AttentionArgs) -> Result<(AttentionShape, usize), Failure> {
+/// The shape that is asked for, whose heads divide the features.
+pub(super) fn shape(args: &AttentionArgs) -> Result<AttentionShape, Failure> {
     let shape = args.preset.map_or(
         AttentionShape {
             tokens: args.tokens,
@@ -59,13 +59,20 @@ fn asked(args: &AttentionArgs) -> Result<(AttentionShape, usize), Failure> {
         },
         Preset::shape,
     );
-    let AttentionShape { tokens, dim, heads } = shape;
+    let AttentionShape { dim, heads, .. } = shape;
     if heads == 0 || dim == 0 || !dim.is_multiple_of(heads) || dim > 4096 {
         return Err(format!(
             "{dim} features for {heads} heads: heads must divide features, of which 4096 are the most"
         )
         .into());
     }
+    Ok(shape)
+}
+
+/// The shape that is asked for, and the number of requests.
+fn asked(args: &AttentionArgs) -> Result<(AttentionShape, usize), Failure> {
+    let shape = shape(args)?;
+    let tokens = shape.tokens;
     if args.packing == Packing::Diagonal {
         if !(2..=4096).contains(&tokens) || args.batch.is_some_and(|b| b != 1) || args.halved {
             return Err("diagonal packing is for one request of 2 to 4096 tokens, and is not halved".into());
@@ -91,6 +98,9 @@ fn asked(args: &AttentionArgs) -> Result<(AttentionShape, usize), Failure> {
 }
 
 pub(crate) fn run(args: &AttentionArgs) -> Result<(), Failure> {
+    if args.kind == AttentionKind::Power {
+        return super::power::run(args);
+    }
     let (shape, batch) = asked(args)?;
     let device = args.device.open()?;
     let report = match args.packing {

@@ -11,7 +11,7 @@ use crate::{
     ckks::{Ckks, Release},
     cli::{BootstrapArgs, Failure, show},
     report::{Bits, BootstrapReport, bar, bytes, seconds},
-    rlwe::{Context, Encapsulation, KeyNeeds, SecretKey},
+    rlwe::{Context, Encapsulation, Expansion, KeyNeeds, KeyStore, SecretKey},
 };
 
 const THREADS: usize = 1024;
@@ -59,6 +59,22 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
     let (ckks, params) = (Ckks::new(&ctx), ctx.params());
     progress.set_message(format!("{}: matrices", preset.name));
     let mut bootstrapper = Bootstrapper::new(&ckks, &preset.spec)?;
+    // Known before anything large is made.
+    let predicted = bootstrapper.key_bytes()?;
+    let room = match args.budget {
+        Some(budget) => {
+            let budget = usize::try_from(budget)?;
+            let room = bootstrapper.key_budget(1, budget)?;
+            bootstrapper = bootstrapper.within(budget);
+            room
+        }
+        None if args.expand_on_use => KeyStore::<Cpu>::least_budget(predicted.seeded, predicted.largest),
+        None => usize::MAX,
+    };
+    let (store, expansion) = match args.expand_on_use {
+        true => (KeyStore::new(room), Expansion::OnUse),
+        false => (KeyStore::new(room), Expansion::WhereItFits),
+    };
     let secret = SecretKey::generate(&ctx)?;
     let seeded =
         SeededBootstrapKeys::generate(&secret, &bootstrapper, KeyNeeds::new(params), |done, all| {
@@ -67,7 +83,7 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
             progress.set_message(format!("{}: keys", preset.name));
         })?;
     let (count, seeded_bytes) = (seeded.evaluation.count() + 2, seeded.bytes(&ctx));
-    let keys = seeded.into_keys(&ctx)?;
+    let keys = seeded.hold(&ctx, &store, expansion)?;
     ctx.backend().trim();
     if args.expanded {
         bootstrapper = bootstrapper.expanded()?;
@@ -154,7 +170,10 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         failure_log2: bootstrapper.failure_log2(),
         keys: count,
         key_bytes: keys.bytes(),
+        key_store: store.counts(),
         matrix_bytes: bootstrapper.memory(1)?.matrices,
+        working_bytes: bootstrapper.memory(1)?.working,
+        budget_bytes: args.budget,
         seeded_key_bytes: seeded_bytes,
         command: format!(
             "cipherformer bench bootstrap --preset {} --runs {} --threads {}{expanded} --json",
@@ -244,13 +263,22 @@ fn print(r: &BootstrapReport, preset: &Preset) {
     }
     say!();
     say!(
-        "  {} levels left; fails with probability 2^{:.1}; {} keys, {} in use, {} as they travel; matrices {}; peak {}",
+        "  {} levels left; fails with probability 2^{:.1}; {} keys, {} as held, {} as they travel; matrices {}, work {}; peak {}",
         r.levels_left,
         r.failure_log2,
         r.keys,
         bytes(r.key_bytes),
         bytes(r.seeded_key_bytes),
         bytes(r.matrix_bytes),
+        bytes(r.working_bytes),
         bytes(r.peak_bytes)
     );
+    if r.key_store.expanded > 0 {
+        say!(
+            "  keys were expanded {} times for their use, found expanded {} times; at most {} of keys at a time",
+            r.key_store.expanded,
+            r.key_store.found,
+            bytes(r.key_store.peak_bytes)
+        );
+    }
 }

@@ -5,3 +5,5 @@ pub(super) mod bootstrap;
 pub(super) mod ceilings;
 pub(super) mod matmul;
 pub(super) mod ops;
+pub(super) mod overflow;
+mod power;
