@@ -157,6 +157,12 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn conversion(&self, t: &Self::Tables, constants: &Conversion) -> Result<Self::Conversion>;
     /// Waits for everything submitted.
     fn wait(&self) -> Result<()>;
+    /// Gives memory that no buffer uses back, where the backend keeps it for later: what large objects leave behind that are gone for good.
+    fn trim(&self) {}
+    /// Whether work is recorded now instead of done: results have no values until the recording is replayed.
+    fn is_recording(&self) -> bool {
+        false
+    }
 
     /// dst += src.
     fn add(&self, t: &Self::Tables, dst: Mut<Self>, src: Ref<Self>) -> Result<()>;

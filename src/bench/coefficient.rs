@@ -4,7 +4,7 @@ use std::{hint::black_box, time::Duration};
 
 use serde::Serialize;
 
-use super::{BenchError, Result, time};
+use super::{BenchError, Result, time_on};
 use crate::{
     backend::Backend,
     bfv::{Bfv, Ciphertext, Params, PlainModulus, Release, Spec},
@@ -208,7 +208,7 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
     };
     let (run, fly_us, prepare_us);
     let all = if ask.request.encrypted == Encrypted::Both {
-        run = time(budget, || {
+        run = time_on(ctx.backend(), budget, || {
             finish(plan.multiply_encrypted(&bfv, &first, &second, &keys)?)
         })?;
         (fly_us, prepare_us) = (None, 0.0);
@@ -217,10 +217,14 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
         let encoded = plan.weights(&weights)?;
         let prepared = encoded.prepare(&bfv)?;
         let (ready, fly) = (Plain::Prepared(&prepared), Plain::OnTheFly(&encoded));
-        run = time(budget, || finish(plan.multiply(&bfv, &ready, &first, &keys)?))?;
-        let times = time(budget, || finish(plan.multiply(&bfv, &fly, &first, &keys)?))?;
+        run = time_on(ctx.backend(), budget, || {
+            finish(plan.multiply(&bfv, &ready, &first, &keys)?)
+        })?;
+        let times = time_on(ctx.backend(), budget, || {
+            finish(plan.multiply(&bfv, &fly, &first, &keys)?)
+        })?;
         fly_us = Some(times.median_us);
-        let prepare = time(budget, || {
+        let prepare = time_on(ctx.backend(), budget, || {
             drop(black_box(plan.weights(&weights)?.prepare(&bfv)?));
             Ok(ctx.backend().wait()?)
         })?;

@@ -5,7 +5,7 @@
 //! [`time`] times one, and [`Ceilings::floor_us`] says what this machine can do at best. How floors are counted is written
 //! in [`floor`].
 
-mod attention;
+pub(crate) mod attention;
 mod bfv;
 mod ceilings;
 mod ckks;
@@ -23,7 +23,7 @@ mod transformer;
 
 pub use attention::{AttentionShape, ColumnAttention, ColumnOperands, DiagonalAttention, DiagonalOperands};
 pub use ceilings::Ceilings;
-pub use clock::{Times, time};
+pub use clock::{Times, time, time_on};
 pub use coefficient::{Ask, Measured, measure as measure_coefficient};
 pub use floor::Work;
 pub use matmul::{PlainGemm, ResidueGemm};

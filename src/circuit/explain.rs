@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Arithmetic, CircuitError, Cost, Encrypted, Estimate, Forecast, Polynomial, Result, evaluate::check_key,
+    Arithmetic, CircuitError, Cost, Encrypted, Estimate, Forecast, Interval, Polynomial, Result,
+    evaluate::check_key,
 };
 use crate::{
     arith::Complex,
@@ -204,4 +205,27 @@ where
         )
     };
     inputs.to_vec().try_into().map_err(wrong)
+}
+
+/// Exactly one input, of exactly so many items, each in a range.
+pub(super) fn input_of<A: Arithmetic>(
+    m: &mut A,
+    operation: &'static str,
+    items: usize,
+    range: Interval,
+    all: &[A::Value],
+) -> Result<A::Value> {
+    let [x] = inputs(operation, all)?;
+    if m.items(&x) != items {
+        let remedy = "pass one ciphertext an item";
+        return Err(CircuitError::mismatch(
+            operation,
+            "items",
+            items,
+            m.items(&x),
+            remedy,
+        ));
+    }
+    m.expect(operation, range, &x)?;
+    Ok(x)
 }

@@ -72,6 +72,7 @@ pub struct BootstrapReport {
     pub seeded_key_bytes: usize,
     /// What measures it again.
     pub command: String,
-    /// Most memory that the process had, keys as they travel included; 0 where the system does not say.
+    /// Most memory that the process had meanwhile, keys as they travel included, and what it had not given back from measurements before;
+    /// 0 where the system does not say.
     pub peak_bytes: usize,
 }

@@ -36,7 +36,8 @@ pub struct MatmulReport {
     pub median_us: f64,
     /// Least microseconds of a product.
     pub min_us: f64,
-    /// Mean microseconds that a product had the processor, other programs' turns left out; null where that is not known.
+    /// Mean microseconds that a product had the processor, other programs' turns left out; null where that is not known: on a GPU, and
+    /// with more than one thread.
     pub cpu_us: Option<f64>,
     /// Microseconds of encoding the weights, the lesser of least and processor time; 0 where both operands are encrypted.
     pub prepare_us: f64,
@@ -74,7 +75,7 @@ impl MatmulReport {
         (self.predicted_us / self.own_us() - 1.0).abs() <= part
     }
 
-    /// Microseconds of a product that owe nothing to other programs: processor time, or the least where that is less.
+    /// Microseconds of a product that owe nothing to other programs: processor time, or the least where that is less or all that is known.
     pub fn own_us(&self) -> f64 {
         self.cpu_us.map_or(self.min_us, |cpu| cpu.min(self.min_us))
     }

@@ -10,7 +10,7 @@ mod operation;
 mod power;
 mod text;
 
-pub use attention::AttentionReport;
+pub use attention::{AttentionReport, AttentionRun};
 pub use bootstrap::{Bits, BootstrapReport};
 pub use classification::{Answer, Bytes, HeldOut, Seconds, Summary, TextReport};
 pub use curves::error_curves;

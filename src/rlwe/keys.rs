@@ -271,6 +271,8 @@ impl<B: Backend> SeededEvaluationKeys<B> {
         let mut keys = EvaluationKeys::none();
         for seeded in self.keys {
             keys.insert(seeded.expand(ctx)?);
+            drop(seeded);
+            ctx.backend().trim();
         }
         Ok(keys)
     }
@@ -319,16 +321,18 @@ impl<B: Backend> EvaluationKeys<B> {
 
     /// The most bytes that the keys take while they are used: in a store that expands them on use, its budget, if they fill it.
     pub fn most_bytes(&self) -> usize {
-        let mut budget = usize::MAX;
+        let (mut budget, mut largest) = (usize::MAX, 0);
         let mut each = |key: &SwitchKey<B>| match &key.form {
             Form::Expanded { .. } => key.bytes,
             Form::Stored { reserved, .. } => {
                 budget = reserved.budget();
+                largest = largest.max(2 * key.bytes);
                 3 * key.bytes
             }
         };
         let sum: usize = self.all().map(&mut each).sum();
-        sum.min(budget)
+        // The last one is written before it is put in the order of the backend.
+        (sum + largest).min(budget)
     }
 
     fn all(&self) -> impl Iterator<Item = &SwitchKey<B>> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Context, EvaluationKeys, Result, RlweError, SeededEvaluationKeys, SeededSwitchKey, SwitchKey};
-use crate::backend::Backend;
+use crate::backend::{Backend, BackendError};
 
 /// When keys of a store are expanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,13 @@ struct Expanded<B: Backend> {
 }
 
 impl<B: Backend> State<B> {
+    /// Whether there is room for so many bytes when expanded keys that nobody uses have left.
+    fn fits(&self, bytes: usize, budget: usize) -> bool {
+        let idle = |e: &&Expanded<B>| Arc::strong_count(&e.key) == 1;
+        let left: usize = self.expanded.iter().filter(idle).map(|e| e.bytes).sum();
+        (self.resting + self.passing - left).saturating_add(bytes) <= budget
+    }
+
     /// Demands room for so many bytes, which expanded keys that nobody uses leave.
     fn make_room(&mut self, operation: &'static str, bytes: usize, budget: usize) -> Result<()> {
         let wanted = |state: &Self| (state.resting + state.passing).saturating_add(bytes);
@@ -106,10 +113,21 @@ impl<B: Backend> KeyStore<B> {
         }))
     }
 
-    /// The least budget with which keys can be used one at a time: all of them seeded, and room to expand the largest, which is
-    /// written, then put in the order of the backend.
-    pub fn least_budget(seeded: usize, largest_expanded: usize) -> usize {
-        seeded + 2 * largest_expanded
+    /// The least budget with which keys can be used by `at_once` computations at the same time, each of which uses one after the other:
+    /// all of them seeded, and for each computation room to expand the largest, which is written, then put in the order of the backend.
+    /// With less, a computation may find the room taken by another, and is refused where it needs a key.
+    pub fn least_budget(seeded: usize, largest_expanded: usize, at_once: usize) -> usize {
+        seeded.saturating_add(largest_expanded.saturating_mul(2 * at_once.max(1)))
+    }
+
+    /// What it takes to expand all keys for good: the keys, and beside the last one its seeded form and its rows as they are written.
+    pub fn once_budget(expanded: usize, largest_expanded: usize) -> usize {
+        expanded.saturating_add(Self::beside(largest_expanded))
+    }
+
+    /// Bytes beside the expanded keys while the largest is expanded.
+    fn beside(largest_expanded: usize) -> usize {
+        largest_expanded + largest_expanded.div_ceil(2)
     }
 
     /// Its bytes.
@@ -142,24 +160,27 @@ impl<B: Backend> KeyStore<B> {
         for key in &keys.keys {
             ctx.params().check(operation, "the seeded key", &key.params)?;
         }
-        let expanded = keys.expanded_bytes(ctx);
+        let (expanded, seeded) = (keys.expanded_bytes(ctx), keys.bytes(ctx));
         let largest = keys.keys.iter().map(|k| k.expanded_bytes(ctx)).max().unwrap_or(0);
-        let once = match expansion {
-            Expansion::Once => true,
-            Expansion::OnUse => false,
-            Expansion::WhereItFits => expanded <= self.budget().saturating_sub(self.state().resting),
-        };
-        let rests = if once { expanded } else { keys.bytes(ctx) };
-        let most = if once {
-            rests
-        } else {
-            Self::least_budget(rests, largest)
-        };
-        {
+        let all = Self::once_budget(expanded, largest);
+        // One decision under one lock: whoever comes next sees these keys.
+        let (once, _beside) = {
             let mut state = self.state();
+            let once = match expansion {
+                Expansion::Once => true,
+                Expansion::OnUse => false,
+                Expansion::WhereItFits => state.fits(all, self.budget()),
+            };
+            let most = match once {
+                true => all,
+                false => Self::least_budget(seeded, largest, 1),
+            };
             state.make_room(operation, most, self.budget())?;
-            state.resting += rests;
-        }
+            state.resting += if once { expanded } else { seeded };
+            let beside = if once { Self::beside(largest) } else { 0 };
+            (once, self.room(&mut state, beside))
+        };
+        let rests = if once { expanded } else { seeded };
         let mut held = EvaluationKeys::none();
         let mut reserved = self.reservation(rests);
         for seeded in keys.keys {
@@ -169,10 +190,14 @@ impl<B: Backend> KeyStore<B> {
                 seeded.bytes(ctx)
             };
             let own = reserved.split(bytes);
-            held.insert(match once {
-                true => seeded.expand(ctx)?.reserved(own),
-                false => SwitchKey::stored(ctx, seeded, own),
-            });
+            if !once {
+                held.insert(SwitchKey::stored(ctx, seeded, own));
+                continue;
+            }
+            held.insert(seeded.expand(ctx)?.reserved(own));
+            // Seeded keys are as large as the half of the expanded ones: their memory is not kept for others.
+            drop(seeded);
+            ctx.backend().trim();
         }
         Ok(held)
     }
@@ -180,19 +205,23 @@ impl<B: Backend> KeyStore<B> {
     /// The key that a seeded one of a number expands to.
     fn expanded(&self, ctx: &Context<B>, seeded: &SeededSwitchKey<B>, number: u64) -> Result<Arc<B::Key>> {
         let bytes = seeded.expanded_bytes(ctx);
-        {
+        let mut room = {
             let mut state = self.state();
             if let Some(key) = state.used(number) {
                 return Ok(key);
             }
+            // What is recorded has no values yet: it must not be found by the next use.
+            if ctx.backend().is_recording() {
+                let need = "the expansion of a key of a store while a circuit is recorded";
+                return Err(BackendError::Unsupported { need }.into());
+            }
             state.make_room("expanding a key", 2 * bytes, self.budget())?;
-            state.passing += 2 * bytes;
-        }
+            self.room(&mut state, 2 * bytes)
+        };
         // Not under the lock: expanding may share out work to threads that want keys themselves.
-        let prepared = seeded.prepare(ctx);
+        let key = Arc::new(seeded.prepare(ctx)?);
         let mut state = self.state();
-        state.passing -= 2 * bytes;
-        let key = Arc::new(prepared?);
+        room.leave(&mut state);
         // Another thread may have been faster.
         if let Some(first) = state.used(number) {
             return Ok(first);
@@ -205,6 +234,15 @@ impl<B: Backend> KeyStore<B> {
             bytes,
         });
         Ok(key)
+    }
+
+    /// Takes room that was made.
+    fn room(&self, state: &mut State<B>, bytes: usize) -> Room<B> {
+        state.passing += bytes;
+        Room {
+            store: self.clone(),
+            bytes,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State<B>> {
@@ -232,6 +270,28 @@ impl<B: Backend> State<B> {
         self.expanded.push(found);
         self.counts.found += 1;
         Some(key)
+    }
+}
+
+/// Bytes of a store for work that goes on, given back when it ends in whatever way.
+struct Room<B: Backend> {
+    store: KeyStore<B>,
+    bytes: usize,
+}
+
+impl<B: Backend> Room<B> {
+    /// Gives them back to the state of its store, which is locked.
+    fn leave(&mut self, state: &mut State<B>) {
+        state.passing -= std::mem::take(&mut self.bytes);
+    }
+}
+
+impl<B: Backend> Drop for Room<B> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            let store = self.store.clone();
+            self.leave(&mut store.state());
+        }
     }
 }
 
@@ -296,9 +356,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        backend::{Integers, cpu::Cpu},
+        backend::{Integers, cpu::Cpu, null::Null},
         ring::{Galois, insecure_chain},
-        rlwe::{Ciphertext, KeyNeeds, Params, Poly, SecretKey, Spec},
+        rlwe::{Ciphertext, KeyNeeds, Params, Poly, SecretKey, Spec, keys::prepared},
     };
 
     const STEPS: [i64; 4] = [1, 2, 4, 8];
@@ -372,13 +432,15 @@ mod tests {
         let want = set.compute(&x, &set.keys().expand(ctx).unwrap());
         let (seeded, expanded) = (set.keys().bytes(ctx), set.keys().expanded_bytes(ctx));
         let largest = expanded / 5;
-        let least = KeyStore::<Cpu>::least_budget(seeded, largest);
+        let least = KeyStore::<Cpu>::least_budget(seeded, largest, 1);
+        let all = KeyStore::<Cpu>::once_budget(expanded, largest);
         for (budget, expansion, once) in [
             (least, Expansion::OnUse, false),
             (least, Expansion::WhereItFits, false),
             (seeded + 4 * largest, Expansion::OnUse, false),
-            (expanded, Expansion::WhereItFits, true),
-            (expanded, Expansion::Once, true),
+            (all - 1, Expansion::WhereItFits, false),
+            (all, Expansion::WhereItFits, true),
+            (all, Expansion::Once, true),
         ] {
             let store = KeyStore::new(budget);
             let keys = store.hold(ctx, set.keys(), expansion).unwrap();
@@ -404,11 +466,12 @@ mod tests {
         let set = Set::new();
         let ctx = &set.ctx;
         let (seeded, expanded) = (set.keys().bytes(ctx), set.keys().expanded_bytes(ctx));
-        let least = KeyStore::<Cpu>::least_budget(seeded, expanded / 5);
+        let least = KeyStore::<Cpu>::least_budget(seeded, expanded / 5, 1);
+        let all = KeyStore::<Cpu>::once_budget(expanded, expanded / 5);
         for (budget, expansion, wanted) in [
             (least - 1, Expansion::OnUse, least),
             (least - 1, Expansion::WhereItFits, least),
-            (expanded - 1, Expansion::Once, expanded),
+            (all - 1, Expansion::Once, all),
         ] {
             let store = KeyStore::new(budget);
             let error = store.hold(ctx, set.keys(), expansion).err().unwrap();
@@ -418,6 +481,40 @@ mod tests {
             );
             assert!(fits, "{error}");
             assert_eq!(store.bytes(), 0);
+        }
+    }
+
+    /// What is counted holds what is taken: bytes of the counting backend, which knows every buffer.
+    #[test]
+    fn memory_stays_within_what_is_counted() {
+        let chain = insecure_chain("insecure_n8_rational45_l3_d1").unwrap();
+        let null = Null::new();
+        let ctx = Context::new(null.clone(), Params::insecure(Spec { chain }).unwrap()).unwrap();
+        let secret = SecretKey::generate(&ctx).unwrap();
+        let needs = KeyNeeds::new(ctx.params()).rotate(STEPS).conjugate();
+        for expansion in [Expansion::Once, Expansion::OnUse] {
+            let before = null.counts().live_bytes as usize;
+            let seeded = secret.evaluation_keys(&needs).unwrap();
+            let store = KeyStore::new(usize::MAX);
+            null.reset();
+            let keys = store.hold(&ctx, seeded, expansion).unwrap();
+            for k in STEPS {
+                let key = keys.galois("test", Galois::rotation(k, ctx.log_n())).unwrap();
+                drop(prepared(&ctx, &[key]).unwrap());
+            }
+            let (taken, counted) = (
+                null.counts().peak_bytes as usize - before,
+                store.counts().peak_bytes,
+            );
+            assert!(
+                taken <= counted,
+                "{expansion:?}: {taken} bytes taken, {counted} counted"
+            );
+            // And not far off: nobody gains from a budget that is not used.
+            assert!(
+                3 * taken > 2 * counted,
+                "{expansion:?}: {taken} bytes taken, {counted} counted"
+            );
         }
     }
 
@@ -451,8 +548,7 @@ mod tests {
         let (ctx, x) = (&set.ctx, set.encrypted(1));
         let want = set.compute(&x, &set.keys().expand(ctx).unwrap());
         let (seeded, expanded) = (set.keys().bytes(ctx), set.keys().expanded_bytes(ctx));
-        // Room for three threads to expand at once.
-        let store = KeyStore::new(seeded + 6 * expanded / 5);
+        let store = KeyStore::new(KeyStore::<Cpu>::least_budget(seeded, expanded / 5, 3));
         let keys = store.hold(ctx, set.keys(), Expansion::OnUse).unwrap();
         std::thread::scope(|scope| {
             let run = || scope.spawn(|| assert!(set.compute(&x, &keys) == want));

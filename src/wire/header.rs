@@ -11,6 +11,8 @@ const MAGIC: [u8; 8] = *b"\x89CFHE\r\n\x1a";
 pub(super) const CHECKSUM_BYTES: usize = 32;
 /// Bytes of the header of version 2, its checksum among them.
 pub(super) const HEADER_BYTES: usize = 128;
+/// Kinds of version 1: the first six.
+const KINDS_1: usize = 6;
 /// Bytes of the header of version 1.
 const HEADER_BYTES_1: usize = 88;
 /// From the start of a frame to behind the length of its payload.
@@ -150,12 +152,13 @@ impl Kind {
             .map_or(0, |i| i as u8 + 1)
     }
 
-    fn from_number(found: u8) -> Result<Self> {
-        let kind = usize::from(found).checked_sub(1).and_then(|i| Self::ALL.get(i));
-        kind.copied().ok_or(WireError::UnknownKind {
-            found,
-            most: Self::ALL.len(),
-        })
+    /// The kind of a number, in a file of a version.
+    fn from_number(found: u8, version: u16) -> Result<Self> {
+        let most = if version == 1 { KINDS_1 } else { Self::ALL.len() };
+        let kind = usize::from(found).checked_sub(1).filter(|i| *i < most);
+        kind.and_then(|i| Self::ALL.get(i))
+            .copied()
+            .ok_or(WireError::UnknownKind { found, most })
     }
 }
 
@@ -285,7 +288,7 @@ impl Header {
     fn decode(bytes: &[u8; HEADER_BYTES], version: u16) -> Result<Self> {
         let array = |at: usize| -> [u8; 16] { std::array::from_fn(|i| bytes[at + i]) };
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let kind = Kind::from_number(bytes[10])?;
+        let kind = Kind::from_number(bytes[10], version)?;
         if bytes[11..16].iter().any(|b| *b != 0) {
             let value = format!("{:02x?}", &bytes[11..16]);
             return Err(WireError::field(

@@ -113,6 +113,26 @@ pub fn recordings_refuse_what_they_cannot_hold() -> Result<(), Failed> {
     Ok(())
 }
 
+/// What a recording expands has no values before it is replayed: a store must not keep it for others.
+pub fn keys_of_a_store_are_not_expanded_by_a_recording() -> Result<(), Failed> {
+    let cuda = open();
+    let own = Circuit::new(cuda.clone(), LOG_N)?;
+    let want = own.read(&own.run()?)?;
+    let circuit = Circuit::stored(cuda.clone(), LOG_N)?;
+    let error = cuda.record(|| circuit.run()).err();
+    let error = error.map(|e| e.to_string()).unwrap_or_default();
+    assert!(
+        error.contains("a key of a store while a circuit is recorded"),
+        "{error}"
+    );
+    assert_eq!(circuit.read(&circuit.run()?)?, want);
+    // Now they are expanded, and a recording finds them.
+    let (graph, results) = cuda.record(|| circuit.run())?;
+    graph.launch()?;
+    assert_eq!(circuit.read(&results)?, want);
+    Ok(())
+}
+
 pub fn failing_recordings_leave_nothing() -> Result<(), Failed> {
     let faults = Faults::new();
     let cuda = open();

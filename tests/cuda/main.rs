@@ -327,6 +327,11 @@ fn main() -> ExitCode {
             emulated,
         ),
         trial(
+            "keys_of_a_store_are_not_expanded_by_a_recording",
+            graphs::keys_of_a_store_are_not_expanded_by_a_recording,
+            emulated,
+        ),
+        trial(
             "failing_recordings_leave_nothing",
             graphs::failing_recordings_leave_nothing,
             emulated,

@@ -5,7 +5,10 @@ use cipherformer::{
     backend::{Backend, KeySwitch, Mut, Ref, Row, Span, compact},
     ckks::{Ciphertext, Ckks, Evaluator},
     ring::{ChainKind, ChainSpec, Galois, build},
-    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey, Spec},
+    rlwe::{
+        Context, EvaluationKeys, Expansion, KeyNeeds, KeyStore, Level, Params, SecretKey,
+        SeededEvaluationKeys, Spec,
+    },
 };
 
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -185,11 +188,27 @@ pub struct Circuit<B: Backend> {
 
 impl<B: Backend> Circuit<B> {
     pub fn new(backend: B, log_n: u32) -> Outcome<Self> {
+        Self::with(backend, log_n, |ctx, keys| Ok(keys.expand(ctx)?))
+    }
+
+    /// The same keys, in a store that expands them on use.
+    pub fn stored(backend: B, log_n: u32) -> Outcome<Self> {
+        let store = KeyStore::new(usize::MAX);
+        Self::with(backend, log_n, |ctx, keys| {
+            Ok(store.hold(ctx, keys, Expansion::OnUse)?)
+        })
+    }
+
+    fn with(
+        backend: B,
+        log_n: u32,
+        hold: impl FnOnce(&Context<B>, SeededEvaluationKeys<B>) -> Outcome<EvaluationKeys<B>>,
+    ) -> Outcome<Self> {
         let ctx = Context::new(backend, params(log_n, 3))?;
         let ckks = Ckks::new(&ctx);
         let sk = SecretKey::insecure_deterministic(&ctx, [7; 32])?;
         let needs = KeyNeeds::new(ctx.params()).relinearise().rotate([1, 5]);
-        let keys = sk.evaluation_keys(&needs)?.expand(&ctx)?;
+        let keys = hold(&ctx, sk.evaluation_keys(&needs)?)?;
         let values: Vec<Complex> = (0..256).map(|i| Complex::new(i as f64 / 256.0, -0.5)).collect();
         let x = ckks.encrypt(&sk, &values, 2, ctx.params().top())?.expand(&ctx)?;
         Ok(Self { ckks, keys, x })

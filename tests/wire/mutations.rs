@@ -1,5 +1,11 @@
 //! Structured mutations: every one is refused, or is itself a well-formed file.
 
+use cipherformer::{
+    backend::cpu::Cpu,
+    ckks::Ciphertext,
+    wire::{self, WireError},
+};
+
 use super::{
     golden,
     objects::{HEADER, Home, Object, Parts, Random, SEAL, again, home, make, model},
@@ -158,6 +164,24 @@ fn reseal_1(mut bytes: Vec<u8>) -> Vec<u8> {
     let digest = blake3::hash(&bytes);
     bytes.extend(digest.as_bytes());
     bytes
+}
+
+/// Version 1 had six kinds: whoever reads a later one in it reads something else.
+#[test]
+fn version_1_has_its_own_kinds_only() {
+    let home = home();
+    for kind in 7..=14 {
+        let mut bytes = golden::read(1, "parameters");
+        bytes[10] = kind;
+        let bytes = reseal_1(bytes);
+        let error = wire::from_bytes::<_, Ciphertext<Cpu>>(&bytes, &home.ctx)
+            .err()
+            .unwrap();
+        assert!(
+            matches!(error, WireError::UnknownKind { found, most: 6 } if found == kind),
+            "{error}"
+        );
+    }
 }
 
 /// Files of version 1: accepted ones are written as well-formed files of this version.

@@ -71,7 +71,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
             };
             if shares > 1 && !known {
                 fs::create_dir_all(&kept).map_err(at(kept.display()))?;
-                fs::write(&file, Value::from(found.clone()).to_string()).map_err(at(file.display()))?;
+                keep(&file, &found)?;
             }
             found.into_iter().for_each(|row| add(&mut rows, row));
             done += 1;
@@ -114,6 +114,13 @@ pub fn run(args: &[String]) -> Result<(), String> {
         return Err(format!("{failures} of {checks} checks failed"));
     }
     Ok(())
+}
+
+/// Keeps the rows of a run: under another name first, so that a call that is stopped meanwhile leaves no half of them.
+fn keep(file: &Path, rows: &[Value]) -> Result<(), String> {
+    let part = file.with_extension("json.part");
+    fs::write(&part, Value::from(rows).to_string()).map_err(at(part.display()))?;
+    fs::rename(&part, file).map_err(at(file.display()))
 }
 
 /// The rows of a run that was kept.

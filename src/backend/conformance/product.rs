@@ -42,6 +42,8 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
             [3, 9, 1],
             [4, 26, 2],
             [5, 2, 3],
+            // Sums of sixteen are reduced twice.
+            [1, 33, 2],
         ]
     };
     for tile in tiles {
@@ -58,9 +60,15 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
     // Lengths from two integers up to all coefficients: gaps beyond a vector, of one, and none.
     for tile in tiles {
         for log in (1..=runner.log_n()).step_by(if runner.large() { 4 } else { 1 }) {
-            sparse_product(runner, *tile, 1 << log, 2, [Shape::Gaps, Shape::Swapped]);
+            let shapes = [Shape::Gaps, Shape::Swapped];
+            sparse_product(runner, *tile, 1 << log, 2, Fill::Random, shapes);
         }
-        sparse_product(runner, *tile, 2, 1, [Shape::Dense, Shape::SharedItems]);
+        let shapes = [Shape::Dense, Shape::SharedItems];
+        sparse_product(runner, *tile, 2, 1, Fill::Random, shapes);
+        // All words at p - 1: the largest sums.
+        for polys in [1, 2] {
+            sparse_product(runner, *tile, 2, polys, Fill::Max, [Shape::Gaps, Shape::Swapped]);
+        }
     }
     let terms: &[usize] = if runner.large() {
         &[19]
@@ -115,19 +123,26 @@ fn block_product<B: Backend>(
     runner.check(&Call::BlockProduct(terms), &dst, &[a, b]);
 }
 
-/// Rows of a, terms of a sum, columns of b, which are polynomials of `length` coefficients.
+/// Rows of a, terms of a sum, columns of b, which are polynomials of `length` coefficients: the constant -1 for `Fill::Max`, p - 1 in
+/// every evaluation.
 fn sparse_product<B: Backend>(
     runner: &mut Runner<B>,
     [rows, terms, columns]: [usize; 3],
     length: usize,
     polys: usize,
+    fill: Fill,
     shapes: [Shape; 2],
 ) {
     let dst = runner.operand_of(rows * columns, shapes[0], polys, &PRIMES, Fill::Zero);
-    let a = runner.operand_of(rows * terms, shapes[1], polys, &PRIMES, Fill::Random);
+    let a = runner.operand_of(rows * terms, shapes[1], polys, &PRIMES, fill);
     let items = columns * terms;
-    let mut values: Vec<i64> = (0..items * length).map(|_| runner.random.next() as i64).collect();
-    (values[0], values[1]) = (i64::MIN, i64::MAX);
+    let mut values = vec![0i64; items * length];
+    if fill == Fill::Max {
+        values.iter_mut().step_by(length).for_each(|v| *v = -1);
+    } else {
+        values.fill_with(|| runner.random.next() as i64);
+        (values[0], values[1]) = (i64::MIN, i64::MAX);
+    }
     let call = Call::SparseProduct(terms, items, Integers::I64(&values));
     runner.check(&call, &dst, &[a]);
 }

@@ -91,11 +91,6 @@ impl Cpu {
         self.pool.mapped.load(Ordering::Relaxed)
     }
 
-    /// Returns memory that no buffer uses to the system: what keys left behind when they were expanded, say.
-    pub fn trim(&self) {
-        self.pool.trim();
-    }
-
     /// The instructions that kernels use.
     pub fn instructions(&self) -> Instructions {
         self.instructions
@@ -165,6 +160,10 @@ impl Backend for Cpu {
 
     fn wait(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn trim(&self) {
+        self.pool.trim();
     }
 
     fn add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>) -> Result<()> {
@@ -313,9 +312,8 @@ impl Backend for Cpu {
 
     /// Rows of N / gap words where a vector has one evaluation of b at most.
     fn sparse_log_n(&self, t: &Tables, length: usize) -> u32 {
-        match length.ilog2() {
-            0 => t.log_n,
-            log if length * lanes::LANES <= 1 << t.log_n => log,
+        match length.checked_ilog2() {
+            Some(log) if log > 0 && length * lanes::LANES <= 1 << t.log_n => log,
             _ => t.log_n,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A switch is eight launches: the inverse transform of what is switched, scaled (two); base conversions of all digits with the outer pass
 //! of their targets; the inner pass of all digits with the sums, to which the addend is added and sigma applied; and the division, whose
-//! inverse transform, conversion and forward transform are fused in the same way (four, for both polynomials).
+//! inverse transform, conversion and forward transform are fused in the same way (four, for both polynomials). One without a division
+//! extends the digits as [`Backend::mod_up`] does and sums them up in one launch, to where the result is.
 
 use super::{
     Cuda,
@@ -42,16 +43,10 @@ struct Terms<'a> {
 impl<'a> Terms<'a> {
     /// Those of the items from `first` on.
     fn slice(&self, first: usize, items: usize) -> Terms<'a> {
-        fn part<T>(all: &[T], first: usize, items: usize) -> &[T] {
-            match all.len() {
-                1 => all,
-                _ => &all[first..first + items],
-            }
-        }
         Terms {
             digits: self.digits,
-            keys: part(self.keys, first, items),
-            elements: part(self.elements, first, items),
+            keys: of_items(self.keys, first, items),
+            elements: of_items(self.elements, first, items),
             addend: (self.addend).map(|(a, c)| (a.map(|s| s.slice_items(first, items)), c)),
         }
     }
@@ -153,6 +148,10 @@ impl Cuda {
 
     /// Sums of digits that are ready.
     fn sums(&self, t: &Tables, mut dst: Mut<Self>, digits: Ref<Self>, terms: &Terms) -> Result<()> {
+        assert!(
+            dst.span.polys == 2 && digits.span.polys == terms.digits.len(),
+            "digits in, two polynomials out"
+        );
         let items = dst.span.items;
         let repeats = |r: &Ref<Self>| r.span.item_stride == 0;
         let shared = THREADS * PER_THREAD * 4 * (terms.digits.len() as u32 + 2);
@@ -190,7 +189,8 @@ impl Cuda {
                 shared,
                 ..Grid::new(layers as u32, THREADS, blocks as usize)
             };
-            // SAFETY: the arguments of `key_sums`; `Terms::keys` checked that the keys have the rows and digits.
+            // SAFETY: the arguments of `key_sums`; `Terms::keys` checked that the keys have the rows and digits, and dst, digits and
+            // addend lie within their buffers for as many items and polynomials as the kernel touches.
             unsafe {
                 let cost = Cost::rows(t.log_n, read, 2 * rows * count);
                 self.device.launch(kernel, &shape, grid, cost, &arguments)
@@ -226,12 +226,13 @@ impl Cuda {
         addend: Ref<Self>,
         k: &KeySwitch<Self>,
     ) -> Result<()> {
-        let Some(step) = k.step else {
-            return derived::switch_digits(self, t, dst, digits, addend, k);
-        };
         let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
-        let rows = compact(&primes_of(k.extended));
         let all = terms(&which, addend, k);
+        let Some(step) = k.step else {
+            // Without a division the sums, with the addend and where sigma sends them, are the result: no scratch.
+            return self.sums(t, dst, digits, &all);
+        };
+        let rows = compact(&primes_of(k.extended));
         self.each_part(t, dst.span.items, 2 * rows.len(), |first, items| {
             let span = Span::dense(items, 2, &rows);
             let mut sums = self.alloc(t.log_n, span.count())?;
@@ -252,29 +253,37 @@ impl Cuda {
         k: &KeySwitch<Self>,
     ) -> Result<()> {
         let fits = k.digits.iter().all(|d| d.conversion.takes_transform(t));
+        let scratch = (k.digits.len() + 2) * k.extended.len();
         let Some(step) = k.step.filter(|_| fits && k.digits.len() <= MAX_DIGITS) else {
-            return derived::key_switch(self, t, dst, src, addend, k);
+            return self.each_part(t, dst.span.items, scratch, |first, items| {
+                let part = KeySwitch {
+                    keys: of_items(k.keys, first, items),
+                    elements: of_items(k.elements, first, items),
+                    ..*k
+                };
+                let (src, addend) = (
+                    src.map(|s| s.slice_items(first, items)),
+                    addend.map(|s| s.slice_items(first, items)),
+                );
+                let dst = dst.part(|s| s.slice_items(first, items));
+                derived::key_switch(self, t, dst, src, addend, &part)
+            });
         };
         let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
         let rows = compact(&primes_of(k.extended));
         let all = terms(&which, addend, k);
-        self.each_part(
-            t,
-            dst.span.items,
-            (k.digits.len() + 2) * rows.len(),
-            |first, items| {
-                let (src, span) = (
-                    src.map(|s| s.slice_items(first, items)),
-                    Span::dense(items, 2, &rows),
-                );
-                let up = self.outer_digits(t, src, k, &rows)?;
-                let mut sums = self.alloc(t.log_n, span.count())?;
-                self.inner_sums(t, &mut sums, span, &up, src, k, &all.slice(first, items))?;
-                drop(up);
-                let dst = dst.part(|s| s.slice_items(first, items));
-                self.step(t, dst, Ref::new(&sums, span), step)
-            },
-        )
+        self.each_part(t, dst.span.items, scratch, |first, items| {
+            let (src, span) = (
+                src.map(|s| s.slice_items(first, items)),
+                Span::dense(items, 2, &rows),
+            );
+            let up = self.outer_digits(t, src, k, &rows)?;
+            let mut sums = self.alloc(t.log_n, span.count())?;
+            self.inner_sums(t, &mut sums, span, &up, src, k, &all.slice(first, items))?;
+            drop(up);
+            let dst = dst.part(|s| s.slice_items(first, items));
+            self.step(t, dst, Ref::new(&sums, span), step)
+        })
     }
 
     /// Runs `f` on the items in parts that need no more than a bounded scratch of `rows` rows an item.
@@ -285,7 +294,7 @@ impl Cuda {
         rows: usize,
         mut f: impl FnMut(usize, usize) -> Result<()>,
     ) -> Result<()> {
-        let most = (SCRATCH_BYTES / (rows << (t.log_n + 2))).max(1);
+        let most = (SCRATCH_BYTES / (rows << (t.log_n + 2)).max(1)).max(1);
         (0..items)
             .step_by(most)
             .try_for_each(|first| f(first, most.min(items - first)))
@@ -373,6 +382,14 @@ impl Cuda {
             first += items;
         }
         Ok(())
+    }
+}
+
+/// What is one for all items, or one an item: of the items from `first` on.
+fn of_items<T>(all: &[T], first: usize, items: usize) -> &[T] {
+    match all.len() {
+        1 => all,
+        _ => &all[first..first + items],
     }
 }
 

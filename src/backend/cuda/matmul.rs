@@ -65,6 +65,14 @@ impl Cuda {
             "{rows} rows times {columns_of_b} columns are not {} items",
             dst.span.items
         );
+        // Polynomial k of the result is of polynomial k of a, and of the only one of b.
+        assert!(
+            a.span.polys == dst.span.polys && b.span.polys == 1,
+            "{} polynomials of a and {} of b for {} of the result",
+            a.span.polys,
+            b.span.polys,
+            dst.span.polys
+        );
         let arguments = [
             Argument::write(&dst)?,
             Argument::read(&a)?,

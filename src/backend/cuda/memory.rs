@@ -196,7 +196,7 @@ impl Pool {
         &self.queue
     }
 
-    fn recording(&self) -> bool {
+    pub(super) fn recording(&self) -> bool {
         self.records.load(Ordering::Acquire)
     }
 

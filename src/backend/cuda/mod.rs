@@ -153,6 +153,10 @@ impl Backend for Cuda {
         self.device.wait()
     }
 
+    fn is_recording(&self) -> bool {
+        self.device.pool.recording()
+    }
+
     fn add(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>) -> Result<()> {
         self.pointwise("add_rows", &dst, 2, [Argument::read(&src), t.primes()])
     }

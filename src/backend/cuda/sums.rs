@@ -8,7 +8,7 @@ use super::{
     ntt::Tables,
     operands::Shape,
 };
-use crate::backend::{Moved, Mut, Onto, Product, Ref, Result, Row, derived};
+use crate::backend::{Moved, Mut, Onto, Product, Ref, Result, Row, Span, derived};
 
 /// The factors of all terms as a kernel reads them, on the device.
 ///
@@ -18,9 +18,19 @@ struct Factors {
 }
 
 impl Factors {
-    fn new<'a>(cuda: &Cuda, factors: impl Iterator<Item = Ref<'a, Cuda>> + Clone) -> Result<Self> {
+    /// Factors shaped as `dst`, whose rows repeat where a stride is zero: a kernel reads a row of each for every row that it writes.
+    fn new<'a>(
+        cuda: &Cuda,
+        dst: &Span,
+        factors: impl Iterator<Item = Ref<'a, Cuda>> + Clone,
+    ) -> Result<Self> {
         let mut words: Vec<u32> = Vec::new();
         for factor in factors.clone() {
+            let (have, want) = (shape(&factor.span), shape(dst));
+            assert!(
+                have == want,
+                "a term of {have:?} items, polynomials and rows in a sum of {want:?}"
+            );
             let [address, item_stride, poly_stride] = rows(factor.buffer, &factor.span)?.place();
             let parts = [address, address >> u32::BITS, item_stride, poly_stride];
             words.extend(parts.map(|part| part as u32));
@@ -60,7 +70,7 @@ impl Cuda {
             true => ("mul_accumulate_pairs", dst.span.items, 3),
             false => ("mul_accumulate_rows", dst.span.items * dst.span.polys, 2),
         };
-        let factors = Factors::new(self, terms.iter().flat_map(|term| [term.a, term.b]))?;
+        let factors = Factors::new(self, &dst.span, terms.iter().flat_map(|term| [term.a, term.b]))?;
         let (onto, count) = (u32::from(onto == Onto::Destination), dst.span.count());
         let arguments = [
             Argument::write(&dst)?,
@@ -72,7 +82,7 @@ impl Cuda {
         let of_terms = read * layers * dst.span.rows.len() * terms.len();
         let cost = Cost::rows(t.log_n, of_terms + onto as usize * count, count);
         let shape = Shape::new(t.log_n, &dst.span)?;
-        // SAFETY: the arguments of `mul_accumulate_*`: two factors a term, each checked to lie within its buffer, with as many rows as dst.
+        // SAFETY: the arguments of `mul_accumulate_*`: two factors a term, each checked to lie within its buffer and to be shaped as dst.
         unsafe {
             self.device
                 .launch(kernel, &shape, along(t, layers), cost, &arguments)
@@ -90,7 +100,7 @@ impl Cuda {
         if terms.is_empty() {
             return derived::permute_accumulate(self, t, dst, onto, terms);
         }
-        let factors = Factors::new(self, terms.iter().map(|term| term.src))?;
+        let factors = Factors::new(self, &dst.span, terms.iter().map(|term| term.src))?;
         let elements: Vec<u32> = terms.iter().map(|term| term.element.element()).collect();
         let elements = self.device.constants(&elements)?;
         let (onto, count) = (u32::from(onto == Onto::Destination), dst.span.count());
@@ -108,6 +118,11 @@ impl Cuda {
         // SAFETY: the arguments of `permute_accumulate_rows`: a factor and an element a term, as above.
         unsafe { (self.device).launch("permute_accumulate_rows", &shape, grid, cost, &arguments) }
     }
+}
+
+/// Items, polynomials and rows.
+fn shape(span: &Span) -> [usize; 3] {
+    [span.items, span.polys, span.rows.len()]
 }
 
 /// Blocks along rows, so many rows for each prime.

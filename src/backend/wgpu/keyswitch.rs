@@ -123,7 +123,7 @@ impl Wgpu {
         Ok(())
     }
 
-    /// See [`derived::switch_digits`]: the addend and sigma are part of the sums.
+    /// See [`derived::switch_digits`]: the addend and sigma are part of the sums, which are the result if nothing is divided.
     pub(super) fn switch_ready(
         &self,
         t: &Tables,
@@ -132,13 +132,13 @@ impl Wgpu {
         addend: Ref<Self>,
         k: &KeySwitch<Self>,
     ) -> Result<()> {
-        let Some(step) = k.step.filter(|_| !k.digits.is_empty()) else {
+        // The kernel starts from the addend with the first digit: without any there is no launch that would add it.
+        if k.digits.is_empty() {
             return derived::switch_digits(self, t, dst, digits, addend, k);
-        };
+        }
         let primes: Vec<u32> = k.extended.iter().map(|r| r.prime).collect();
         let rows = compact(&primes);
         let span = Span::dense(dst.span.items, 2, &rows);
-        let mut sums = self.device.take(t.log_n, span.count())?;
         let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
         let place = |prime: u32| addend.span.rows.iter().position(|r| r.prime == prime);
         let added = Added::new(t, &span, addend.span.rows, |p| place(p).map(|i| k.factor[i]));
@@ -147,6 +147,11 @@ impl Wgpu {
             elements: k.elements,
             addend: added.as_ref().map(|a| a.of(&addend)),
         };
+        // dst has the extended rows in their order where nothing is divided.
+        let Some(step) = k.step else {
+            return self.sums(t, &dst, &digits, &terms, k.keys);
+        };
+        let mut sums = self.device.take(t.log_n, span.count())?;
         self.sums(t, &Mut::new(&mut sums, span), &digits, &terms, k.keys)?;
         self.step(t, dst, Ref::new(&sums, span), step)
     }

@@ -1,6 +1,6 @@
 //! A layer in column packing, for many requests.
 
-use super::{AttentionShape, HEAD, Random, WEIGHT_BITS, chain, compare, sigma, work};
+use super::{AttentionShape, HEAD, Random, WEIGHT_BITS, apply, compare, sigma, sigma_chain, work};
 use crate::{
     arith::Complex,
     backend::{Backend, null::Null},
@@ -42,7 +42,7 @@ impl ColumnAttention {
             x: random.numbers(dim * columns.slots(), 1.0),
             params: match log_n {
                 14 => Params::shipped("langid")?,
-                _ => chain(log_n, WEIGHT_BITS)?,
+                _ => sigma_chain(log_n, WEIGHT_BITS)?,
             },
         })
     }
@@ -52,12 +52,6 @@ impl ColumnAttention {
         let attention = &self.attention;
         let columns = attention.columns;
         let (tokens, dim, slots) = (columns.tokens(), attention.query.inputs, columns.slots());
-        let apply = |map: &ColumnWeights, x: &[f64]| -> Vec<f64> {
-            let unit = f64::from(1u32 << map.weight_bits).recip();
-            let rows = map.weights.chunks_exact(map.inputs).zip(&map.bias);
-            let sum = |row: &[i16]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
-            rows.map(|(row, bias)| sum(row) * unit + bias).collect()
-        };
         let width = attention.query.outputs / attention.heads.len();
         let (mut error, mut largest) = (0.0f64, 0.0f64);
         for b in 0..columns.batch() {

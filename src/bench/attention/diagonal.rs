@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{AttentionShape, HEAD, Random, chain, compare, sigma, work};
+use super::{AttentionShape, HEAD, Random, compare, sigma, sigma_chain, work};
 use crate::{
     arith::Complex,
     backend::{Backend, null::Null},
@@ -30,7 +30,7 @@ impl DiagonalAttention {
     /// One request.
     pub fn new(shape: AttentionShape) -> Result<Self> {
         let (tokens, width) = (shape.tokens, shape.width());
-        let params = chain(14, 0)?;
+        let params = sigma_chain(14, 0)?;
         let single = SingleAttention::new(tokens, tokens, width, params.degree() / 2)?;
         let mut random = Random(2023);
         // Scores and sums of about 1.

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Fractional bits of weights in column packing.
-const WEIGHT_BITS: u32 = 8;
+pub(crate) const WEIGHT_BITS: u32 = 8;
 const SCALE_BITS: f64 = 38.0;
 /// sigma(x) = (x + shift)^2 + offset.
 const HEAD: Head = Head {
@@ -64,11 +64,11 @@ impl AttentionShape {
 }
 
 /// A small generator for weights and inputs; nothing secret comes from it.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// Uniform in [-1, 1).
-    fn next(&mut self) -> f64 {
+    pub(crate) fn next(&mut self) -> f64 {
         self.0 = self
             .0
             .wrapping_mul(6364136223846793005)
@@ -76,12 +76,13 @@ impl Random {
         (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 
-    fn numbers(&mut self, count: usize, size: f64) -> Vec<f64> {
+    /// Uniform in [-size, size).
+    pub(crate) fn numbers(&mut self, count: usize, size: f64) -> Vec<f64> {
         (0..count).map(|_| size * self.next()).collect()
     }
 
-    /// A map whose outputs are about as large as its inputs.
-    fn map(&mut self, outputs: usize, inputs: usize, size: f64) -> ColumnWeights {
+    /// A map whose outputs are about `size` times as large as its inputs.
+    pub(crate) fn map(&mut self, outputs: usize, inputs: usize, size: f64) -> ColumnWeights {
         let range = size * (3.0 / inputs as f64).sqrt() * f64::from(1u32 << WEIGHT_BITS);
         let weights = (0..outputs * inputs)
             .map(|_| (self.next() * range).round() as i16)
@@ -97,15 +98,36 @@ impl Random {
     }
 }
 
-/// A chain for the three steps of attention, of which the first absorbs twice `weight_bits` bits of weights and the last once.
-fn chain(log_n: u32, weight_bits: u32) -> Result<Params> {
+/// W x + b.
+pub(crate) fn apply(map: &ColumnWeights, x: &[f64]) -> Vec<f64> {
+    let unit = f64::from(1u32 << map.weight_bits).recip();
+    let rows = map.weights.chunks_exact(map.inputs).zip(&map.bias);
+    let sum = |row: &[i16]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
+    rows.map(|(row, bias)| sum(row) * unit + bias).collect()
+}
+
+/// A chain for the three steps of attention with a polynomial, of which the first absorbs twice `weight_bits` bits of weights and the last
+/// once.
+fn sigma_chain(log_n: u32, weight_bits: u32) -> Result<Params> {
+    let absorbed = [weight_bits, 0, 2 * weight_bits].map(u32::cast_signed);
+    chain(log_n, SCALE_BITS, absorbed.into(), weight_bits, 2)
+}
+
+/// A chain of as many steps as there are `absorbed_bits`, those of the last step first; results have a scale of `weight_bits` bits more.
+pub(crate) fn chain(
+    log_n: u32,
+    scale_bits: f64,
+    absorbed_bits: Vec<i32>,
+    weight_bits: u32,
+    digits: usize,
+) -> Result<Params> {
     let spec = ChainSpec {
         log_n,
         kind: ChainKind::Rational,
-        scale_bits: vec![SCALE_BITS; 4],
-        absorbed_bits: [weight_bits, 0, 2 * weight_bits].map(u32::cast_signed).into(),
-        base_bits: SCALE_BITS + f64::from(weight_bits) + 10.0,
-        digits: 2,
+        scale_bits: vec![scale_bits; absorbed_bits.len() + 1],
+        absorbed_bits,
+        base_bits: scale_bits + f64::from(weight_bits) + 10.0,
+        digits,
         special_margin_bits: 2.0,
         max_log2_qp: None,
     };

@@ -4,7 +4,7 @@ use super::{BootstrapKeys, Bootstrapper};
 use crate::{
     backend::Backend,
     circuit::{CircuitError, Result},
-    rlwe::{KeyNeeds, KeyStore, Level},
+    rlwe::{KeyNeeds, KeyStore, Level, SeededRaiseKeys},
 };
 
 /// Bytes by purpose.
@@ -74,8 +74,8 @@ impl<B: Backend> Bootstrapper<B> {
             seeded += half + 32;
             largest = largest.max(2 * half);
         }
-        let top = params.level("memory", params.top())?.primes.len() + params.special().len();
-        let raise = 2 * (top + 2 * params.level("memory", Level(0))?.primes.len()) * row;
+        let halves = SeededRaiseKeys::<B>::rows(self.ckks().context())?;
+        let raise = 2 * halves.iter().map(Vec::len).sum::<usize>() * row;
         Ok(KeyBytes {
             expanded,
             seeded,
@@ -84,15 +84,15 @@ impl<B: Backend> Bootstrapper<B> {
         })
     }
 
-    /// What of a budget for everything is left to a [`KeyStore`] when bootstraps of `items` ciphertexts have their share: at least what
-    /// the keys need to be expanded on use.
+    /// What of a budget for everything is left to a [`KeyStore`] when `at_once` bootstraps of `items` ciphertexts each, running at the same
+    /// time, have their share: at least what the keys need to be expanded on use.
     ///
     /// # Errors
     /// [`CircuitError::Memory`] for a budget below that, before anything is made.
-    pub fn key_budget(&self, items: usize, budget: usize) -> Result<usize> {
+    pub fn key_budget(&self, items: usize, at_once: usize, budget: usize) -> Result<usize> {
         let (memory, keys) = (self.memory(items)?, self.key_bytes()?);
-        let least = KeyStore::<B>::least_budget(keys.seeded, keys.largest);
-        let others = memory.matrices + memory.working + keys.raise;
+        let least = KeyStore::<B>::least_budget(keys.seeded, keys.largest, at_once);
+        let others = memory.matrices + at_once.max(1) * memory.working + keys.raise;
         if others + least > budget {
             return Err(CircuitError::Memory {
                 operation: "bootstrap, its keys expanded on use,",

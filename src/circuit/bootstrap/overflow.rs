@@ -11,6 +11,9 @@ use crate::{
 /// The largest |I| that is counted by itself.
 const MOST: usize = 16;
 
+/// Distances are counted in 1 / UNIT of q_0.
+const UNIT: f64 = 4294967296.0;
+
 /// Bins with fewer expected draws than this are joined.
 const LEAST_EXPECTED: f64 = 10.0;
 
@@ -21,6 +24,8 @@ pub struct Overflow {
     counts: [u64; MOST + 1],
     /// |I| > 16.
     outside: u64,
+    /// The largest distance of a phase from a multiple of q_0, in 2^-32 of q_0.
+    off: u64,
 }
 
 /// A chi-square test of draws against the formula.
@@ -78,6 +83,7 @@ impl Overflow {
                 .lift_rows_f64(&words, n, &q0)
                 .map_err(crate::rlwe::RlweError::from)?;
             for x in quotients {
+                self.off = self.off.max(((x - x.round()).abs() * UNIT) as u64);
                 match self.counts.get_mut(x.round().abs() as usize) {
                     Some(count) => *count += 1,
                     None => self.outside += 1,
@@ -95,6 +101,11 @@ impl Overflow {
     /// How often |I| was above 16.
     pub fn outside(&self) -> u64 {
         self.outside
+    }
+
+    /// The largest distance of a phase from a multiple of q_0, in q_0: the message and the noise of encryption and raise.
+    pub fn off(&self) -> f64 {
+        self.off as f64 / UNIT
     }
 
     /// All draws.
@@ -133,19 +144,24 @@ impl Overflow {
             (drawn as f64 - expected).powi(2) / expected
         };
         let chi_square: f64 = (0..=last).map(bin).sum();
-        // Q(d/2, x/2) = exp(-x/2) sum over i < d/2 of (x/2)^i / i!, d even.
-        let half = chi_square / 2.0;
-        let (mut term, mut sum) = (1.0, 0.0);
-        for i in 1..=last / 2 {
-            sum += term;
-            term *= half / i as f64;
-        }
         Ok(Fit {
             chi_square,
             freedom: last as u32,
-            probability: (-half).exp() * sum,
+            probability: upper(chi_square, last),
         })
     }
+}
+
+/// The probability that chi-square with an even number d of degrees of freedom is x or more:
+/// Q(d/2, x/2) = exp(-x/2) sum over i < d/2 of (x/2)^i / i!.
+fn upper(x: f64, freedom: usize) -> f64 {
+    let half = x / 2.0;
+    let (mut term, mut sum) = (1.0, 0.0);
+    for i in 1..=freedom / 2 {
+        sum += term;
+        term *= half / i as f64;
+    }
+    (-half).exp() * sum
 }
 
 #[cfg(test)]
@@ -171,12 +187,9 @@ mod tests {
         let fit = drawn(1e7, 0.01).fit().unwrap();
         assert!(fit.probability < 1e-9, "{fit:?}");
         assert!(Overflow::default().fit().is_err());
-        // The median of chi-square with 2 degrees of freedom is 2 ln 2.
-        let few = Overflow {
-            counts: std::array::from_fn(|k| [260, 380, 360].get(k).copied().unwrap_or(0)),
-            outside: 0,
-        };
-        let fit = few.fit().unwrap();
-        assert!(fit.freedom >= 2 && fit.probability < 1.0, "{fit:?}");
+        // Medians of chi-square: 2 ln 2 with 2 degrees of freedom, 3.35669 with 4 and 7.34412 with 8.
+        assert!((upper(2.0 * std::f64::consts::LN_2, 2) - 0.5).abs() < 1e-12);
+        assert!((upper(3.35669, 4) - 0.5).abs() < 1e-5);
+        assert!((upper(7.34412, 8) - 0.5).abs() < 1e-5);
     }
 }

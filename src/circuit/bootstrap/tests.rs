@@ -299,6 +299,8 @@ fn the_overflow_has_the_distribution_of_the_formula() {
     let fit = overflow.fit().unwrap();
     assert!(fit.probability > 1e-6, "{fit:?}");
     assert_eq!(overflow.outside(), 0);
+    // Messages of this size and all noise are far from half of q_0.
+    assert!(overflow.off() < 2f64.powi(-8), "{}", overflow.off());
 }
 
 /// Budgets: keys at rest and in use, matrices and work are known before anything is made.
@@ -317,12 +319,15 @@ fn a_bootstrap_within_a_budget_has_the_same_bits() {
     let make = || Bootstrapper::new(&set.ckks, set.bootstrapper.spec()).unwrap();
     let predicted = make().key_bytes().unwrap();
     let memory = make().memory(1).unwrap();
-    assert_eq!(predicted.expanded + predicted.raise, memory.keys);
+    let (held, raise) = (set.keys.evaluation.bytes(), set.keys.raise.bytes());
+    assert_eq!((predicted.expanded, predicted.raise), (held, raise));
+    assert_eq!(memory.keys, held + raise);
     let others = memory.total() - predicted.expanded;
-    let least = others + KeyStore::<Cpu>::least_budget(predicted.seeded, predicted.largest);
-    for budget in [least, (least + memory.total()) / 2, memory.total()] {
+    let least = others + KeyStore::<Cpu>::least_budget(predicted.seeded, predicted.largest, 1);
+    let all = others + KeyStore::<Cpu>::once_budget(predicted.expanded, predicted.largest);
+    for budget in [least, (least + all) / 2, all] {
         let bootstrapper = make().within(budget);
-        let store = KeyStore::new(bootstrapper.key_budget(1, budget).unwrap());
+        let store = KeyStore::new(bootstrapper.key_budget(1, 1, budget).unwrap());
         let secret = SecretKey::insecure_deterministic(ctx, [7; 32]).unwrap();
         let needs = KeyNeeds::new(ctx.params());
         let seeded = SeededBootstrapKeys::generate(&secret, &bootstrapper, needs, |_, _| ()).unwrap();
@@ -332,11 +337,11 @@ fn a_bootstrap_within_a_budget_has_the_same_bits() {
         assert!(words(&out) == want, "{budget} bytes");
         let counts = store.counts();
         assert!(counts.peak_bytes <= store.budget(), "{counts:?}");
-        assert_eq!(counts.expanded == 0, budget == memory.total(), "{counts:?}");
+        assert_eq!(counts.expanded == 0, budget == all, "{counts:?}");
         // Without room for a single expanded key beside the seeded ones nothing starts.
         assert!(make().within(keys.bytes()).bootstrap(&keys, &ct).is_err());
     }
-    let error = make().key_budget(1, least - 1).err().unwrap();
+    let error = make().key_budget(1, 1, least - 1).err().unwrap();
     assert!(
         matches!(error, CircuitError::Memory { needed, .. } if needed == least),
         "{error}"
@@ -400,4 +405,40 @@ fn what_does_not_fit_is_refused_before_any_work() {
         ),
         "{error}"
     );
+}
+
+/// With keys of which one is missing, so that no first bootstrap could run.
+#[test]
+fn two_rounds_refuse_scales_and_bits_before_the_first() {
+    let set = Set::usual();
+    let seeded = set.secret.raise_keys().unwrap();
+    let none = BootstrapKeys {
+        evaluation: EvaluationKeys::none(),
+        raise: seeded.expand(set.ckks.context()).unwrap(),
+    };
+    let refused = |ct: &Ciphertext<Cpu>, bits: u32| {
+        let refined = set.bootstrapper.bootstrap_refined(&none, ct, bits);
+        refined.err().unwrap()
+    };
+    let ct = set.encrypt(&random(512), 1, Level(1));
+    let doubled = ct.scale().clone().times_pow2(1).unwrap();
+    let other = Ciphertext::from_parts(ct.rlwe().clone(), doubled, ct.slots());
+    let error = refused(&other, 10);
+    assert!(
+        matches!(
+            error,
+            CircuitError::Ckks(CkksError::Rlwe(RlweError::Mismatch { what: "scales", .. }))
+        ),
+        "{error}"
+    );
+    let fits = |bits: u32| !matches!(refused(&ct, bits), CircuitError::Mismatch { what: "bits", .. });
+    let most = (0..48).rev().find(|bits| fits(*bits)).unwrap();
+    // Scales of 40 bits, of which a change of scale leaves 20.
+    assert!((15..=25).contains(&most), "{most}");
+    assert!((0..=most).all(fits) && !fits(u32::MAX));
+    let error = refused(&ct, most + 1).to_string();
+    let limit = format!("at most {most} and {}", most + 1);
+    assert!(error.contains(&limit), "{error}");
+    // As many can be had: nothing later refuses them.
+    set.bootstrapper.bootstrap_refined(&set.keys, &ct, most).unwrap();
 }

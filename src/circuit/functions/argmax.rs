@@ -12,7 +12,7 @@ use crate::{
     circuit::{
         Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
         approximate::minimax_sign,
-        explain::inputs,
+        explain::input_of,
         powers::log2_ceil,
         scaled::{brought_to, change_cost, change_of_canonical, drift_for},
     },
@@ -103,18 +103,7 @@ impl Circuit for ArgMax {
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {
-        let [x] = inputs("argmax", all)?;
-        if m.items(&x) != self.items {
-            let remedy = "pass one ciphertext an item";
-            return Err(CircuitError::mismatch(
-                "argmax",
-                "items",
-                self.items,
-                m.items(&x),
-                remedy,
-            ));
-        }
-        m.expect("argmax", self.range, &x)?;
+        let x = input_of(m, "argmax", self.items, self.range, all)?;
         let pairs: Vec<(usize, usize)> = (0..self.items)
             .flat_map(|i| (i + 1..self.items).map(move |j| (i, j)))
             .collect();

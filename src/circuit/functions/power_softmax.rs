@@ -13,7 +13,7 @@ use crate::{
     arith::Complex,
     circuit::{
         Arithmetic, Circuit, CircuitError, Interval, Result,
-        explain::inputs,
+        explain::input_of,
         powers::log2_ceil,
         scaled::{change_cost, change_of_canonical, change_variable, drift_for, power, product_with_free},
     },
@@ -157,18 +157,7 @@ impl Circuit for PowerSoftmax {
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {
-        let [x] = inputs("PowerSoftmax", all)?;
-        if m.items(&x) != self.items {
-            let remedy = "pass one ciphertext an item";
-            return Err(CircuitError::mismatch(
-                "PowerSoftmax",
-                "items",
-                self.items,
-                m.items(&x),
-                remedy,
-            ));
-        }
-        m.expect("PowerSoftmax", self.range, &x)?;
+        let x = input_of(m, "PowerSoftmax", self.items, self.range, all)?;
         let stages = self.stages();
         let change = change_cost(m, &x, self.variable, self.drift())?;
         let needed = change + stages.iter().map(|s| s.depth).sum::<u32>();

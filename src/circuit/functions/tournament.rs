@@ -18,7 +18,7 @@ use crate::{
     circuit::{
         Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
         approximate::minimax_sign,
-        explain::inputs,
+        explain::input_of,
         powers::log2_ceil,
         scaled::{brought_to, change_cost, change_of_canonical, drift_for, product_with_free},
     },
@@ -220,18 +220,7 @@ impl Circuit for Tournament {
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {
-        let [x] = inputs("tournament", all)?;
-        if m.items(&x) != self.items {
-            let remedy = "pass one ciphertext an item";
-            return Err(CircuitError::mismatch(
-                "tournament",
-                "items",
-                self.items,
-                m.items(&x),
-                remedy,
-            ));
-        }
-        m.expect("tournament", self.range, &x)?;
+        let x = input_of(m, "tournament", self.items, self.range, all)?;
         let first = change_cost(m, &x, self.difference, self.drift())?;
         let later = (self.rounds() - 1) * change_of_canonical(self.difference, self.drift());
         let needed = self.stages().iter().map(|s| s.depth).sum::<u32>() + first + later;

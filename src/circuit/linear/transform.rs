@@ -193,12 +193,15 @@ impl<B: Backend> Transform<B> {
     }
 
     /// Lifts all diagonals once and keeps their residues, for less work in every use: rows of the level and of P for each, of N words or as
-    /// few as the backend takes.
+    /// few as the backend takes. Without any diagonal nothing is done: [`apply`](Self::apply) says that the matrix is zero.
     ///
     /// # Errors
     /// No memory.
     pub fn expand(&mut self, ckks: &Ckks<B>) -> Result<()> {
         let items = self.steps.giant.len() * self.steps.baby.len();
+        if items == 0 {
+            return Ok(());
+        }
         self.residues = Some(ckks.context().lift_extended(self.level, items, &self.integers)?);
         Ok(())
     }

@@ -12,9 +12,9 @@ use crate::{
     },
     ckks::Release,
     cli::{AttentionArgs, AttentionKind, Failure, device, show},
-    report::{AttentionReport, bytes, seconds},
+    report::{AttentionReport, AttentionRun, bar, bytes, seconds},
     rlwe::{Context, Params},
-    transformer::{Attention, Progress, Stage},
+    transformer::{Progress, Stage},
 };
 
 /// How requests lie in ciphertexts.
@@ -138,50 +138,62 @@ fn predict(column: &ColumnAttention) -> Result<Option<Prediction>, Failure> {
     }
 }
 
-/// The seconds of a stage.
-fn of(times: &[(Stage, f64)], stage: Stage) -> f64 {
+/// The seconds of a stage; nothing for one that did not come.
+pub(super) fn of(times: &[(Stage, f64)], stage: Stage) -> Option<f64> {
     let same = times.iter().filter(|(s, _)| *s == stage);
-    same.map(|(_, t)| t).sum()
+    same.map(|(_, t)| *t).reduce(|sum, t| sum + t)
 }
 
-/// A report of everything but what only one packing has.
-fn report<B: DeviceBackend>(
+/// What every kind of attention reports, but for key switches, levels, bytes and errors.
+pub(super) fn measured(
     (shape, batch): (AttentionShape, usize),
-    device: &Device,
-    (params, ctx): (&Params, &Context<B>),
-    (work, total): (Work, f64),
-    times: &[(Stage, f64)],
-) -> Result<AttentionReport, Failure> {
-    let ceilings = Ceilings::of(ctx.backend())?;
-    Ok(AttentionReport {
+    packing: &'static str,
+    (device, params): (&Device, &Params),
+    (total, times): (f64, &[(Stage, f64)]),
+) -> AttentionRun {
+    AttentionRun {
         tokens: shape.tokens,
         heads: shape.heads,
         dim: shape.dim,
         batch,
-        packing: "",
+        packing,
         device: device::report(device),
         threads: rayon::current_num_threads(),
         security_bits: params.security_bits(),
         log_n: params.log_n(),
         log_qp: params.log2_qp(),
-        qk_seconds: of(times, Stage::Qk),
-        sigma_seconds: of(times, Stage::Sigma),
-        pv_seconds: of(times, Stage::Pv),
+        qk_seconds: of(times, Stage::Qk).unwrap_or(0.0),
+        pv_seconds: of(times, Stage::Pv).unwrap_or(0.0),
         projections_seconds: of(times, Stage::Projections),
         total_seconds: total,
-        floor_seconds: ceilings.floor_us(work) / 1e6,
-        floor_bytes: work.bytes,
-        moved_bytes: None,
-        a100_predicted_seconds: None,
         seconds_per_request: total / batch as f64,
         rotations: 0,
         relinearisations: 0,
-        key_switches: 0,
-        levels: Attention::DEPTH,
+        levels: 0,
         ciphertext_bytes: 0,
         key_bytes: 0,
         max_abs_error: f64::NAN,
         max_abs_output: f64::NAN,
+    }
+}
+
+/// The report of a run with a polynomial of the scores.
+fn report<B: DeviceBackend>(
+    run: AttentionRun,
+    ctx: &Context<B>,
+    work: Work,
+    times: &[(Stage, f64)],
+    prediction: Option<Prediction>,
+) -> Result<AttentionReport, Failure> {
+    let ceilings = Ceilings::of(ctx.backend())?;
+    Ok(AttentionReport {
+        sigma_seconds: of(times, Stage::Sigma).unwrap_or(0.0),
+        floor_seconds: ceilings.floor_us(work) / 1e6,
+        floor_bytes: work.bytes,
+        moved_bytes: prediction.map(|p| p.moved_bytes),
+        a100_predicted_seconds: prediction.map(|p| p.a100_us / 1e6),
+        key_switches: run.rotations + run.relinearisations,
+        run,
     })
 }
 
@@ -215,20 +227,24 @@ fn column_on<B: DeviceBackend>(
         .decrypt(&operands.secret, &result)?
         .release(Release::Owner)?;
     let asked = (shape, attention.columns.batch());
-    let mut report = report(asked, device, (&column.params, &ctx), (work, total), &times)?;
-    report.packing = if attention.halved {
+    let packing = if attention.halved {
         "column_halved"
     } else {
         "column"
     };
-    (report.max_abs_error, report.max_abs_output) = column.compare(&decrypted);
-    (report.rotations, report.relinearisations) = attention.key_switches();
-    report.key_switches = report.rotations + report.relinearisations;
-    report.moved_bytes = prediction.map(|p| p.moved_bytes);
-    report.a100_predicted_seconds = prediction.map(|p| p.a100_us / 1e6);
-    report.ciphertext_bytes = operands.sent.bytes(&ctx);
-    report.key_bytes = operands.sent_keys.bytes(&ctx);
-    Ok(report)
+    let (rotations, relinearisations) = attention.key_switches();
+    let (max_abs_error, max_abs_output) = column.compare(&decrypted);
+    let run = AttentionRun {
+        rotations,
+        relinearisations,
+        levels: column.params.top().0 - result.level().0,
+        ciphertext_bytes: operands.sent.bytes(&ctx),
+        key_bytes: operands.sent_keys.bytes(&ctx),
+        max_abs_error,
+        max_abs_output,
+        ..measured(asked, packing, (device, &column.params), (total, &times))
+    };
+    report(run, &ctx, work, &times, prediction)
 }
 
 /// One request.
@@ -254,23 +270,30 @@ fn diagonal_on<B: DeviceBackend>(
     let total = clock.elapsed().as_secs_f64();
     bar.finish_and_clear();
 
-    let mut report = report(
-        (shape, 1),
-        device,
-        (&diagonal.params, &ctx),
-        (work, total),
-        &times,
-    )?;
-    report.packing = "diagonal";
-    (report.max_abs_error, report.max_abs_output) = diagonal.compare(&operands.decrypt(&results)?);
-    (report.rotations, report.relinearisations) = diagonal.key_switches();
-    report.key_switches = report.rotations + report.relinearisations;
-    report.ciphertext_bytes = operands.sent_bytes;
-    report.key_bytes = operands.sent_keys.bytes(&ctx);
-    Ok(report)
+    let (rotations, relinearisations) = diagonal.key_switches();
+    let (max_abs_error, max_abs_output) = diagonal.compare(&operands.decrypt(&results)?);
+    let top = diagonal.params.top();
+    let lowest = results.iter().map(|ct| ct.level()).min().unwrap_or(top);
+    let run = AttentionRun {
+        rotations,
+        relinearisations,
+        levels: top.0 - lowest.0,
+        ciphertext_bytes: operands.sent_bytes,
+        key_bytes: operands.sent_keys.bytes(&ctx),
+        max_abs_error,
+        max_abs_output,
+        ..measured(
+            (shape, 1),
+            "diagonal",
+            (device, &diagonal.params),
+            (total, &times),
+        )
+    };
+    report(run, &ctx, work, &times, None)
 }
 
-fn print(r: &AttentionReport) {
+/// What was computed on what, and the seconds of each part; `weights` are how scores become weights.
+pub(super) fn print_run(r: &AttentionRun, weights: (&str, f64)) {
     say!();
     say!(
         "  {} tokens, {} features, {} heads, {} requests at once; {} packing, {}, {} threads",
@@ -289,19 +312,15 @@ fn print(r: &AttentionReport) {
         r.security_bits
     );
     say!();
-    let parts = [
-        ("projections", r.projections_seconds),
-        ("Q K^T", r.qk_seconds),
-        ("sigma", r.sigma_seconds),
-        ("scores V", r.pv_seconds),
-    ];
-    for (name, s) in parts {
+    let projections = r.projections_seconds.map(|s| ("projections", s));
+    let parts = [("Q K^T", r.qk_seconds), weights, ("scores V", r.pv_seconds)];
+    for (name, s) in projections.into_iter().chain(parts) {
         let share = s / r.total_seconds;
         say!(
             "  {name:<12} {:>8}  {:>3.0} %  {}",
             seconds(s),
             share * 100.0,
-            crate::report::bar(share, 40)
+            bar(share, 40)
         );
     }
     say!(
@@ -310,6 +329,19 @@ fn print(r: &AttentionReport) {
         seconds(r.total_seconds),
         seconds(r.seconds_per_request)
     );
+}
+
+/// How exact it was.
+pub(super) fn print_errors(r: &AttentionRun) {
+    say!(
+        "  largest error {:.1e} for outputs up to {:.2}",
+        r.max_abs_error,
+        r.max_abs_output
+    );
+}
+
+fn print(r: &AttentionReport) {
+    print_run(&r.run, ("sigma", r.sigma_seconds));
     say!();
     say!(
         "  {:<12} {:>8}         the least for its {} of input and output, and its products, on this device",
@@ -325,20 +357,16 @@ fn print(r: &AttentionReport) {
             bytes(moved as usize)
         );
     }
-    device::warn_of_emulation(&r.device);
+    device::warn_of_emulation(&r.run.device);
     say!();
     say!(
         "  {} key switches ({} rotations, {} relinearisations), {} levels; {} of ciphertexts, {} of keys",
         r.key_switches,
-        r.rotations,
-        r.relinearisations,
-        r.levels,
-        bytes(r.ciphertext_bytes),
-        bytes(r.key_bytes)
+        r.run.rotations,
+        r.run.relinearisations,
+        r.run.levels,
+        bytes(r.run.ciphertext_bytes),
+        bytes(r.run.key_bytes)
     );
-    say!(
-        "  largest error {:.1e} for outputs up to {:.2}",
-        r.max_abs_error,
-        r.max_abs_output
-    );
+    print_errors(&r.run);
 }

@@ -30,7 +30,13 @@ fn median(mut times: Vec<f64>) -> f64 {
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The most memory that this process had, by /proc.
+/// Lets the most memory that this process had, as /proc has it, start anew at what it has now: so that measurements in one process do not
+/// count those before them. False where the system does not do that.
+fn restart_peak() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+/// The most memory that this process had, by /proc, since it started or since the last [`restart_peak`].
 fn peak_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
@@ -52,7 +58,27 @@ fn medians(stages: BTreeMap<&'static str, Vec<f64>>) -> BTreeMap<&'static str, f
         .collect()
 }
 
-fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Failure> {
+/// What measures it again.
+fn command(preset: &Preset, args: &BootstrapArgs) -> String {
+    let mut command = format!(
+        "cipherformer bench bootstrap --preset {} --runs {} --threads {}",
+        preset.name, args.runs, args.threads
+    );
+    if args.expanded {
+        command += " --expanded";
+    }
+    if let Some(budget) = args.budget {
+        command += &format!(" --budget {budget}");
+    }
+    if args.expand_on_use {
+        command += " --expand-on-use";
+    }
+    command + " --json"
+}
+
+/// `first` says that the process measured nothing before.
+fn measure(preset: &Preset, args: &BootstrapArgs, first: bool) -> Result<BootstrapReport, Failure> {
+    let own_peak = restart_peak() || first;
     let progress = show::progress("bootstrap");
     let params = preset.params()?;
     let ctx = Context::new(Cpu::new(), params)?;
@@ -64,11 +90,11 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
     let room = match args.budget {
         Some(budget) => {
             let budget = usize::try_from(budget)?;
-            let room = bootstrapper.key_budget(1, budget)?;
+            let room = bootstrapper.key_budget(1, 1, budget)?;
             bootstrapper = bootstrapper.within(budget);
             room
         }
-        None if args.expand_on_use => KeyStore::<Cpu>::least_budget(predicted.seeded, predicted.largest),
+        None if args.expand_on_use => KeyStore::<Cpu>::least_budget(predicted.seeded, predicted.largest, 1),
         None => usize::MAX,
     };
     let (store, expansion) = match args.expand_on_use {
@@ -84,7 +110,6 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         })?;
     let (count, seeded_bytes) = (seeded.evaluation.count() + 2, seeded.bytes(&ctx));
     let keys = seeded.hold(&ctx, &store, expansion)?;
-    ctx.backend().trim();
     if args.expanded {
         bootstrapper = bootstrapper.expanded()?;
     }
@@ -140,7 +165,6 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
     }
     let log2 = |i: &u32| f64::from(params.basis().prime(*i).value()).log2();
     let used: Vec<u32> = params.primes_up_to(params.top()).to_vec();
-    let expanded = if args.expanded { " --expanded" } else { "" };
     Ok(BootstrapReport {
         preset: preset.name,
         log_n: params.log_n(),
@@ -175,11 +199,8 @@ fn measure(preset: &Preset, args: &BootstrapArgs) -> Result<BootstrapReport, Fai
         working_bytes: bootstrapper.memory(1)?.working,
         budget_bytes: args.budget,
         seeded_key_bytes: seeded_bytes,
-        command: format!(
-            "cipherformer bench bootstrap --preset {} --runs {} --threads {}{expanded} --json",
-            preset.name, args.runs, args.threads
-        ),
-        peak_bytes: peak_bytes(),
+        command: command(preset, args),
+        peak_bytes: if own_peak { peak_bytes() } else { 0 },
     })
 }
 
@@ -197,8 +218,8 @@ pub(crate) fn run(args: &BootstrapArgs) -> Result<(), Failure> {
     if !use_threads(args.threads) {
         return Err("the number of threads is set already; this is a defect, please report it".into());
     }
-    for preset in &chosen {
-        let report = measure(preset, args)?;
+    for (i, preset) in chosen.iter().enumerate() {
+        let report = measure(preset, args, i == 0)?;
         if args.json {
             say!("{}", serde_json::to_string(&report)?);
         } else {
@@ -262,16 +283,19 @@ fn print(r: &BootstrapReport, preset: &Preset) {
         );
     }
     say!();
+    let peak = match r.peak_bytes {
+        0 => String::from("not known"),
+        peak => bytes(peak),
+    };
     say!(
-        "  {} levels left; fails with probability 2^{:.1}; {} keys, {} as held, {} as they travel; matrices {}, work {}; peak {}",
+        "  {} levels left; fails with probability 2^{:.1}; {} keys, {} as held, {} as they travel; matrices {}, work {}; peak {peak}",
         r.levels_left,
         r.failure_log2,
         r.keys,
         bytes(r.key_bytes),
         bytes(r.seeded_key_bytes),
         bytes(r.matrix_bytes),
-        bytes(r.working_bytes),
-        bytes(r.peak_bytes)
+        bytes(r.working_bytes)
     );
     if r.key_store.expanded > 0 {
         say!(

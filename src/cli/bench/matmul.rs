@@ -8,7 +8,9 @@ use serde_json::json;
 
 use crate::{
     backend::device::{Device, DeviceBackend, on},
-    bench::{Ask, BenchError, PlainGemm, ResidueGemm, measure_coefficient, slowness, time, use_threads},
+    bench::{
+        Ask, BenchError, PlainGemm, ResidueGemm, measure_coefficient, slowness, time, time_on, use_threads,
+    },
     ckks::{Ckks, Release},
     cli::{
         Failure, MatmulArgs, device,
@@ -192,11 +194,11 @@ impl Setting {
         let sent = plan.encrypt_inputs(&ckks, &secret, &x)?;
         let inputs = sent.expand(ctx)?;
         let weights = plan.encode_weights(&ckks, Weights::f32(&single))?;
-        let prepare = time(budget, || {
+        let prepare = time_on(ctx.backend(), budget, || {
             drop(plan.encode_weights(&ckks, Weights::f32(&single))?);
             Ok(ctx.backend().wait()?)
         })?;
-        let run = time(budget, || {
+        let run = time_on(ctx.backend(), budget, || {
             drop(plan.run(&ckks, &[&keys], &weights, &inputs)?);
             Ok::<(), BenchError>(ctx.backend().wait()?)
         })?;
@@ -204,7 +206,8 @@ impl Setting {
         let have = plan.decrypt_outputs(&ckks, &secret, &outputs, Release::Owner)?;
         if matches!(plan.packing(), Packing::Column | Packing::Gemm) {
             let mut bare = ResidueGemm::new(ctx, plan)?;
-            report.residue_gemm_us = Some(time(budget, || bare.run())?.own_us());
+            let times = time_on(ctx.backend(), budget, || bare.run())?;
+            report.residue_gemm_us = Some(times.own_us());
         }
         (report.median_us, report.min_us, report.cpu_us) = (run.median_us, run.min_us, run.cpu_us);
         report.prepare_us = prepare.own_us();

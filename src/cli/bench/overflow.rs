@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     arith::Complex,
     backend::cpu::Cpu,
-    bench::use_threads,
+    bench::{attention::Random, use_threads},
     circuit::bootstrap::{Fit, Overflow, preset},
     ckks::Ckks,
     cli::{Failure, OverflowArgs, show},
@@ -34,6 +34,8 @@ struct Report {
     expected: Vec<f64>,
     /// |I| above 16.
     outside: u64,
+    /// The largest distance of a phase from a multiple of q_0, in q_0.
+    off: f64,
     fit: Fit,
     seconds: f64,
 }
@@ -52,7 +54,7 @@ pub(crate) fn run(args: &OverflowArgs) -> Result<(), Failure> {
     progress.set_length(args.coefficients);
     let start = Instant::now();
     let mut overflow = Overflow::default();
-    let (mut secrets, mut state) = (0, 7u64);
+    let (mut secrets, mut random) = (0, Random(7));
     while overflow.total() < args.coefficients {
         let secret = SecretKey::generate(&ctx)?;
         let keys = secret.raise_keys()?.expand(&ctx)?;
@@ -61,14 +63,8 @@ pub(crate) fn run(args: &OverflowArgs) -> Result<(), Failure> {
             if overflow.total() >= args.coefficients {
                 break;
             }
-            let mut next = || {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1_442_695_040_888_963_407);
-                (state >> 11) as f64 / (1u64 << 53) as f64 - 0.5
-            };
             let values: Vec<Complex> = (0..ITEMS * ckks.max_slots())
-                .map(|_| Complex::new(next(), next()))
+                .map(|_| Complex::new(random.next() / 2.0, random.next() / 2.0))
                 .collect();
             let ct = ckks.encrypt(&secret, &values, ITEMS, Level(0))?.expand(&ctx)?;
             overflow.draw(&secret, &keys, ct.rlwe())?;
@@ -87,6 +83,7 @@ pub(crate) fn run(args: &OverflowArgs) -> Result<(), Failure> {
             .map(|k| total * (Overflow::tail(k) - Overflow::tail(k + 1)))
             .collect(),
         outside: overflow.outside(),
+        off: overflow.off(),
         fit: overflow.fit()?,
         seconds: start.elapsed().as_secs_f64(),
     };
@@ -116,7 +113,8 @@ fn print(r: &Report) {
     say!("  {:>5}{:>14}", "> 16", r.outside);
     say!();
     say!(
-        "  chi-square {:.2} with {} degrees of freedom: as much or more with probability {:.3}",
+        "  message and noise: at most 2^{:.1} of q_0; chi-square {:.2} with {} degrees of freedom: as much or more with probability {:.3}",
+        r.off.log2(),
         r.fit.chi_square,
         r.fit.freedom,
         r.fit.probability

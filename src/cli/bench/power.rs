@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::attention::{Packing, shape};
+use super::attention::{Packing, measured, of, print_errors, print_run, shape};
 use crate::{
     arith::Complex,
     backend::{
@@ -10,18 +10,19 @@ use crate::{
         device::{Device, DeviceBackend, on},
         null::Null,
     },
-    bench::AttentionShape,
+    bench::{
+        AttentionShape,
+        attention::{Random, WEIGHT_BITS, apply, chain},
+    },
     circuit::functions::PowerSoftmax,
     ckks::{Ciphertext, Ckks, Evaluator, Release},
     cli::{AttentionArgs, Failure, device, show},
     matmul::{ColumnWeights, Columns},
-    report::{PowerAttentionReport, bar, bytes, seconds},
-    ring::{ChainKind, ChainSpec, build},
-    rlwe::{Context, EvaluationKeys, Params, SecretKey, Spec},
+    report::{AttentionRun, PowerAttentionReport, bytes},
+    rlwe::{Context, EvaluationKeys, Params, SecretKey},
     transformer::{PowerAttention, Progress, Stage},
 };
 
-const WEIGHT_BITS: u32 = 8;
 const SCALE_BITS: f64 = 40.0;
 const POWER: usize = 4;
 /// Added to the mean of the powers.
@@ -31,45 +32,13 @@ const BITS: f64 = 10.0;
 /// The range of scores beside the largest of this input: a model would have it from its training.
 const ROOM: f64 = 1.05;
 
-/// Uniform in [-1, 1); nothing secret comes from it.
-fn generator(mut state: u64) -> impl FnMut() -> f64 {
-    move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    }
-}
-
-/// A map of `dim` features whose outputs are about `size` times as large as its inputs.
-fn map(dim: usize, size: f64, next: &mut impl FnMut() -> f64) -> ColumnWeights {
-    let range = size * (3.0 / dim as f64).sqrt() * f64::from(1u32 << WEIGHT_BITS);
-    ColumnWeights {
-        outputs: dim,
-        inputs: dim,
-        weights: (0..dim * dim).map(|_| (next() * range).round() as i16).collect(),
-        weight_bits: WEIGHT_BITS,
-        bias: (0..dim).map(|_| 0.1 * next()).collect(),
-    }
-}
-
 /// A chain of as many levels; the first step takes up the weights of queries and keys.
 fn params(log_n: u32, levels: u32) -> Result<Params, Failure> {
     let mut absorbed_bits = vec![0; levels as usize];
     if let Some(last) = absorbed_bits.last_mut() {
         *last = 2 * WEIGHT_BITS as i32;
     }
-    let spec = ChainSpec {
-        log_n,
-        kind: ChainKind::Rational,
-        scale_bits: vec![SCALE_BITS; levels as usize + 1],
-        absorbed_bits,
-        base_bits: SCALE_BITS + f64::from(WEIGHT_BITS) + 10.0,
-        digits: 3,
-        special_margin_bits: 2.0,
-        max_log2_qp: None,
-    };
-    Ok(Params::new(Spec { chain: build(&spec)? })?)
+    Ok(chain(log_n, SCALE_BITS, absorbed_bits, WEIGHT_BITS, 3)?)
 }
 
 /// The plain computation of one request.
@@ -127,14 +96,6 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// W x + b.
-fn apply(map: &ColumnWeights, x: &[f64]) -> Vec<f64> {
-    let unit = f64::from(1u32 << map.weight_bits).recip();
-    let rows = map.weights.chunks_exact(map.inputs).zip(&map.bias);
-    rows.map(|(row, b)| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>() * unit + b)
-        .collect()
-}
-
 pub(super) fn run(args: &AttentionArgs) -> Result<(), Failure> {
     let AttentionShape { tokens, dim, heads } = shape(args)?;
     if args.halved || args.packing == Packing::Diagonal {
@@ -150,7 +111,7 @@ pub(super) fn run(args: &AttentionArgs) -> Result<(), Failure> {
         )
         .into());
     }
-    let mut next = generator(2023);
+    let mut random = Random(2023);
     let columns = Columns::new(tokens, batch)?;
     let of_range = |range| PowerSoftmax::new(tokens, range, POWER, EPS, BITS);
     let mut attention = PowerAttention {
@@ -158,12 +119,12 @@ pub(super) fn run(args: &AttentionArgs) -> Result<(), Failure> {
         heads,
         softmax: of_range(1.0)?,
         // 1/sqrt(d) of the scores goes to the queries.
-        query: map(dim, ((dim / heads) as f64).sqrt().recip(), &mut next),
-        key: map(dim, 1.0, &mut next),
-        value: map(dim, 1.0, &mut next),
-        output: map(dim, 1.0, &mut next),
+        query: random.map(dim, dim, ((dim / heads) as f64).sqrt().recip()),
+        key: random.map(dim, dim, 1.0),
+        value: random.map(dim, dim, 1.0),
+        output: random.map(dim, dim, 1.0),
     };
-    let x: Vec<f64> = (0..dim * slots).map(|_| next()).collect();
+    let x = random.numbers(dim * slots, 1.0);
     let mut range = 0.0f64;
     for request in 0..batch {
         let scores = Plain::new(&attention, &x, request).scores();
@@ -252,13 +213,8 @@ fn measure<B: DeviceBackend>(
     ctx.backend().wait()?;
     let clock = Instant::now();
     let result = operands.run(attention, &mut progress)?;
-    let total_seconds = clock.elapsed().as_secs_f64();
-    let of = |stage| {
-        let found = progress.seconds().iter().find(|(s, _)| *s == stage);
-        found.map_or(0.0, |(_, t)| *t)
-    };
-    let [qk_seconds, softmax_seconds, pv_seconds, projections_seconds] =
-        [Stage::Qk, Stage::Sigma, Stage::Pv, Stage::Projections].map(of);
+    let total = clock.elapsed().as_secs_f64();
+    let times = progress.seconds().to_vec();
     bar.finish_and_clear();
 
     let have = operands.ckks.decrypt(&operands.secret, &result)?;
@@ -279,75 +235,36 @@ fn measure<B: DeviceBackend>(
             }
         }
     }
+    let shape = AttentionShape {
+        tokens: columns.tokens(),
+        dim: attention.query.inputs,
+        heads: attention.heads,
+    };
+    let asked = (shape, columns.batch());
     Ok(PowerAttentionReport {
         kind: "power",
-        tokens: columns.tokens(),
-        heads: attention.heads,
-        dim: attention.query.inputs,
-        batch: columns.batch(),
-        packing: "column",
-        device: device::report(device),
-        threads: rayon::current_num_threads(),
-        security_bits: params.security_bits(),
-        log_n: params.log_n(),
-        log_qp: params.log2_qp(),
+        run: AttentionRun {
+            rotations: attention.rotations(),
+            relinearisations: switches - attention.rotations(),
+            levels: params.top().0 - result.level().0,
+            ciphertext_bytes: operands.sent_bytes[0],
+            key_bytes: operands.sent_bytes[1],
+            max_abs_error,
+            max_abs_output,
+            ..measured(asked, "column", (device, params), (total, &times))
+        },
         power: softmax.power(),
         range: softmax.interval().high(),
         eps: softmax.eps(),
         weight_error: softmax.error(),
-        qk_seconds,
-        softmax_seconds,
-        pv_seconds,
-        projections_seconds,
-        total_seconds,
-        seconds_per_request: total_seconds / columns.batch() as f64,
-        rotations: attention.rotations(),
-        relinearisations: switches - attention.rotations(),
-        levels: params.top().0 - result.level().0,
+        softmax_seconds: of(&times, Stage::Sigma).unwrap_or(0.0),
         softmax_levels: softmax.depth(),
-        ciphertext_bytes: operands.sent_bytes[0],
-        key_bytes: operands.sent_bytes[1],
-        max_abs_error,
-        max_abs_output,
     })
 }
 
 fn print(r: &PowerAttentionReport) {
-    say!();
-    say!(
-        "  {} tokens, {} features, {} heads, {} requests at once; {} packing, {}, {} threads",
-        r.tokens,
-        r.dim,
-        r.heads,
-        r.batch,
-        r.packing,
-        device::name(&r.device),
-        r.threads
-    );
-    say!(
-        "  N = 2^{}, log2 QP = {:.1}, {}-bit security",
-        r.log_n,
-        r.log_qp,
-        r.security_bits
-    );
-    say!();
-    for (name, s) in [
-        ("projections", r.projections_seconds),
-        ("Q K^T", r.qk_seconds),
-        ("softmax", r.softmax_seconds),
-        ("scores V", r.pv_seconds),
-    ] {
-        let share = s / r.total_seconds;
-        say!(
-            "  {name:<12} {:>8}  {:>3.0} %  {}",
-            seconds(s),
-            share * 100.0,
-            bar(share, 40)
-        );
-    }
-    let (total, each) = (seconds(r.total_seconds), seconds(r.seconds_per_request));
-    say!("  {:<12} {total:>8}         {each} a request", "total");
-    device::warn_of_emulation(&r.device);
+    print_run(&r.run, ("softmax", r.softmax_seconds));
+    device::warn_of_emulation(&r.run.device);
     say!();
     say!(
         "  weights: powers {} of scores up to {:.2}, over their mean and {:.0e}; off by {:.1e} of themselves at most",
@@ -358,16 +275,12 @@ fn print(r: &PowerAttentionReport) {
     );
     say!(
         "  {} rotations, {} relinearisations, {} levels, {} of them for the weights; {} of ciphertexts, {} of keys",
-        r.rotations,
-        r.relinearisations,
-        r.levels,
+        r.run.rotations,
+        r.run.relinearisations,
+        r.run.levels,
         r.softmax_levels,
-        bytes(r.ciphertext_bytes),
-        bytes(r.key_bytes)
+        bytes(r.run.ciphertext_bytes),
+        bytes(r.run.key_bytes)
     );
-    say!(
-        "  largest error {:.1e} for outputs up to {:.2}",
-        r.max_abs_error,
-        r.max_abs_output
-    );
+    print_errors(&r.run);
 }

@@ -142,6 +142,118 @@ fn a_cache_that_cannot_be_is_no_obstacle() {
     assert_eq!(compiler.calls.get(), 2);
 }
 
+/// What others can have written is neither read nor written to.
+#[cfg(unix)]
+#[test]
+fn a_folder_of_others_is_no_cache() {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    let (place, compiler) = (Place::new("shared"), Counting::new());
+    let cache = place.cache();
+    prepared(&compiler, Some(&cache), "sm_90").unwrap();
+    let file = cache.file(&key((13, 0), "sm_90"));
+    let folder = file.parent().unwrap();
+    let refused = |fault: &str| {
+        let calls = compiler.calls.get();
+        let found = prepared(&compiler, Some(&cache), "sm_90").unwrap();
+        for part in ["it could not be kept", fault, "XDG_CACHE_HOME"] {
+            assert!(found.origin.contains(part), "{}, not {part}", found.origin);
+        }
+        assert_eq!(compiler.calls.get(), calls + 1, "{fault}");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "{fault}");
+    };
+    let taken = || {
+        let found = prepared(&compiler, Some(&cache), "sm_90").unwrap();
+        assert!(found.origin.ends_with("from the cache"), "{}", found.origin);
+    };
+    for mode in [0o777, 0o1777, 0o770, 0o720, 0o702] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+        refused(&format!("has mode {mode:o}"));
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    taken();
+    // Only some users may give a folder away.
+    if chown(folder, Some(12_345), None).is_ok() {
+        refused("belongs to user 12345");
+        let me = fs::metadata(&place.0).map(|own| std::os::unix::fs::MetadataExt::uid(&own));
+        chown(folder, Some(me.unwrap()), None).unwrap();
+        taken();
+    }
+    let elsewhere = place.0.join("elsewhere");
+    fs::rename(folder, &elsewhere).unwrap();
+    symlink(&elsewhere, folder).unwrap();
+    refused("is no folder itself");
+}
+
+/// And so it is with a file in a folder that is right; another takes its place.
+#[cfg(unix)]
+#[test]
+fn a_file_of_others_is_replaced() {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    let (place, compiler) = (Place::new("planted"), Counting::new());
+    let cache = place.cache();
+    prepared(&compiler, Some(&cache), "sm_90").unwrap();
+    let file = cache.file(&key((13, 0), "sm_90"));
+    let whole = fs::read(&file).unwrap();
+    let replaced = |fault: &str| {
+        let calls = compiler.calls.get();
+        let found = prepared(&compiler, Some(&cache), "sm_90").unwrap();
+        for part in [fault, "and was replaced"] {
+            assert!(found.origin.contains(part), "{}, not {part}", found.origin);
+        }
+        assert_eq!(compiler.calls.get(), calls + 1, "{fault}");
+        let now = fs::symlink_metadata(&file).unwrap();
+        assert!(now.is_file(), "{fault}");
+        assert_eq!(now.permissions().mode() & 0o777, 0o600, "{fault}");
+        assert_eq!(fs::read(&file).unwrap(), whole, "{fault}");
+    };
+    for mode in [0o666, 0o620, 0o602] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        replaced(&format!("has mode {mode:o}"));
+    }
+    if chown(&file, Some(12_345), None).is_ok() {
+        replaced("belongs to user 12345");
+    }
+    // A link to what would be taken, which stays as it is.
+    let elsewhere = place.0.join("elsewhere");
+    fs::rename(&file, &elsewhere).unwrap();
+    symlink(&elsewhere, &file).unwrap();
+    replaced("is no file itself");
+    assert_eq!(fs::read(&elsewhere).unwrap(), whole);
+    // A pipe that nobody writes to is not waited for.
+    fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    replaced("is no file itself");
+    // A folder cannot be replaced.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let found = prepared(&compiler, Some(&cache), "sm_90").unwrap();
+    assert!(found.origin.contains("could not be kept"), "{}", found.origin);
+    let left = fs::read_dir(file.parent().unwrap()).unwrap().count();
+    assert_eq!(left, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_planted_draft_is_not_followed() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let place = Place::new("draft");
+    fs::create_dir_all(&place.0).unwrap();
+    let [victim, absent, first, second, free] =
+        ["victim", "absent", "first", "second", "free"].map(|name| place.0.join(name));
+    fs::write(&victim, b"mine").unwrap();
+    symlink(&victim, &first).unwrap();
+    symlink(&absent, &second).unwrap();
+    let planted = [first, second];
+    let error = cache::start(planted.clone().into_iter()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+    let (name, file) = cache::start(planted.into_iter().chain([free.clone()])).unwrap();
+    assert_eq!(name, free);
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read(&victim).unwrap(), b"mine");
+    assert!(!absent.exists());
+}
+
 #[test]
 fn reasons_to_keep_the_ptx() {
     let place = Place::new("reasons");
