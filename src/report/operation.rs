@@ -34,6 +34,8 @@ pub struct OperationReport {
     pub floor_us: f64,
     /// Bytes of operands and results, once each: what no implementation does without.
     pub floor_bytes: f64,
+    /// Bytes of buffers that a run takes beside its operands, the result among them; nothing on a GPU.
+    pub peak_bytes: Option<usize>,
     /// Bytes that the kernels of the CUDA backend read and write, counted; nothing in a build without it.
     pub moved_bytes: Option<u64>,
     /// A prediction of the microseconds on an A100, from these.

@@ -32,6 +32,8 @@ pub struct Pool {
     pub(super) poison: Option<u32>,
     /// Bytes mapped from the system, past the global allocator.
     pub(super) mapped: AtomicUsize,
+    /// Bytes of all buffers, used and released.
+    pub(super) held: AtomicUsize,
 }
 
 impl Pool {
@@ -47,6 +49,7 @@ impl Pool {
         let mut words = reused.unwrap_or_else(|| {
             let fresh = Pages::new(words);
             self.mapped.fetch_add(fresh.mapped_bytes(), Ordering::Relaxed);
+            self.held.fetch_add(size_of_val(&*fresh), Ordering::Relaxed);
             fresh
         });
         if let Some(poison) = self.poison {
@@ -62,10 +65,11 @@ impl Pool {
     /// Releases what no buffer uses.
     pub(super) fn trim(&self) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = |all: &[Pages]| all.iter().map(Pages::mapped_bytes).sum::<usize>();
-        let released = free.values().map(|all| bytes(all)).sum();
+        for pages in free.values().flatten() {
+            self.mapped.fetch_sub(pages.mapped_bytes(), Ordering::Relaxed);
+            self.held.fetch_sub(size_of_val(&**pages), Ordering::Relaxed);
+        }
         free.clear();
-        self.mapped.fetch_sub(released, Ordering::Relaxed);
     }
 }
 

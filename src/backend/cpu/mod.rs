@@ -91,6 +91,11 @@ impl Cpu {
         self.pool.mapped.load(Ordering::Relaxed)
     }
 
+    /// Bytes of all buffers: those in use, and those that are kept for the next.
+    pub fn pool_bytes(&self) -> usize {
+        self.pool.held.load(Ordering::Relaxed)
+    }
+
     /// The instructions that kernels use.
     pub fn instructions(&self) -> Instructions {
         self.instructions

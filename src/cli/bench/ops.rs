@@ -1,11 +1,12 @@
 //! `bench ops`: every operation, beside the least time that this machine could take for it.
 
-use std::time::Duration;
+use std::{any::Any, time::Duration};
 
 use regex_lite::Regex;
 
 use crate::{
     backend::{
+        Backend,
         cpu::{Cpu, Instructions},
         device::{BackendKind, Device, DeviceBackend, on},
     },
@@ -50,12 +51,25 @@ fn known() -> String {
     names.join(", ")
 }
 
-fn measure(
+/// Bytes of buffers that a run takes on the CPU: what an empty pool has to get for it.
+fn peak_bytes<B: DeviceBackend>(backend: &B, case: &mut Case) -> Result<Option<usize>, Failure> {
+    let Some(cpu) = (backend as &dyn Any).downcast_ref::<Cpu>() else {
+        return Ok(None);
+    };
+    cpu.trim();
+    let before = cpu.pool_bytes();
+    case.run()?;
+    Ok(Some(cpu.pool_bytes() - before))
+}
+
+fn measure<B: DeviceBackend>(
+    backend: &B,
     case: &mut Case,
     machine: &Machine,
     prediction: Option<Prediction>,
     seconds: f64,
 ) -> Result<OperationReport, Failure> {
+    let peak_bytes = peak_bytes(backend, case)?;
     let times = time(Duration::from_secs_f64(seconds), || case.run())?;
     Ok(OperationReport {
         op: case.op,
@@ -71,6 +85,7 @@ fn measure(
         min_us: times.min_us,
         floor_us: machine.ceilings.floor_us(case.work),
         floor_bytes: case.work.bytes,
+        peak_bytes,
         moved_bytes: prediction.map(|p| p.moved_bytes),
         a100_predicted_us: prediction.map(|p| p.a100_us),
         scaled_us: machine.slowness.map(|s| times.median_us / s),
@@ -153,7 +168,7 @@ fn run_on<B: DeviceBackend>(
         let cases = group.load(backend.clone(), ops)?;
         for (mut case, prediction) in cases.into_iter().zip(predictions) {
             bar.set_message(format!("{}, N = 2^{}", case.op, group.log_n));
-            let report = measure(&mut case, &machine, prediction, args.seconds)?;
+            let report = measure(backend, &mut case, &machine, prediction, args.seconds)?;
             bar.inc(1);
             if args.json {
                 say!("{}", serde_json::to_string(&report)?);
