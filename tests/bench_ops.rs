@@ -44,6 +44,8 @@ fn lines_have_all_fields() {
         assert!((29.0..30.0).contains(&positive("log_qp")));
         assert!(positive("min_us") <= positive("median_us"));
         positive("floor_us");
+        // In place: the row has its room.
+        assert_eq!(whole("peak_bytes"), 0);
         // One row read and written.
         let bytes = 8 << whole("log_n");
         assert_eq!(positive("floor_bytes"), bytes as f64);
@@ -59,8 +61,22 @@ fn lines_have_all_fields() {
         } else {
             assert!(line["scaled_us"].is_null());
         }
-        assert_eq!(line.as_object().unwrap().len(), 19, "{line}");
+        assert_eq!(line.as_object().unwrap().len(), 20, "{line}");
     }
+}
+
+/// A sum takes its result and nothing else, rows a little apart.
+#[test]
+fn memory_of_a_run_is_told() {
+    let output = bench_ops(&["--json", "--only", "^bfv/add/13$", "--backend", "cpu"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line: Value = serde_json::from_str(text.trim()).unwrap();
+    let result = 2 * line["limbs"].as_u64().unwrap() * (4 << 13);
+    let taken = line["peak_bytes"].as_u64().unwrap();
+    assert!(
+        (result..result + result / 4).contains(&taken),
+        "{taken} for {result}"
+    );
 }
 
 #[test]
