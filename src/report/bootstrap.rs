@@ -33,8 +33,8 @@ pub struct Refined {
     pub power: u32,
     /// As measured, by kind of message.
     pub precision_bits: BTreeMap<&'static str, Bits>,
-    /// As foretold of any.
-    pub predicted_bits: Bits,
+    /// As foretold.
+    pub predicted_bits: BTreeMap<&'static str, Bits>,
 }
 
 /// Bootstraps with one set of parameters.

@@ -269,21 +269,21 @@ fn in_a_row(all: &[Value]) -> Result<String, String> {
 
 /// Precision of two rounds, where they were measured.
 fn two_rounds(all: &[Value]) -> Result<String, String> {
-    let mut table = String::from("| preset | p | random | searched | foretold |\n|---|---|---|---|---|\n");
+    let mut table = String::from("| preset | p | message | measured | foretold |\n|---|---|---|---|---|\n");
     for run in all {
         let Some(refined) = run.get("refined").filter(|refined| !refined.is_null()) else {
             continue;
         };
-        let measured = at(refined, "precision_bits")?;
-        let _ = writeln!(
-            table,
-            "| `{}` | {} | {} | {} | {} |",
-            text(run, "preset")?,
-            number(refined, &["power"])?,
-            bits(at(measured, "random")?)?,
-            bits(at(measured, "searched")?)?,
-            bits(at(refined, "predicted_bits")?)?
-        );
+        let [measured, foretold] = ROWS.map(|(_, of)| at(refined, of));
+        for (kind, have) in measured?.as_object().into_iter().flatten() {
+            let told = bits(at(foretold.clone()?, kind)?)?;
+            let (preset, power) = (text(run, "preset")?, number(refined, &["power"])?);
+            let _ = writeln!(
+                table,
+                "| `{preset}` | {power} | {kind} | {} | {told} |",
+                bits(have)?
+            );
+        }
     }
     Ok(table)
 }
@@ -320,7 +320,7 @@ mod tests {
             "log_qp": 1700.0, "failure_log2": -138.7, "keys": 42, "key_bytes": 3e9, "seeded_key_bytes": 1.5e9,
             "matrix_bytes": 1e9, "peak_bytes": 7e9,
             "successive": { "random": COUNTS.iter().map(row).collect::<Vec<_>>() },
-            "refined": { "power": 14, "precision_bits": kinds(&bits), "predicted_bits": told },
+            "refined": { "power": 14, "precision_bits": { "random": bits }, "predicted_bits": { "random": told } },
         })
     }
 
@@ -356,7 +356,7 @@ mod tests {
         );
         let rounds = two_rounds(&run).unwrap_or_default();
         assert!(
-            rounds.contains("| `one` | 14 | 20.0, 18.5 | 20.0, 18.5 | 20.3, 18.0 |"),
+            rounds.contains("| `one` | 14 | random | 20.0, 18.5 | 20.3, 18.0 |"),
             "{rounds}"
         );
         let mut without = example();

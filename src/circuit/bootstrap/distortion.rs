@@ -27,12 +27,13 @@ pub(super) struct Distortion {
 }
 
 impl Distortion {
-    /// None at all.
-    pub(super) fn none() -> Self {
-        Self {
-            mean_square: 0.0,
-            sizes: vec![(0.0, 1.0)],
+    /// All of them times a number.
+    pub(super) fn times(mut self, factor: f64) -> Self {
+        self.mean_square *= factor * factor;
+        for (size, _) in &mut self.sizes {
+            *size *= factor;
         }
+        self
     }
 
     fn new(errors: &[Complex]) -> Self {
@@ -97,21 +98,22 @@ impl<B: Backend> Bootstrapper<B> {
     }
 
     /// Errors of the slots of a message without any noise.
+    pub(super) fn distorted(&self, message: &[Complex]) -> Result<Vec<Complex>> {
+        if self.spec.order == Order::CoefficientsFirst {
+            let of = |z: &Complex| Complex::new(self.distorted_by(z.re), self.distorted_by(z.im));
+            return Ok(message.iter().map(of).collect());
+        }
+        let signs = self.signs();
+        let masked =
+            |z: &[Complex]| -> Vec<Complex> { z.iter().zip(&signs).map(|(z, sign)| *z * *sign).collect() };
+        let errors: Vec<f64> = (self.coefficients(&masked(message))?.iter())
+            .map(|c| self.distorted_by(*c))
+            .collect();
+        Ok(masked(&self.slots_of(&errors)?))
+    }
+
+    /// Their sizes.
     pub(super) fn distortion(&self, message: &[Complex]) -> Result<Distortion> {
-        let errors = match self.spec.order {
-            Order::CoefficientsFirst => {
-                let of = |z: &Complex| Complex::new(self.distorted_by(z.re), self.distorted_by(z.im));
-                message.iter().map(of).collect()
-            }
-            Order::RaiseFirst => {
-                let signs = self.signs();
-                let masked: Vec<Complex> = message.iter().zip(&signs).map(|(z, s)| *z * *s).collect();
-                let errors: Vec<f64> = (self.coefficients(&masked)?.iter())
-                    .map(|c| self.distorted_by(*c))
-                    .collect();
-                self.slots_of(&errors)?
-            }
-        };
-        Ok(Distortion::new(&errors))
+        Ok(Distortion::new(&self.distorted(message)?))
     }
 }

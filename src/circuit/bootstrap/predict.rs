@@ -69,10 +69,10 @@ impl<B: Backend> Bootstrapper<B> {
         let (low, high) = (self.spec.input_level(), self.output_level());
         let square = message.iter().map(|z| z.abs().powi(2)).sum::<f64>();
         let once = self.noise((square / message.len().max(1) as f64).sqrt())?;
-        let between = match high > low {
-            true => self.division(low)?,
-            false => 0.0,
-        };
+        let mut between = 0.0;
+        for level in self.path(high, low)? {
+            between += self.division(level)?;
+        }
         let next = once.by_secret.plus(&Mixture::of(between));
         let mut all = Noise {
             even: once.even * bootstraps as f64,
@@ -81,33 +81,57 @@ impl<B: Backend> Bootstrapper<B> {
         for _ in 1..bootstraps {
             all.by_secret = all.by_secret.plus(&next);
         }
-        let mut distortion = self.distortion(message)?;
-        distortion.mean_square *= (bootstraps as f64).powi(2);
-        for (size, _) in &mut distortion.sizes {
-            *size *= bootstraps as f64;
-        }
+        let distortion = self.distortion(message)?.times(bootstraps as f64);
         Ok(self.stated(&all, &distortion, message.len() * runs))
     }
 
-    /// The same for [`bootstrap_refined`](Self::bootstrap_refined) of a message at the level where that starts.
+    /// The same for [`bootstrap_refined`](Self::bootstrap_refined) of a message at the level where that starts: what the second round adds to
+    /// 2^`bits` times the error of the first counts 2^-`bits` times.
     ///
     /// # Errors
     /// As [`predict`](Self::predict).
-    pub fn predict_refined(&self, bits: u32, runs: usize) -> Result<Prediction> {
+    pub fn predict_refined(&self, message: &[Complex], bits: u32, runs: usize) -> Result<Prediction> {
         let once = self.noise(1.0)?.mean();
         let (start, end) = (Level(self.spec.input_level().0 + 1), self.output_level());
-        let end = Level(end.0.saturating_sub(1));
-        // The first result where the error is formed, and both results at the end. At one level the first's is the same both times, and the
-        // second round takes it off again.
-        let divisions = match start == end {
-            true => self.division(end)?,
-            false => self.division(start)? + 2.0 * self.division(end)?,
+        let below = Level(end.0.saturating_sub(1));
+        // The first result on its way to where the error is formed, and both results at the end. Where that way begins with the first one's change
+        // at the end, the second round takes the noise of both off again.
+        let way = self.path(end, start)?;
+        let mut divisions = match way.contains(&below) {
+            true => 0.0,
+            false => 2.0 * self.division(below)?,
         };
+        for level in way {
+            divisions += self.division(level)?;
+        }
         let noise = Noise {
             even: once * 4f64.powi(-bits.cast_signed()) + self.fresh(start)?,
             by_secret: Mixture::of(divisions),
         };
-        Ok(self.stated(&noise, &Distortion::none(), self.spec.slots * runs))
+        let power = f64::from(bits).exp2();
+        let first = self.distorted(message)?;
+        let read: Vec<Complex> = (first.iter())
+            .map(|z| Complex::new(z.re * power, z.im * power))
+            .collect();
+        let distortion = self.distortion(&read)?.times(1.0 / power);
+        Ok(self.stated(&noise, &distortion, message.len() * runs))
+    }
+
+    /// The levels at which a change of scale divides on the way down, as [`Evaluator::adjust`](crate::ckks::Evaluator::adjust) takes it: the lowest
+    /// alone where the sets of primes nest, else every one from where they do.
+    fn path(&self, from: Level, to: Level) -> Result<Vec<Level>> {
+        let params = self.ckks.context().params();
+        let high = &params.level("prediction", from)?.primes;
+        let (mut levels, mut at) = (Vec::new(), to);
+        while at < from {
+            levels.push(at);
+            at = Level(at.0 + 1);
+            let above = &params.level("prediction", at)?.primes;
+            if above.iter().all(|i| high.contains(i)) {
+                break;
+            }
+        }
+        Ok(levels)
     }
 
     /// Variance of a slot after a division that ends at a level.

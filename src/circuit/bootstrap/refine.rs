@@ -74,35 +74,9 @@ impl<B: Backend> Bootstrapper<B> {
         Ok(sum)
     }
 
-    /// The most bits that the scales let [`bootstrap_refined`](Self::bootstrap_refined) take.
-    ///
-    /// # Errors
-    /// Results without a level to give, or scales that do not take any.
-    pub fn most_refined_bits(&self) -> Result<u32> {
-        let needed = Level(self.spec.input_level().0 + 1);
-        let below = Level(self.output_level().0.saturating_sub(1));
-        // Whatever is wrong without any is not for the bits.
-        self.changes(0, needed, below)?;
-        let fits = |bits: &u32| self.changes(*bits, needed, below).is_ok();
-        Ok((1..MOST_BITS).take_while(fits).last().unwrap_or(0))
-    }
-
-    /// Demands bits that both changes of scale around the second bootstrap take.
+    /// Demands bits that both changes of scale around the second bootstrap take: of the error, at `needed` and 2^-`bits` times the canonical
+    /// scale, to the level where a bootstrap starts; of its result, at 2^`bits` times the canonical scale, to the level `below`.
     fn check_bits(&self, bits: u32, needed: Level, below: Level) -> Result<()> {
-        // Whatever is wrong without any is not for the bits.
-        self.changes(0, needed, below)?;
-        if bits < MOST_BITS && self.changes(bits, needed, below).is_ok() {
-            return Ok(());
-        }
-        let most = format!("at most {}", self.most_refined_bits()?);
-        let remedy = "take fewer bits, or parameters of a larger scale";
-        let operation = "a refined bootstrap";
-        Err(CircuitError::mismatch(operation, "bits", most, bits, remedy))
-    }
-
-    /// Both changes of scale without ciphertexts: of the error, at `needed` and 2^-`bits` times the canonical scale, to the level where a
-    /// bootstrap starts; of its result, at 2^`bits` times the canonical scale, to the level `below`.
-    fn changes(&self, bits: u32, needed: Level, below: Level) -> Result<()> {
         let mut dry = Forecast::dry(self.ckks.context().params());
         let mut change = |from: Level, power: i64, to: Level| -> Result<()> {
             let scale = self.ckks.scale(from)?.clone().times_pow2(power)?;
@@ -111,8 +85,20 @@ impl<B: Backend> Bootstrapper<B> {
             dry.adjust_below(&value, self.ckks.scale(to)?)?;
             Ok(())
         };
-        let power = i64::from(bits);
-        change(needed, -power, self.spec.input_level())?;
-        change(self.output_level(), power, below)
+        let mut both = |bits: u32| -> Result<()> {
+            let power = i64::from(bits);
+            change(needed, -power, self.spec.input_level())?;
+            change(self.output_level(), power, below)
+        };
+        // Whatever is wrong without any is not for the bits.
+        both(0)?;
+        if both(bits).is_ok() {
+            return Ok(());
+        }
+        let most = (1..bits.min(MOST_BITS)).rev().find(|bits| both(*bits).is_ok());
+        let most = format!("at most {}", most.unwrap_or(0));
+        let remedy = "take fewer bits, or parameters of a larger scale";
+        let operation = "a refined bootstrap";
+        Err(CircuitError::mismatch(operation, "bits", most, bits, remedy))
     }
 }

@@ -265,7 +265,7 @@ fn two_rounds_are_as_precise_as_the_scale() {
     assert_eq!(out.level(), Level(set.bootstrapper.output_level().0 - 1));
     assert_eq!(out.scale(), set.ckks.scale(out.level()).unwrap());
     let have = measured(&set, &out, &values);
-    let want = set.bootstrapper.predict_refined(bits, 1).unwrap();
+    let want = set.bootstrapper.predict_refined(&values, bits, 1).unwrap();
     within_a_bit(have, want, "two rounds");
     assert!(have.1 > once.worst + 8.0, "{have:?}, once {once:.2?}");
     let low = set.encrypt(&values, 1, Level(0));

@@ -78,8 +78,8 @@ fn command(preset: &Preset, args: &BootstrapArgs) -> String {
     if args.successive > 0 {
         command += &format!(" --successive {}", args.successive);
     }
-    if args.refined {
-        command += " --refined";
+    if let Some(bits) = args.refined {
+        command += &format!(" --refined {bits}");
     }
     if args.untimed {
         command += " --untimed";
@@ -167,11 +167,11 @@ fn measure(preset: &Preset, args: &BootstrapArgs, first: bool) -> Result<Bootstr
     progress.set_message(format!("{}: in a row", preset.name));
     let successive = bench.successive(&first_messages, args.successive, || progress.tick())?;
     let refined = match args.refined {
-        true => {
+        Some(power) => {
             progress.set_message(format!("{}: two rounds", preset.name));
-            Some(bench.refined(&first_messages, || progress.tick())?)
+            Some(bench.refined(&first_messages, power, || progress.tick())?)
         }
-        false => None,
+        None => None,
     };
     progress.finish_and_clear();
     let time = (!args.untimed).then(|| median(total));
@@ -311,9 +311,8 @@ fn print(r: &BootstrapReport, preset: &Preset) {
         }
     }
     if let Some(refined) = &r.refined {
-        for (kind, bits) in &refined.precision_bits {
-            let name = format!("{kind}, two rounds by 2^{}", refined.power);
-            line(&name, bits, &refined.predicted_bits);
+        for ((kind, bits), told) in refined.precision_bits.iter().zip(refined.predicted_bits.values()) {
+            line(&format!("{kind}, by 2^{}", refined.power), bits, told);
         }
     }
     say!();

@@ -12,7 +12,7 @@ use crate::{
     rlwe::{Level, SecretKey},
 };
 
-/// What the error of one bootstrap is below 1 by, in bits, when it is multiplied for another.
+/// How far below 1 the error of one bootstrap is to be, in bits, when it is multiplied for another.
 const ROOM_BITS: f64 = 2.0;
 
 /// What is bootstrapped several times in a row, and in two rounds.
@@ -122,29 +122,31 @@ impl Bench<'_> {
         Ok(all)
     }
 
-    /// Of two rounds, the first one's error multiplied by as much as leaves it [`ROOM_BITS`] below 1 in the worst slot foretold, if the
-    /// scales take that.
-    pub(super) fn refined(&self, messages: &[Message], done: impl Fn()) -> Result<Refined, Failure> {
-        let mut worst = f64::INFINITY;
-        for bits in self.foretold(messages, 1)?.values() {
-            worst = worst.min(bits.worst);
-        }
-        let power = (worst - ROOM_BITS).floor().max(0.0) as u32;
-        let power = power.min(self.bootstrapper.most_refined_bits()?);
+    /// Of two rounds with the first one's error times 2^`power`: of messages whose worst slot is foretold to stay below 1 then.
+    pub(super) fn refined(
+        &self,
+        messages: &[Message],
+        power: u32,
+        done: impl Fn(),
+    ) -> Result<Refined, Failure> {
         let level = Level(self.bootstrapper.spec().input_level().0 + 1);
-        let mut precision = BTreeMap::new();
+        let (mut precision, mut predicted) = (BTreeMap::new(), BTreeMap::new());
         for (kind, values) in messages.iter().filter(|(kind, _)| LONG_KINDS.contains(kind)) {
+            if self.bootstrapper.predict(values, 1)?.worst < f64::from(power) + ROOM_BITS {
+                continue;
+            }
             let ct = self.encrypt(values, level)?;
             let out = self.bootstrapper.bootstrap_refined(self.keys, &ct, power)?;
             let mut errors = Errors::default();
             self.add(&mut errors, &out, values)?;
             precision.insert(*kind, errors.bits());
+            predicted.insert(*kind, bits(self.bootstrapper.predict_refined(values, power, 1)?));
             done();
         }
         Ok(Refined {
             power,
             precision_bits: precision,
-            predicted_bits: bits(self.bootstrapper.predict_refined(power, 1)?),
+            predicted_bits: predicted,
         })
     }
 }
