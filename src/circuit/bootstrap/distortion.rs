@@ -58,16 +58,18 @@ impl Distortion {
 }
 
 impl<B: Backend> Bootstrapper<B> {
-    /// f(c).
-    pub(super) fn distorted_by(&self, c: f64) -> f64 {
+    /// f.
+    pub(super) fn distorting(&self) -> impl Fn(f64) -> f64 {
         let ratio = self.ratio_log2().exp2();
         let per_unit = match self.spec.order {
             Order::RaiseFirst => std::f64::consts::TAU / ratio,
             Order::CoefficientsFirst => 1.0 / ratio,
         };
-        let sine = (per_unit * c).sin();
-        let reduced = self.arcsine.as_ref().map_or(sine, |p| p.value(sine));
-        reduced / per_unit - c
+        move |c| {
+            let sine = (per_unit * c).sin();
+            let reduced = self.arcsine.as_ref().map_or(sine, |p| p.value(sine));
+            reduced / per_unit - c
+        }
     }
 
     /// The signs that slots are multiplied by, twice.
@@ -99,15 +101,16 @@ impl<B: Backend> Bootstrapper<B> {
 
     /// Errors of the slots of a message without any noise.
     pub(super) fn distorted(&self, message: &[Complex]) -> Result<Vec<Complex>> {
+        let f = self.distorting();
         if self.spec.order == Order::CoefficientsFirst {
-            let of = |z: &Complex| Complex::new(self.distorted_by(z.re), self.distorted_by(z.im));
+            let of = |z: &Complex| Complex::new(f(z.re), f(z.im));
             return Ok(message.iter().map(of).collect());
         }
         let signs = self.signs();
         let masked =
             |z: &[Complex]| -> Vec<Complex> { z.iter().zip(&signs).map(|(z, sign)| *z * *sign).collect() };
         let errors: Vec<f64> = (self.coefficients(&masked(message))?.iter())
-            .map(|c| self.distorted_by(*c))
+            .map(|c| f(*c))
             .collect();
         Ok(masked(&self.slots_of(&errors)?))
     }

@@ -48,12 +48,12 @@ impl<B: Backend> Bootstrapper<B> {
 
     /// The point of the unit disc that is distorted most.
     fn worst_point(&self) -> Complex {
-        let [angles, radii] = GRID;
+        let ([angles, radii], f) = (GRID, self.distorting());
         let mut worst = (0.0, Complex::default());
         for radius in (1..=radii).map(|i| f64::from(i) / f64::from(radii)) {
             for angle in (0..angles).map(|i| std::f64::consts::TAU * f64::from(i) / f64::from(angles)) {
                 let z = Complex::new(radius * angle.cos(), radius * angle.sin());
-                let off = Complex::new(self.distorted_by(z.re), self.distorted_by(z.im)).abs();
+                let off = Complex::new(f(z.re), f(z.im)).abs();
                 if off > worst.0 {
                     worst = (off, z);
                 }
@@ -77,7 +77,7 @@ impl<B: Backend> Bootstrapper<B> {
 
     /// |E|, and the masked slots that have it: the best on the way up from a start.
     fn climb(&self, start: Vec<Complex>) -> Result<(f64, Vec<Complex>)> {
-        let degree = 2 * self.ckks.max_slots();
+        let (degree, f) = (2 * self.ckks.max_slots(), self.distorting());
         let zeta = |k: usize| {
             let angle = std::f64::consts::PI * k as f64 / degree as f64;
             Complex::new(angle.cos(), angle.sin())
@@ -89,7 +89,7 @@ impl<B: Backend> Bootstrapper<B> {
             let coefficients = self.coefficients(&at)?;
             let mut error = Complex::default();
             for (c, power) in coefficients.iter().zip(&powers) {
-                let off = self.distorted_by(*c);
+                let off = f(*c);
                 error = error + Complex::new(off * power.re, off * power.im);
             }
             let size = error.abs();
@@ -101,7 +101,7 @@ impl<B: Backend> Bootstrapper<B> {
             }
             last = size;
             let (re, im) = (error.re / size, error.im / size);
-            let slope = |c: f64| self.distorted_by(c + STEP) - self.distorted_by(c - STEP);
+            let slope = |c: f64| f(c + STEP) - f(c - STEP);
             let gradient: Vec<f64> = (coefficients.iter().zip(&powers))
                 .map(|(c, power)| slope(*c) * (power.re * re + power.im * im))
                 .collect();
@@ -153,7 +153,7 @@ mod tests {
         ];
         for (name, change) in cases {
             let b = bootstrapper(name, change);
-            let bound = b.distorted_by(1.0).abs();
+            let bound = b.distorting()(1.0).abs();
             let searched = b.searched_message().unwrap();
             assert!(searched.iter().all(|z| z.abs() < 1.0 + 1e-12));
             let found = largest(&b, &searched);
