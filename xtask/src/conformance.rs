@@ -298,14 +298,15 @@ fn judge(program: &Path, scope: &str, run: &Run) -> Result<Vec<Value>, String> {
 
 fn print(row: &Value) {
     let text = |key: &str| row[key].as_str().unwrap_or("-");
+    let number = |key: &str| row[key].as_u64().unwrap_or(0);
     println!(
         "{:<8} {:<34} {:<9} {:>8} {:>9} {:>6} {:>9.1} {:>9.1}",
         text("choice"),
         text("device"),
         text("scope"),
-        row["checks"],
-        row["failures"],
-        row["skips"],
+        number("checks"),
+        number("failures"),
+        number("skips"),
         row["seconds"].as_f64().unwrap_or(0.0),
         row["oracle_seconds"].as_f64().unwrap_or(0.0)
     );
