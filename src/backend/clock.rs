@@ -4,14 +4,11 @@ use std::time::Instant;
 
 use super::{Backend, BackendError};
 
-/// Seconds from which work is long enough to ask the system for processor time: asking takes some microseconds, and what takes less
-/// than a program's turn has runs without another program's anyway.
-const WORTH: f64 = 1e-3;
 /// Least samples of [`least_us`], seconds that they take together, at least and about at most, and seconds of a sample of several runs.
 const SAMPLES: usize = 5;
-const LEAST: f64 = 5e-3;
-const MOST: f64 = 60e-3;
-const SAMPLE: f64 = 8e-3;
+const LEAST: f64 = 40e-3;
+const MOST: f64 = 100e-3;
+const SAMPLE: f64 = 4e-3;
 
 /// Whether the calling thread does all the work of a backend: the CPU's, whose only thread it is.
 pub(crate) fn alone<B: Backend>() -> bool {
@@ -27,11 +24,13 @@ pub(crate) fn alone<B: Backend>() -> bool {
 
 /// Seconds that the calling thread has had the processor; `None` where the system does not tell (it does on Linux).
 pub(crate) fn processor_seconds() -> Option<f64> {
-    // The system brings its account up to date when the scheduler is called, and else every few milliseconds.
-    std::thread::yield_now();
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
-    Some(nanoseconds * 1e-9)
+    #[cfg(target_os = "linux")]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 /// A clock of time, and of processor time where that is asked for.
@@ -41,12 +40,11 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts; `processor` asks for processor time too, of work that is expected to take `seconds`.
-    pub(crate) fn start(processor: bool, seconds: f64) -> Self {
-        let processor = (processor && seconds >= WORTH).then(processor_seconds).flatten();
+    /// Starts; `processor` asks for the calling thread's processor time too.
+    pub(crate) fn start(processor: bool) -> Self {
         Self {
             start: Instant::now(),
-            processor,
+            processor: processor.then(processor_seconds).flatten(),
         }
     }
 
@@ -63,9 +61,9 @@ impl Stopwatch {
 /// Least microseconds of a run, which other programs disturb least: by the clock, or of the processor where the calling thread does all
 /// the work and that is less.
 ///
-/// A sample is `count` runs, those that come one after the other where the time is to be used, or as many as take eight milliseconds: the
-/// least of samples much shorter than that would be times of moments. One run to warm up, then at least five samples, for at least five
-/// milliseconds; less where they took longer than sixty.
+/// A sample is `count` runs, those that come one after the other where the time is to be used, or as many as take four milliseconds: the
+/// least of samples much shorter than that would be times of moments. One run to warm up, then at least five samples, for at least forty
+/// milliseconds; less where they took longer than a hundred.
 pub(crate) fn least_us<B: Backend, E: From<BackendError>>(
     backend: &B,
     count: usize,
@@ -84,7 +82,7 @@ pub(crate) fn least_us<B: Backend, E: From<BackendError>>(
     let runs = ((SAMPLE / once) as usize).clamp(1, count.max(1));
     let (mut least, mut samples, start) = (f64::INFINITY, 0, Instant::now());
     loop {
-        let watch = Stopwatch::start(alone, once * runs as f64);
+        let watch = Stopwatch::start(alone);
         sample(runs)?;
         let (elapsed, processor) = watch.seconds();
         least = processor.map_or(elapsed, |p| p.min(elapsed)).min(least);
@@ -114,17 +112,17 @@ mod tests {
         assert!(!alone::<Cpu>());
     }
 
-    /// Time that a thread sleeps is not its own, and time that it computes is, to a fraction of a scheduler's tick.
+    /// Time that a thread sleeps is not its own, and time that it computes is.
     #[cfg(target_os = "linux")]
     #[test]
     fn processor_time_leaves_out_what_a_thread_sleeps() {
         use std::time::Duration;
-        let watch = Stopwatch::start(true, 1.0);
+        let watch = Stopwatch::start(true);
         std::thread::sleep(Duration::from_millis(30));
         let (elapsed, processor) = watch.seconds();
         assert!(elapsed >= 0.03 && processor.unwrap() < 0.01, "{processor:?}");
         let busy = |seconds: f64| {
-            let watch = Stopwatch::start(true, 1.0);
+            let watch = Stopwatch::start(true);
             let mut sum = 0u64;
             // By the thread's own time, since others may have the processor meanwhile.
             while watch.seconds().1.unwrap() < seconds {
@@ -150,6 +148,6 @@ mod tests {
             }
             Ok(())
         });
-        assert!(us.unwrap() < 2000.0 && (6..60).contains(&runs), "{runs}");
+        assert!(us.unwrap() < 2000.0 && (6..100).contains(&runs), "{runs}");
     }
 }

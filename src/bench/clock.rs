@@ -21,7 +21,7 @@ pub struct Times {
     /// The least: what a run takes when nothing else disturbs it.
     pub min_us: f64,
     /// The least time that the calling thread had the processor in a run, without what other programs took meanwhile; none where it does
-    /// not do all the work, as far as [`time_on`] knows, the system does not tell, or runs take less than a millisecond.
+    /// not do all the work, as far as [`time_on`] knows, or the system does not tell.
     pub cpu_us: Option<f64>,
 }
 
@@ -51,7 +51,7 @@ fn sample(budget: Duration, processor: bool, mut run: impl FnMut() -> Result<()>
     let (mut samples, mut least) = (Vec::new(), None::<f64>);
     let (start, each) = (Instant::now(), 1e6 / inner as f64);
     while samples.len() < LEAST || start.elapsed() < budget {
-        let watch = Stopwatch::start(processor, once.as_secs_f64());
+        let watch = Stopwatch::start(processor);
         for _ in 0..inner {
             run()?;
         }

@@ -36,8 +36,8 @@ pub struct MatmulReport {
     pub median_us: f64,
     /// Least microseconds of a product.
     pub min_us: f64,
-    /// Least microseconds that a product had the processor, other programs' turns left out; null where that is not known: on a GPU, with
-    /// more than one thread, and below a millisecond.
+    /// Least microseconds that a product had the processor, other programs' turns left out; null where that is not known: on a GPU, and
+    /// with more than one thread.
     pub cpu_us: Option<f64>,
     /// Microseconds of encoding the weights, the lesser of least and processor time; 0 where both operands are encrypted.
     pub prepare_us: f64,

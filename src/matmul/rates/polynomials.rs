@@ -16,13 +16,18 @@ use crate::{
 /// Plaintexts that are embedded in a measurement.
 const EMBEDDED: usize = 4;
 
-/// The embedding of one plaintext.
+/// The embeddings of plaintexts.
 pub(super) fn embedding<B: Backend>(
     ctx: &Context<B>,
     plan: &MatmulPlan,
     layout: &Diagonal,
     rates: &mut Rates,
 ) -> Result<()> {
+    let us = least_us(ctx.backend(), 1, || -> Result<()> {
+        drop(std::hint::black_box(Diagonals::new(plan, layout)));
+        Ok(())
+    })?;
+    rates.prepare.push(Part::new("tables of the embedding", 1.0, us));
     let terms = layout.inputs * layout.baby;
     let (mut encoder, mut turns) = (Diagonals::new(plan, layout), Turns::new(terms));
     let weights = vec![plan.options.weight_bound / 2.0; plan.shape.k * plan.shape.n];

@@ -10,9 +10,9 @@ use crate::{
     rlwe::{Ciphertext, Context, KeyNeeds, Level, SecretKey, SwitchKey},
 };
 
-/// Ciphertexts of a measurement, and keys that it takes in turn, at most.
+/// Ciphertexts of a measurement, and keys that it takes in turn, at most: a run meets each key once, or a few times.
 const ITEMS: usize = 8;
-const KEYS: usize = 4;
+const KEYS: usize = 32;
 
 fn zeros<B: Backend>(ctx: &Context<B>, level: Level, items: usize) -> Result<Ciphertext<B>> {
     Ok(Ciphertext::build(ctx, "rates", level, items, 2, |dst| {
@@ -27,7 +27,11 @@ pub(super) fn measure<B: Backend>(
     rates: &mut Rates,
 ) -> Result<()> {
     let backend = ctx.backend();
-    let steps: Vec<i64> = layout.rotations().into_iter().take(KEYS).collect();
+    let level = ctx.level("rates", plan.level)?;
+    let extended = level.extended.len();
+    let key_bytes = level.digits.len() * 2 * extended * 4 * ctx.params().degree();
+    let most = (MEMORY / key_bytes).clamp(1, KEYS);
+    let steps: Vec<i64> = layout.rotations().into_iter().take(most).collect();
     let needs = KeyNeeds::new(ctx.params())
         .up_to(plan.level)
         .rotate(steps.iter().copied());
@@ -55,7 +59,6 @@ pub(super) fn measure<B: Backend>(
         rates.run.push(Part::new("ModUp", 1.0, us * more));
         let digits = ctx.mod_up(&x, 1)?;
         // A run keeps the rotations, each in memory of its own.
-        let extended = ctx.level("rates", plan.level)?.extended.len();
         let kept = (MEMORY / (items * 2 * extended * 4 * ctx.params().degree())).clamp(1, layout.baby);
         let mut turned = VecDeque::with_capacity(kept);
         let us = least_us(backend, layout.baby - 1, || -> Result<()> {
