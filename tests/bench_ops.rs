@@ -57,11 +57,12 @@ fn lines_have_all_fields() {
         }
         assert!(line.as_object().unwrap().contains_key("scaled_us"));
         if cfg!(feature = "speed") {
-            positive("scaled_us");
+            let scaled = positive("median_us") / positive("slowness");
+            assert!((positive("scaled_us") / scaled - 1.0).abs() < 1e-9, "{line}");
         } else {
             assert!(line["scaled_us"].is_null());
         }
-        assert_eq!(line.as_object().unwrap().len(), 20, "{line}");
+        assert_eq!(line.as_object().unwrap().len(), 21, "{line}");
     }
 }
 

@@ -84,6 +84,16 @@ impl<'a> Span<'a> {
         }
     }
 
+    /// The polynomials of the first item, as items of one polynomial each.
+    pub fn polys_as_items(self) -> Self {
+        Self {
+            items: self.polys,
+            item_stride: self.poly_stride,
+            polys: 1,
+            ..self
+        }
+    }
+
     /// The same items and polynomials, other rows.
     pub fn with_rows(self, rows: &'a [Row]) -> Self {
         Self { rows, ..self }

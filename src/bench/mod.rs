@@ -219,7 +219,7 @@ pub fn use_threads(threads: usize) -> bool {
         .is_ok()
 }
 
-/// How slow this machine is, as the median time of a peer's forward transform (crate `tfhe-ntt`, one 30-bit prime, N = 2^14, one
+/// How slow this machine is at the moment, as the least time of a peer's forward transform (crate `tfhe-ntt`, one 30-bit prime, N = 2^14, one
 /// thread) over 9.1 us, what it takes on the machine of reference. `None` without the feature `speed`.
 pub fn slowness() -> Option<f64> {
     #[cfg(feature = "speed")]

@@ -10,7 +10,7 @@ use crate::arith::ntt_primes;
 const LOG_N: u32 = 14;
 /// Microseconds on the machine of reference.
 const REFERENCE_US: f64 = 9.1;
-const BUDGET: Duration = Duration::from_millis(200);
+const BUDGET: Duration = Duration::from_millis(60);
 
 pub(super) fn slowness() -> Option<f64> {
     let p = ntt_primes(LOG_N, 1 << 29, 1 << 30).next()?;

@@ -72,14 +72,25 @@ impl<B: Backend> ProductLevel<B> {
     }
 }
 
+/// Component `c` of every item; all components of a single one, as items.
+fn component(span: Span, single: bool, c: usize) -> Span {
+    if single {
+        span.polys_as_items()
+    } else {
+        span.slice_polys(c, 1)
+    }
+}
+
 impl<B: Backend> Bfv<B> {
     /// Both components of every item, centred, modulo Q u R (E): `[items][2][Q u R]`.
     fn extended(&self, level: &ProductLevel<B>, ct: &Ciphertext<B>) -> Result<B::Buffer> {
         let (backend, span) = (self.context().backend(), Span::dense(ct.items(), 2, &level.rows));
         let mut buffer = backend.alloc(self.context().log_n(), span.count())?;
-        for c in 0..2 {
-            let dst = Mut::new(&mut buffer, span.slice_polys(c, 1));
-            let src = ct.inner.view().map(|s| s.slice_polys(c, 1));
+        // Components of one item go together as two items; those of several, one after the other.
+        let single = ct.items() == 1;
+        for c in 0..if single { 1 } else { 2 } {
+            let dst = Mut::new(&mut buffer, component(span, single, c));
+            let src = ct.inner.view().map(|s| component(s, single, c));
             backend.mod_up(self.wide(), dst, src, std::slice::from_ref(&level.extend))?;
         }
         Ok(buffer)

@@ -40,7 +40,9 @@ pub struct OperationReport {
     pub moved_bytes: Option<u64>,
     /// A prediction of the microseconds on an A100, from these.
     pub a100_predicted_us: Option<f64>,
-    /// The median on the machine of reference, if a peer's transform was timed to tell.
+    /// How many times slower than the machine of reference this one is, just before or just after, whichever is less.
+    pub slowness: Option<f64>,
+    /// The median over that: on the machine of reference, if a peer's transform was timed to tell.
     pub scaled_us: Option<f64>,
     /// Products of a weight and a residue a second, for matrix products.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -26,7 +26,6 @@ struct Machine {
     threads: usize,
     instructions: Option<Instructions>,
     ceilings: Ceilings,
-    slowness: Option<f64>,
 }
 
 /// Groups of which something is wanted, each with what is wanted of it.
@@ -70,7 +69,12 @@ fn measure<B: DeviceBackend>(
     seconds: f64,
 ) -> Result<OperationReport, Failure> {
     let peak_bytes = peak_bytes(backend, case)?;
+    // A shared machine changes its speed within seconds: its scale is taken on both sides of the operation, and the lesser counts, since
+    // the greater one would flatter.
+    let scale = || (B::KIND == BackendKind::Cpu).then(slowness).flatten();
+    let before = scale();
     let times = time(Duration::from_secs_f64(seconds), || case.run())?;
+    let slowness = before.zip(scale()).map(|(before, after)| before.min(after));
     Ok(OperationReport {
         op: case.op,
         log_n: case.shape.log_n,
@@ -88,7 +92,8 @@ fn measure<B: DeviceBackend>(
         peak_bytes,
         moved_bytes: prediction.map(|p| p.moved_bytes),
         a100_predicted_us: prediction.map(|p| p.a100_us),
-        scaled_us: machine.slowness.map(|s| times.median_us / s),
+        slowness,
+        scaled_us: slowness.map(|s| times.median_us / s),
         products_per_second: case.weighted.map(|n| n * 1e6 / times.median_us),
     })
 }
@@ -154,12 +159,6 @@ fn run_on<B: DeviceBackend>(
         threads: args.threads,
         instructions,
         ceilings: Ceilings::of(backend)?,
-        // The scale that processors share.
-        slowness: if B::KIND == BackendKind::Cpu {
-            slowness()
-        } else {
-            None
-        },
     };
     let mut reports = Vec::new();
     for (group, ops) in chosen {
@@ -201,8 +200,10 @@ fn print(machine: &Machine, reports: &[OperationReport]) {
             .collect::<Vec<_>>()
             .join(", ")
     );
-    if let Some(slowness) = machine.slowness {
-        say!("  times here are {slowness:.2} times those of the machine of reference");
+    let scales = || reports.iter().filter_map(|r| r.slowness);
+    if let Some(least) = scales().reduce(f64::min) {
+        let most = scales().fold(least, f64::max);
+        say!("  times here are {least:.2} to {most:.2} times those of the machine of reference");
     }
     let mut last = "";
     for r in reports {
