@@ -218,10 +218,7 @@ fn blocks<W, const T: usize, F>(
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::lanes::{Instructions, kernel},
-        *,
-    };
+    use super::{super::lanes::Instructions, *};
 
     /// Every way to multiply gives the sums of the definition, extreme weights and residues among them.
     #[test]
