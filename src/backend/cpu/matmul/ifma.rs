@@ -34,8 +34,11 @@ impl Multiply<Avx512> for Words52 {
     }
 }
 
+/// What [`generic`] computes, compiled for these instructions.
+type Product = fn(Modulus, usize, &[Words], &[[u64; TILE]], &mut [Tile<TILE>]);
+
 /// The product with these instructions, if the processor has them and there are outputs enough for a tile.
-pub(super) fn product(instructions: Instructions, outputs: usize) -> Option<super::Product<u64, TILE>> {
+pub(super) fn product(instructions: Instructions, outputs: usize) -> Option<Product> {
     let wide = instructions == Instructions::Avx512 && Avx512::new().is_some();
     let fits = wide && outputs > super::TILE && is_x86_feature_detected!("avx512ifma");
     fits.then_some(checked)

@@ -35,9 +35,6 @@ const GROUPS: usize = BLOCK / LANES;
 /// The outputs of a tile, `[output][group]`.
 type Tile<const T: usize> = [[Words; GROUPS]; T];
 
-/// All outputs of a block: sources by group, then input; weights by tile, then input; results by tile.
-type Product<W, const T: usize> = fn(Modulus, usize, &[Words], &[[W; T]], &mut [Tile<T>]);
-
 /// How a weight below 2^16 and residues are multiplied, and the product is added to 64-bit sums.
 trait Multiply<L: Lanes>: Copy {
     /// A weight in memory.
@@ -69,12 +66,8 @@ impl<L: Lanes> Multiply<L> for Words32 {
     }
 }
 
-/// See [`Product`].
+/// All outputs of a block: sources by group, then input; weights by tile, then input; results by tile.
 #[inline(always)]
-#[expect(
-    clippy::needless_range_loop,
-    reason = "sums of neighbouring outputs are registers, as their number is a constant"
-)]
 fn product<L: Lanes, M: Multiply<L>, const T: usize>(
     (l, by): (L, M),
     m: Modulus,
