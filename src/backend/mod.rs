@@ -1,5 +1,6 @@
 #![doc = include_str!("contract.md")]
 
+pub(crate) mod clock;
 pub mod conformance;
 #[cfg(feature = "fallback")]
 pub mod cpu;

@@ -7,3 +7,4 @@ pub(super) mod matmul;
 pub(super) mod ops;
 pub(super) mod overflow;
 mod power;
+mod predictions;
