@@ -384,6 +384,15 @@ struct BootstrapArgs {
     /// Bootstraps of every kind of message
     #[arg(long, default_value_t = 1)]
     runs: usize,
+    /// Bootstraps of one ciphertext in a row besides, its errors told after each
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    successive: usize,
+    /// Bootstraps in two rounds besides, the error of the first multiplied by 2^BITS
+    #[arg(long, value_name = "BITS")]
+    refined: Option<u32>,
+    /// Leave times out: where other programs run too, and only errors are wanted
+    #[arg(long)]
+    untimed: bool,
     /// Print JSON: one object a line and bootstrap
     #[arg(long)]
     json: bool,

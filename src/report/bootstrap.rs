@@ -15,6 +15,28 @@ pub struct Bits {
     pub worst: f64,
 }
 
+/// Bits after some bootstraps of one ciphertext in a row.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Successive {
+    /// How many.
+    pub bootstraps: usize,
+    /// As measured.
+    pub precision_bits: Bits,
+    /// As foretold.
+    pub predicted_bits: Bits,
+}
+
+/// Bits after a bootstrap in two rounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Refined {
+    /// log2 of what the error of the first was multiplied by.
+    pub power: u32,
+    /// As measured, by kind of message.
+    pub precision_bits: BTreeMap<&'static str, Bits>,
+    /// As foretold.
+    pub predicted_bits: BTreeMap<&'static str, Bits>,
+}
+
 /// Bootstraps with one set of parameters.
 #[derive(Clone, Debug, Serialize)]
 pub struct BootstrapReport {
@@ -28,8 +50,8 @@ pub struct BootstrapReport {
     pub backend: &'static str,
     /// Threads of the CPU backend.
     pub threads: usize,
-    /// Median seconds of a bootstrap.
-    pub seconds: f64,
+    /// Median seconds of a bootstrap; absent, as all other times, where they were not wanted.
+    pub seconds: Option<f64>,
     /// The same on the machine of reference, as `bench ops` scales times; absent without the feature `speed`.
     pub scaled_seconds: Option<f64>,
     /// Median seconds of every stage.
@@ -42,6 +64,10 @@ pub struct BootstrapReport {
     pub predicted_bits: BTreeMap<&'static str, Bits>,
     /// Bootstraps of every kind of message.
     pub runs: usize,
+    /// Bits by number of bootstraps in a row, by kind of message.
+    pub successive: BTreeMap<&'static str, Vec<Successive>>,
+    /// Bits of two rounds.
+    pub refined: Option<Refined>,
     /// The level of results.
     pub levels_left: u32,
     /// log2 of every prime of a level.

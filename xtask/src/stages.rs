@@ -1,5 +1,6 @@
-//! `cargo xtask bootstrap-report`: the results of `bench bootstrap --json` in `benches/results/bootstrap/`, as `docs/bootstrapping.svg` (time by
-//! stage) and as the table of `docs/bootstrapping.md` between its two markers. `--check` only compares.
+//! `cargo xtask bootstrap-report`: the results of `bench bootstrap --json` in `benches/results/bootstrap/` (times and memory) and in its folder
+//! `precision` (errors of many runs, without times), as `docs/bootstrapping.svg` (time by stage) and as the tables of
+//! `docs/bootstrapping.md`, each between two markers. `--check` only compares.
 //!
 //! One bar a preset. Colours are legible on light and on dark ground.
 
@@ -10,9 +11,9 @@ use serde_json::Value;
 use crate::results;
 
 const FOLDER: &str = "benches/results/bootstrap";
+const PRECISION: &str = "benches/results/bootstrap/precision";
 const PICTURE: &str = "docs/bootstrapping.svg";
 const PAGE: &str = "docs/bootstrapping.md";
-const MARKERS: [&str; 2] = ["<!-- results -->\n", "<!-- end of results -->\n"];
 
 const WIDTH: f64 = 760.0;
 const TOP: f64 = 84.0;
@@ -30,17 +31,29 @@ const STAGES: [(&str, &str); 4] = [
 ];
 
 /// Kinds of messages, as columns.
-const KINDS: [&str; 4] = ["random", "equal", "one_hot", "alternating"];
+const KINDS: [&str; 5] = ["random", "equal", "one_hot", "alternating", "searched"];
+
+/// Numbers of bootstraps in a row, as columns.
+const COUNTS: [u64; 5] = [1, 2, 3, 5, 10];
+
+/// Precision of one bootstrap as measured and as foretold, in a table's order.
+const ROWS: [(&str, &str); 2] = [("measured", "precision_bits"), ("foretold", "predicted_bits")];
 
 /// Runs the chore.
 pub fn run(args: &[String]) -> Result<(), String> {
     let check = args.iter().any(|a| a == "--check");
-    let all = load()?;
-    let page = fs::read_to_string(results::root().join(PAGE)).map_err(|e| format!("{PAGE}: {e}"))?;
-    for (path, text) in [
-        (PICTURE, render(&all)?),
-        (PAGE, with_table(&page, &table(&all)?)?),
+    let (all, many) = (load(FOLDER)?, load(PRECISION)?);
+    let precise = most_runs(&all, &many)?;
+    let mut page = fs::read_to_string(results::root().join(PAGE)).map_err(|e| format!("{PAGE}: {e}"))?;
+    for (name, table) in [
+        ("results", table(&all)?),
+        ("precision", precision(&precise)?),
+        ("bootstraps in a row", in_a_row(&precise)?),
+        ("two rounds", two_rounds(&precise)?),
     ] {
+        page = with_table(&page, name, &table)?;
+    }
+    for (path, text) in [(PICTURE, render(&all)?), (PAGE, page)] {
         let to = results::root().join(path);
         let old = fs::read_to_string(&to).unwrap_or_default();
         if old == text {
@@ -57,10 +70,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// All results, by file name.
-fn load() -> Result<Vec<Value>, String> {
-    let folder = results::root().join(FOLDER);
-    let files = fs::read_dir(&folder).map_err(|e| format!("{FOLDER}: {e}"))?;
+/// All results of a folder, by file name.
+fn load(folder: &str) -> Result<Vec<Value>, String> {
+    let files = fs::read_dir(results::root().join(folder)).map_err(|e| format!("{folder}: {e}"))?;
     let mut files: Vec<_> = files.filter_map(|f| Some(f.ok()?.path())).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == "json"));
     files.sort();
@@ -150,29 +162,46 @@ fn render(all: &[Value]) -> Result<String, String> {
     Ok(svg)
 }
 
-/// The table of all results.
+/// Of every preset the result with many runs, or else what its times were measured with.
+fn most_runs(all: &[Value], many: &[Value]) -> Result<Vec<Value>, String> {
+    let of = |run: &Value| -> Result<Value, String> {
+        let preset = text(run, "preset")?;
+        let found = many
+            .iter()
+            .find(|other| text(other, "preset").is_ok_and(|name| name == preset));
+        Ok(found.unwrap_or(run).clone())
+    };
+    all.iter().map(of).collect()
+}
+
+/// Mean and worst of an object of bits.
+fn bits(of: &Value) -> Result<String, String> {
+    Ok(format!(
+        "{:.1}, {:.1}",
+        number(of, &["mean"])?,
+        number(of, &["worst"])?
+    ))
+}
+
+fn at<'a>(run: &'a Value, key: &str) -> Result<&'a Value, String> {
+    run.get(key).ok_or(format!("no {key:?} in {run}"))
+}
+
+/// Times and memory of all presets.
 fn table(all: &[Value]) -> Result<String, String> {
     let mut table = String::from(
-        "| preset | levels | seconds | random | equal | one-hot | alternating | foretold, random | log2 QP | failure | keys | in use | as they travel | matrices | peak |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| preset | levels | seconds | log2 QP | failure | keys | in use | as they travel | matrices | peak |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for run in all {
-        let bits = |of: &str, kind: &str| -> Result<String, String> {
-            let bits = |which: &str| number(run, &[of, kind, which]);
-            Ok(format!("{:.1}, {:.1}", bits("mean")?, bits("worst")?))
-        };
         let mut cells = vec![
             format!("`{}`", text(run, "preset")?),
             format!("{}", number(run, &["levels_left"])?),
             format!("{:.2}", total(run)?),
+            format!("{:.1}", number(run, &["log_qp"])?),
+            format!("2^{:.1}", number(run, &["failure_log2"])?),
+            format!("{}", number(run, &["keys"])?),
         ];
-        for kind in KINDS {
-            cells.push(bits("precision_bits", kind)?);
-        }
-        cells.push(bits("predicted_bits", "random")?);
-        cells.push(format!("{:.1}", number(run, &["log_qp"])?));
-        cells.push(format!("2^{:.1}", number(run, &["failure_log2"])?));
-        cells.push(format!("{}", number(run, &["keys"])?));
         for key in ["key_bytes", "seeded_key_bytes", "matrix_bytes", "peak_bytes"] {
             cells.push(format!("{:.2} GB", number(run, &[key])? / 1e9));
         }
@@ -181,12 +210,90 @@ fn table(all: &[Value]) -> Result<String, String> {
     Ok(table)
 }
 
-/// The page with another table between its markers.
-fn with_table(page: &str, table: &str) -> Result<String, String> {
-    let [start, end] = MARKERS;
+/// Precision by kind of message.
+fn precision(all: &[Value]) -> Result<String, String> {
+    let mut table = format!(
+        "| preset | runs | | {} |\n|---|---|---|{}\n",
+        KINDS.map(|kind| kind.replace('_', "-")).join(" | "),
+        "---|".repeat(KINDS.len())
+    );
+    for run in all {
+        for (name, of) in ROWS {
+            let kinds = at(run, of)?;
+            // A message that was not measured has an empty cell.
+            let cells = KINDS.map(|kind| kinds.get(kind).map_or(Ok(String::new()), bits));
+            let cells = cells.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let _ = writeln!(
+                table,
+                "| `{}` | {} | {name} | {} |",
+                text(run, "preset")?,
+                number(run, &["runs"])?,
+                cells.join(" | ")
+            );
+        }
+    }
+    Ok(table)
+}
+
+/// Precision after some bootstraps of one ciphertext.
+fn in_a_row(all: &[Value]) -> Result<String, String> {
+    let mut table = format!(
+        "| preset | message | | {} |\n|---|---|---|{}\n",
+        COUNTS.map(|n| n.to_string()).join(" | "),
+        "---|".repeat(COUNTS.len())
+    );
+    for run in all {
+        let kinds = run
+            .get("successive")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        for (kind, row) in kinds {
+            for (name, of) in ROWS {
+                let of_count = |count: u64| {
+                    let mut rows = row.as_array().into_iter().flatten();
+                    let found = rows.find(|one| one.get("bootstraps").and_then(Value::as_u64) == Some(count));
+                    bits(at(
+                        found.ok_or(format!("no {count} bootstraps in a row in {row}"))?,
+                        of,
+                    )?)
+                };
+                let cells = COUNTS.map(of_count).into_iter().collect::<Result<Vec<_>, _>>()?;
+                let preset = text(run, "preset")?;
+                let _ = writeln!(table, "| `{preset}` | {kind} | {name} | {} |", cells.join(" | "));
+            }
+        }
+    }
+    Ok(table)
+}
+
+/// Precision of two rounds, where they were measured.
+fn two_rounds(all: &[Value]) -> Result<String, String> {
+    let mut table = String::from("| preset | p | message | measured | foretold |\n|---|---|---|---|---|\n");
+    for run in all {
+        let Some(refined) = run.get("refined").filter(|refined| !refined.is_null()) else {
+            continue;
+        };
+        let [measured, foretold] = ROWS.map(|(_, of)| at(refined, of));
+        for (kind, have) in measured?.as_object().into_iter().flatten() {
+            let told = bits(at(foretold.clone()?, kind)?)?;
+            let (preset, power) = (text(run, "preset")?, number(refined, &["power"])?);
+            let _ = writeln!(
+                table,
+                "| `{preset}` | {power} | {kind} | {} | {told} |",
+                bits(have)?
+            );
+        }
+    }
+    Ok(table)
+}
+
+/// The page with another table between the markers of a name.
+fn with_table(page: &str, name: &str, table: &str) -> Result<String, String> {
+    let [start, end] = [format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n")];
     let missing = || format!("{PAGE} has no lines {start:?} and {end:?}");
-    let (before, rest) = page.split_once(start).ok_or_else(missing)?;
-    let (_, after) = rest.split_once(end).ok_or_else(missing)?;
+    let (before, rest) = page.split_once(&start).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
     Ok(format!("{before}{start}{table}{end}{after}"))
 }
 
@@ -194,29 +301,95 @@ fn with_table(page: &str, table: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_stage_has_its_share() {
+    /// Made up.
+    fn example() -> Value {
         let bits = serde_json::json!({ "mean": 20.0, "worst": 18.5 });
-        let kinds =
-            serde_json::json!({ "random": bits, "equal": bits, "one_hot": bits, "alternating": bits });
-        let run = serde_json::json!({
-            "preset": "one", "levels_left": 3, "precision_bits": kinds, "predicted_bits": kinds,
+        let told = serde_json::json!({ "mean": 20.3, "worst": 18.0 });
+        let kinds = |bits: &Value| {
+            KINDS
+                .map(|kind| (kind.to_owned(), bits.clone()))
+                .into_iter()
+                .collect::<Value>()
+        };
+        let row =
+            |n: &u64| serde_json::json!({ "bootstraps": n, "precision_bits": bits, "predicted_bits": told });
+        serde_json::json!({
+            "preset": "one", "levels_left": 3, "runs": 20,
+            "precision_bits": kinds(&bits), "predicted_bits": kinds(&told),
             "processor_stages": { "raise": 0.5, "coefficients_to_slots": 2.0, "modular_reduction": 1.0, "slots_to_coefficients": 0.5 },
             "log_qp": 1700.0, "failure_log2": -138.7, "keys": 42, "key_bytes": 3e9, "seeded_key_bytes": 1.5e9,
             "matrix_bytes": 1e9, "peak_bytes": 7e9,
-        });
-        let svg = render(std::slice::from_ref(&run)).unwrap_or_default();
+            "successive": { "random": COUNTS.iter().map(row).collect::<Vec<_>>() },
+            "refined": { "power": 14, "precision_bits": { "random": bits }, "predicted_bits": { "random": told } },
+        })
+    }
+
+    #[test]
+    fn every_stage_has_its_share() {
+        let svg = render(&[example()]).unwrap_or_default();
         // Half of the width for half of the time.
         assert!(svg.contains(&format!(
             "width=\"{:.1}\" height=\"{BAR}\"",
             (WIDTH - LEFT - RIGHT) / 2.0
         )));
-        let table = table(std::slice::from_ref(&run)).unwrap_or_default();
-        assert!(table.contains("| `one` | 3 | 4.00 | 20.0, 18.5 |"), "{table}");
-        let page = format!("a\n{}old\n{}b\n", MARKERS[0], MARKERS[1]);
-        let new = with_table(&page, "new\n").unwrap_or_default();
-        assert_eq!(new, page.replace("old", "new"));
-        assert!(with_table("", "").is_err());
         assert!(render(&[]).is_err());
+    }
+
+    #[test]
+    fn tables_have_what_was_measured_beside_what_was_foretold() {
+        let run = [example()];
+        let table = table(&run).unwrap_or_default();
+        assert!(table.contains("| `one` | 3 | 4.00 | 1700.0 |"), "{table}");
+        let precision = precision(&run).unwrap_or_default();
+        assert!(
+            precision.contains("| `one` | 20 | measured | 20.0, 18.5 |"),
+            "{precision}"
+        );
+        assert!(
+            precision.contains("| `one` | 20 | foretold | 20.3, 18.0 |"),
+            "{precision}"
+        );
+        let row = in_a_row(&run).unwrap_or_default();
+        assert!(
+            row.contains("| `one` | random | measured | 20.0, 18.5 |"),
+            "{row}"
+        );
+        let rounds = two_rounds(&run).unwrap_or_default();
+        assert!(
+            rounds.contains("| `one` | 14 | random | 20.0, 18.5 | 20.3, 18.0 |"),
+            "{rounds}"
+        );
+        let mut without = example();
+        without["refined"] = Value::Null;
+        assert_eq!(
+            two_rounds(std::slice::from_ref(&without))
+                .unwrap_or_default()
+                .lines()
+                .count(),
+            2
+        );
+        without["successive"]["random"][0]["bootstraps"] = Value::from(11);
+        assert!(in_a_row(&[without]).is_err());
+    }
+
+    #[test]
+    fn many_runs_take_the_place_of_few() {
+        let (mut few, mut other) = (example(), example());
+        few["runs"] = Value::from(1);
+        other["preset"] = Value::from("two");
+        let chosen = most_runs(&[few, other], &[example()]).unwrap_or_default();
+        let runs: Vec<_> = chosen
+            .iter()
+            .map(|run| (run["preset"].as_str(), run["runs"].as_u64()))
+            .collect();
+        assert_eq!(runs, [(Some("one"), Some(20)), (Some("two"), Some(20))]);
+    }
+
+    #[test]
+    fn only_what_is_between_the_markers_changes() {
+        let page = "a\n<!-- x -->\nold\n<!-- end of x -->\nb\n";
+        let new = with_table(page, "x", "new\n").unwrap_or_default();
+        assert_eq!(new, page.replace("old", "new"));
+        assert!(with_table("", "x", "").is_err());
     }
 }

@@ -22,15 +22,18 @@
 //! **Failure.** Of all N coefficients none exceeds K but for a probability that [`failure_log2`] computes: a bootstrap that fails
 //! gives wrong values, without a word.
 
+mod distortion;
 mod keys;
 mod memory;
 mod messages;
+mod mixture;
 mod overflow;
 mod plan;
 mod predict;
 mod preset;
 mod refine;
 mod run;
+mod searched;
 mod sine;
 mod tail;
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::{collections::BTreeMap, time::Instant};
 use crate::{
     backend::{Backend, clock::processor_seconds, cpu::Cpu},
     bench::{slowness, use_threads},
-    circuit::bootstrap::{
-        Bootstrapper, Prediction, Preset, SeededBootstrapKeys, Stage, messages, preset, presets,
+    circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Stage, preset, presets},
+    ckks::Ckks,
+    cli::{
+        BootstrapArgs, Failure,
+        bench::precision::{Bench, Errors},
+        show,
     },
-    ckks::{Ckks, Release},
-    cli::{BootstrapArgs, Failure, show},
     report::{Bits, BootstrapReport, bar, bytes, seconds},
     rlwe::{Context, Encapsulation, Expansion, KeyNeeds, KeyStore, SecretKey},
 };
@@ -66,6 +68,15 @@ fn command(preset: &Preset, args: &BootstrapArgs) -> String {
     if args.expand_on_use {
         command += " --expand-on-use";
     }
+    if args.successive > 0 {
+        command += &format!(" --successive {}", args.successive);
+    }
+    if let Some(bits) = args.refined {
+        command += &format!(" --refined {bits}");
+    }
+    if args.untimed {
+        command += " --untimed";
+    }
     command + " --json"
 }
 
@@ -107,19 +118,25 @@ fn measure(preset: &Preset, args: &BootstrapArgs, first: bool) -> Result<Bootstr
         bootstrapper = bootstrapper.expanded()?;
     }
 
-    let kinds = messages(preset.spec.slots, 0).len();
-    progress.set_length((args.runs * kinds) as u64);
+    progress.set_message(format!("{}: search", preset.name));
+    let bench = Bench {
+        ckks: &ckks,
+        secret: &secret,
+        bootstrapper: &bootstrapper,
+        keys: &keys,
+    };
+    let searched = bootstrapper.searched_message()?;
+    let first_messages = bench.messages(0, &searched);
+    progress.set_length((args.runs * first_messages.len()) as u64);
     progress.set_position(0);
     let mut total = Vec::new();
     let mut stages: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     let mut processor: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
-    // Sum of squares, number, largest.
-    let mut errors: BTreeMap<&'static str, (f64, f64, f64)> = BTreeMap::new();
+    let mut errors: BTreeMap<&'static str, Errors> = BTreeMap::new();
     for run in 0..args.runs {
-        for (kind, values) in messages(preset.spec.slots, run) {
+        for (kind, values) in bench.messages(run, &searched) {
             progress.set_message(format!("{}: {kind}", preset.name));
-            let fresh = ckks.encrypt(&secret, &values, 1, preset.spec.input_level())?;
-            let ct = fresh.expand(&ctx)?;
+            let ct = bench.encrypt(&values, preset.spec.input_level())?;
             let start = Instant::now();
             let (mut last, mut busy) = (start, processor_seconds());
             let out = bootstrapper.bootstrap_with(&keys, &ct, |stage| {
@@ -136,25 +153,26 @@ fn measure(preset: &Preset, args: &BootstrapArgs, first: bool) -> Result<Bootstr
                 Ok(())
             })?;
             total.push(start.elapsed().as_secs_f64());
-            let have = ckks.decrypt(&secret, &out)?.release(Release::Owner)?;
-            let entry = errors.entry(kind).or_insert((0.0, 0.0, 0.0));
-            for (have, want) in have.iter().zip(&values) {
-                let error = (*have - *want).abs();
-                *entry = (entry.0 + error * error, entry.1 + 1.0, entry.2.max(error));
-            }
+            bench.add(errors.entry(kind).or_default(), &out, &values)?;
             progress.inc(1);
         }
     }
-    progress.finish_and_clear();
-    let time = median(total);
-    let bits = |(squares, count, worst): (f64, f64, f64)| Bits {
-        mean: -(squares / count).sqrt().log2(),
-        worst: -worst.log2(),
+    progress.set_message(format!("{}: in a row", preset.name));
+    let successive = bench.successive(&first_messages, args.successive, || progress.tick())?;
+    let refined = match args.refined {
+        Some(power) => {
+            progress.set_message(format!("{}: two rounds", preset.name));
+            Some(bench.refined(&first_messages, power, || progress.tick())?)
+        }
+        None => None,
     };
-    let mut predicted = BTreeMap::new();
-    for (kind, message) in messages(preset.spec.slots, 0) {
-        let Prediction { mean, worst } = bootstrapper.predict(&message, args.runs)?;
-        predicted.insert(kind, Bits { mean, worst });
+    progress.finish_and_clear();
+    let time = (!args.untimed).then(|| median(total));
+    if args.untimed {
+        stages.clear();
+    }
+    if args.untimed || args.threads != 1 {
+        processor.clear();
     }
     let log2 = |i: &u32| f64::from(params.basis().prime(*i).value()).log2();
     let used: Vec<u32> = params.primes_up_to(params.top()).to_vec();
@@ -165,19 +183,14 @@ fn measure(preset: &Preset, args: &BootstrapArgs, first: bool) -> Result<Bootstr
         backend: ctx.backend().capabilities().name,
         threads: args.threads,
         seconds: time,
-        scaled_seconds: slowness().map(|s| time / s),
+        scaled_seconds: time.zip(slowness()).map(|(time, s)| time / s),
         stages: medians(stages),
-        processor_stages: if args.threads == 1 {
-            medians(processor)
-        } else {
-            BTreeMap::new()
-        },
-        precision_bits: errors
-            .into_iter()
-            .map(|(kind, sums)| (kind, bits(sums)))
-            .collect(),
-        predicted_bits: predicted,
+        processor_stages: medians(processor),
+        precision_bits: errors.iter().map(|(kind, sums)| (*kind, sums.bits())).collect(),
+        predicted_bits: bench.foretold(&first_messages, args.runs)?,
         runs: args.runs,
+        successive,
+        refined,
         levels_left: bootstrapper.output_level().0,
         log_primes: used.iter().map(log2).collect(),
         log_special: params.special().iter().map(log2).collect(),
@@ -203,6 +216,9 @@ pub(crate) fn run(args: &BootstrapArgs) -> Result<(), Failure> {
     }
     if !(1..=1000).contains(&args.runs) {
         return Err(format!("{} runs: choose 1 to 1000", args.runs).into());
+    }
+    if args.successive > 1000 {
+        return Err(format!("{} in a row: choose at most 1000", args.successive).into());
     }
     let chosen = match &args.preset {
         Some(name) => vec![preset(name)?],
@@ -241,8 +257,9 @@ fn print(r: &BootstrapReport, preset: &Preset) {
         "modular_reduction",
         "slots_to_coefficients",
     ];
+    let total = r.seconds.unwrap_or(f64::NAN);
     for (stage, time) in order.iter().filter_map(|s| Some((s, r.stages.get(s)?))) {
-        let share = time / r.seconds;
+        let share = time / total;
         let name = stage.replace('_', " ");
         say!(
             "  {name:<24}{:>9}  {:>3.0} %  {}",
@@ -254,8 +271,10 @@ fn print(r: &BootstrapReport, preset: &Preset) {
     let scaled = r
         .scaled_seconds
         .map_or(String::new(), |s| format!("         {} scaled", seconds(s)));
-    say!("  {:<24}{:>9}{scaled}", "total", seconds(r.seconds));
-    say!();
+    if let Some(total) = r.seconds {
+        say!("  {:<24}{:>9}{scaled}", "total", seconds(total));
+        say!();
+    }
     let columns = ["mean", "worst", "foretold", "worst"];
     say!(
         "  {:<24}{:>9}{:>9}{:>12}{:>9}",
@@ -265,15 +284,29 @@ fn print(r: &BootstrapReport, preset: &Preset) {
         columns[2],
         columns[3]
     );
-    for ((kind, bits), told) in r.precision_bits.iter().zip(r.predicted_bits.values()) {
+    let line = |name: &str, have: &Bits, told: &Bits| {
         say!(
             "  {:<24}{:>9.1}{:>9.1}{:>12.1}{:>9.1}",
-            kind.replace('_', " "),
-            bits.mean,
-            bits.worst,
+            name,
+            have.mean,
+            have.worst,
             told.mean,
             told.worst
         );
+    };
+    for ((kind, bits), told) in r.precision_bits.iter().zip(r.predicted_bits.values()) {
+        line(&kind.replace('_', " "), bits, told);
+    }
+    for (kind, row) in &r.successive {
+        for one in row {
+            let name = format!("{kind}, {} in a row", one.bootstraps);
+            line(&name, &one.precision_bits, &one.predicted_bits);
+        }
+    }
+    if let Some(refined) = &r.refined {
+        for ((kind, bits), told) in refined.precision_bits.iter().zip(refined.predicted_bits.values()) {
+            line(&format!("{kind}, by 2^{}", refined.power), bits, told);
+        }
     }
     say!();
     let peak = match r.peak_bytes {

@@ -7,4 +7,5 @@ pub(super) mod matmul;
 pub(super) mod ops;
 pub(super) mod overflow;
 mod power;
+mod precision;
 mod predictions;
