@@ -22,7 +22,7 @@ struct Conversion {
 
 // `shape` holds the primes of the targets, `from` those of the sources.
 KERNEL __launch_bounds__(COEFFICIENTS)
-convert_rows(const Shape shape, const Shape from, const Rows dst, const Rows src, const Conversion c,
+convert_rows(BY_VALUE(Shape) shape, BY_VALUE(Shape) from, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, BY_VALUE(Conversion) c,
              const Prime *__restrict__ primes) {
   u32 *scaled = dynamic_shared();
   const u32 z = blockIdx.z + shape.first, item = z / shape.polys, poly = z % shape.polys;
@@ -190,7 +190,7 @@ __device__ __forceinline__ void convert_outer(const Shape &from, const Rows &src
 
 #define CONVERT_OUTER(S)                                                                                                     \
   KERNEL __launch_bounds__(WORKERS, 2)                                                                                       \
-  convert_outer_##S(const Shape from, const Rows src, const Conversions c, const Prime *__restrict__ primes,                 \
+  convert_outer_##S(BY_VALUE(Shape) from, BY_VALUE(Rows) src, BY_VALUE(Conversions) c, const Prime *__restrict__ primes,                 \
                     const u32 *__restrict__ twiddles) {                                                                      \
     convert_outer<S>(from, src, c, primes, twiddles);                                                                        \
   }

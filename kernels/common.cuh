@@ -15,6 +15,12 @@ typedef int i32;
 typedef long long i64;
 
 #define KERNEL extern "C" __global__ void
+// A structure among the parameters of a kernel. The emulation calls a kernel once a thread, and would spend its time on copies.
+#ifdef CUDA_EMU
+#define BY_VALUE(type) const type &
+#else
+#define BY_VALUE(type) const type
+#endif
 #define THREADS 256
 // Words of a thread of a pointwise kernel.
 #define PER_THREAD 4
@@ -84,8 +90,13 @@ __device__ __forceinline__ Cell cell_of(const Shape &shape) {
   return {z / shape.polys, z % shape.polys, blockIdx.y};
 }
 
+// A row of 2^log_n words.
+__device__ __forceinline__ u32 *row_of(const Rows &rows, u32 log_n, u32 item, u32 poly, u32 row) {
+  return rows.words + ((u64)(item * rows.item_stride + poly * rows.poly_stride + rows.at[row]) << log_n);
+}
+
 __device__ __forceinline__ u32 *row_of(const Rows &rows, const Shape &shape, u32 item, u32 poly, u32 row) {
-  return rows.words + ((u64)(item * rows.item_stride + poly * rows.poly_stride + rows.at[row]) << shape.log_n);
+  return row_of(rows, shape.log_n, item, poly, row);
 }
 
 __device__ __forceinline__ u32 *row_of(const Rows &rows, const Shape &shape, const Cell &cell) {

@@ -6,19 +6,19 @@
   for (u32 x = blockIdx.x * THREADS * PER_THREAD + threadIdx.x, step_ = 0;                     \
        step_ < PER_THREAD && x < (1u << shape.log_n); step_++, x += THREADS)
 
-KERNEL copy_rows(const Shape shape, const Rows dst, const Rows src) {
+KERNEL copy_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src) {
   const Cell cell = cell_of(shape);
   u32 *to = row_of(dst, shape, cell);
   const u32 *from = row_of(src, shape, cell);
   FOR_EACH_WORD(x) to[x] = from[x];
 }
 
-KERNEL zero_rows(const Shape shape, const Rows dst) {
+KERNEL zero_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst) {
   u32 *to = row_of(dst, shape, cell_of(shape));
   FOR_EACH_WORD(x) to[x] = 0;
 }
 
-KERNEL add_rows(const Shape shape, const Rows dst, const Rows src, const Prime *__restrict__ primes) {
+KERNEL add_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const u32 p = primes[shape.prime[cell.row]].p;
   u32 *to = row_of(dst, shape, cell);
@@ -26,7 +26,7 @@ KERNEL add_rows(const Shape shape, const Rows dst, const Rows src, const Prime *
   FOR_EACH_WORD(x) to[x] = add_mod(to[x], from[x], p);
 }
 
-KERNEL sub_rows(const Shape shape, const Rows dst, const Rows src, const Prime *__restrict__ primes) {
+KERNEL sub_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const u32 p = primes[shape.prime[cell.row]].p;
   u32 *to = row_of(dst, shape, cell);
@@ -34,14 +34,14 @@ KERNEL sub_rows(const Shape shape, const Rows dst, const Rows src, const Prime *
   FOR_EACH_WORD(x) to[x] = sub_mod(to[x], from[x], p);
 }
 
-KERNEL neg_rows(const Shape shape, const Rows dst, const Prime *__restrict__ primes) {
+KERNEL neg_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const u32 p = primes[shape.prime[cell.row]].p;
   u32 *to = row_of(dst, shape, cell);
   FOR_EACH_WORD(x) to[x] = sub_mod(0, to[x], p);
 }
 
-KERNEL mul_rows(const Shape shape, const Rows dst, const Rows a, const Rows b, const Prime *__restrict__ primes) {
+KERNEL mul_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) a, BY_VALUE(Rows) b, const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const Prime m = primes[shape.prime[cell.row]];
   u32 *to = row_of(dst, shape, cell);
@@ -49,7 +49,7 @@ KERNEL mul_rows(const Shape shape, const Rows dst, const Rows a, const Rows b, c
   FOR_EACH_WORD(x) to[x] = reduce_product((u64)left[x] * right[x], m);
 }
 
-KERNEL mul_add_rows(const Shape shape, const Rows dst, const Rows a, const Rows b,
+KERNEL mul_add_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) a, BY_VALUE(Rows) b,
                     const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const Prime m = primes[shape.prime[cell.row]];
@@ -60,7 +60,7 @@ KERNEL mul_add_rows(const Shape shape, const Rows dst, const Rows a, const Rows 
 }
 
 // `factors`: 2^32 c mod p, one a row, for all items (item_step 0) or for each in turn.
-KERNEL mul_const_rows(const Shape shape, const Rows dst, const Rows src, const u32 *__restrict__ factors,
+KERNEL mul_const_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, const u32 *__restrict__ factors,
                       const u32 item_step, const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const Prime m = primes[shape.prime[cell.row]];
@@ -70,7 +70,7 @@ KERNEL mul_const_rows(const Shape shape, const Rows dst, const Rows src, const u
   FOR_EACH_WORD(x) to[x] = mul_fixed(from[x], c, m.p, m.inverse);
 }
 
-KERNEL mul_const_add_rows(const Shape shape, const Rows dst, const Rows src, const u32 *__restrict__ factors,
+KERNEL mul_const_add_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, const u32 *__restrict__ factors,
                           const u32 item_step, const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const Prime m = primes[shape.prime[cell.row]];
@@ -81,7 +81,7 @@ KERNEL mul_const_add_rows(const Shape shape, const Rows dst, const Rows src, con
 }
 
 // `terms`: c, as it is.
-KERNEL add_const_rows(const Shape shape, const Rows dst, const u32 *__restrict__ terms, const u32 item_step,
+KERNEL add_const_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const u32 *__restrict__ terms, const u32 item_step,
                       const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const u32 p = primes[shape.prime[cell.row]].p;
@@ -91,7 +91,7 @@ KERNEL add_const_rows(const Shape shape, const Rows dst, const u32 *__restrict__
 }
 
 // X^(N/2) at psi^(2i+1) is (-1)^i psi^(N/2); in bit-reversed order the even i are the first half.
-KERNEL mul_i_rows(const Shape shape, const Rows dst, const Prime *__restrict__ primes) {
+KERNEL mul_i_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const Prime m = primes[shape.prime[cell.row]];
   u32 *to = row_of(dst, shape, cell);
@@ -102,7 +102,7 @@ KERNEL mul_i_rows(const Shape shape, const Rows dst, const Prime *__restrict__ p
 }
 
 // `elements`: g, one for all items (item_step 0) or one an item.
-KERNEL permute_rows(const Shape shape, const Rows dst, const Rows src, const u32 *__restrict__ elements,
+KERNEL permute_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, const u32 *__restrict__ elements,
                     const u32 item_step) {
   const Cell cell = cell_of(shape);
   const u32 g = elements[cell.item * item_step];
@@ -111,7 +111,7 @@ KERNEL permute_rows(const Shape shape, const Rows dst, const Rows src, const u32
   FOR_EACH_WORD(x) to[x] = from[source_of(x, g, shape.log_n)];
 }
 
-KERNEL permute_add_rows(const Shape shape, const Rows dst, const Rows src, const u32 *__restrict__ elements,
+KERNEL permute_add_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, const u32 *__restrict__ elements,
                         const u32 item_step, const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const u32 p = primes[shape.prime[cell.row]].p;
@@ -122,7 +122,7 @@ KERNEL permute_add_rows(const Shape shape, const Rows dst, const Rows src, const
 }
 
 // dst (3 polynomials) = sum over `terms` items of a b, a and b of 2 polynomials. blockIdx.z is an item.
-KERNEL tensor_rows(const Shape shape, const Rows dst, const Rows a, const Rows b, const u32 terms,
+KERNEL tensor_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) a, BY_VALUE(Rows) b, const u32 terms,
                    const Prime *__restrict__ primes) {
   // Two products a term go into the middle sum: 2 (7 (2^30)^2) + 2^30 < 2^64.
   const u32 every = 7;

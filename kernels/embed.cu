@@ -153,7 +153,7 @@ __device__ __forceinline__ void embed_outer(const double *from, double *to, cons
 
 #define EMBED_OUTER(name, R, A, FORWARD)                                                                                      \
   KERNEL __launch_bounds__(THREADS, 4)                                                                                       \
-  name##_##A(const Shape, const double *from, double *to, const double *__restrict__ twiddles, const u32 slots,              \
+  name##_##A(BY_VALUE(Shape), const double *from, double *to, const double *__restrict__ twiddles, const u32 slots,              \
              const u32 length, const u32 raw) {                                                                              \
     embed_outer<R, A, FORWARD>(from, to, twiddles, slots, length, raw);                                                      \
   }
@@ -205,20 +205,20 @@ __device__ __forceinline__ void embed_inner(const double *from, i64 *to, const d
 }
 
 KERNEL __launch_bounds__(THREADS)
-embed_inner_single(const Shape, const double *from, i64 *to, const double *__restrict__ twiddles, const u32 log_slots,
+embed_inner_single(BY_VALUE(Shape), const double *from, i64 *to, const double *__restrict__ twiddles, const u32 log_slots,
                    const double factor_hi, const double factor_lo, const u32 raw) {
   embed_inner<Single>(from, to, twiddles, log_slots, factor_hi, factor_lo, raw);
 }
 
 KERNEL __launch_bounds__(THREADS)
-embed_inner_twofold(const Shape, const double *from, i64 *to, const double *__restrict__ twiddles, const u32 log_slots,
+embed_inner_twofold(BY_VALUE(Shape), const double *from, i64 *to, const double *__restrict__ twiddles, const u32 log_slots,
                     const double factor_hi, const double factor_lo, const u32 raw) {
   embed_inner<Twofold>(from, to, twiddles, log_slots, factor_hi, factor_lo, raw);
 }
 
 // The first stages of coefficients to slots, in place.
 KERNEL __launch_bounds__(THREADS)
-unembed_inner(const Shape, double *numbers, const double *__restrict__ twiddles, const u32 slots) {
+unembed_inner(BY_VALUE(Shape), double *numbers, const double *__restrict__ twiddles, const u32 slots) {
   const u32 length = min(slots, 1u << LOG_BLOCK);
   numbers += (u64)blockIdx.z * slots * 2;
   const double *block = embed_block<Single, true>(numbers, twiddles, length, false);
@@ -233,7 +233,7 @@ unembed_inner(const Shape, double *numbers, const double *__restrict__ twiddles,
 // a thread in its own places of shared memory.
 #define DECODERS 128
 KERNEL __launch_bounds__(DECODERS)
-decode_lift(const Shape shape, const Rows src, double *slots_out, const u32 *__restrict__ constants,
+decode_lift(BY_VALUE(Shape) shape, BY_VALUE(Rows) src, double *slots_out, const u32 *__restrict__ constants,
             const double *__restrict__ values, const u32 known, const u32 log_slots, u32 *beyond,
             const Prime *__restrict__ primes) {
   u32 *digits = dynamic_shared() + threadIdx.x;

@@ -38,15 +38,15 @@ __device__ __forceinline__ void lift(const Shape &shape, const Rows &dst, const 
   row_of(dst, shape, cell)[x] = y;
 }
 
-KERNEL lift_32(const Shape shape, const Rows dst, const u32 *__restrict__ values, const u32 length, const u32 period,
+KERNEL lift_32(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const u32 *__restrict__ values, const u32 length, const u32 period,
                const Prime *__restrict__ primes) {
   lift<1>(shape, dst, values, length, period, primes);
 }
-KERNEL lift_64(const Shape shape, const Rows dst, const u32 *__restrict__ values, const u32 length, const u32 period,
+KERNEL lift_64(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const u32 *__restrict__ values, const u32 length, const u32 period,
                const Prime *__restrict__ primes) {
   lift<2>(shape, dst, values, length, period, primes);
 }
-KERNEL lift_128(const Shape shape, const Rows dst, const u32 *__restrict__ values, const u32 length, const u32 period,
+KERNEL lift_128(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const u32 *__restrict__ values, const u32 length, const u32 period,
                 const Prime *__restrict__ primes) {
   lift<4>(shape, dst, values, length, period, primes);
 }
@@ -61,7 +61,7 @@ __device__ __forceinline__ u32 rotate(u32 x, u32 by) { return __funnelshift_l(x,
 
 // Uniform rows: coefficient i is the 128-bit lane i mod 4 of the ChaCha20 block (prime << 32) + i / 4 of stream label + polynomial,
 // modulo p. `seeds`: 8 words an item. grid: (N / 4 / THREADS, rows, items x polynomials)
-KERNEL expand_rows(const Shape shape, const Rows dst, const u32 *__restrict__ seeds, const u64 label,
+KERNEL expand_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const u32 *__restrict__ seeds, const u64 label,
                    const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const u32 block = blockIdx.x * THREADS + threadIdx.x, n = 1u << shape.log_n;

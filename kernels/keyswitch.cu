@@ -96,13 +96,13 @@ __device__ __forceinline__ void sums_of_digits(const Shape &shape, const Rows &d
 }
 
 KERNEL __launch_bounds__(THREADS, 4)
-key_sums(const Shape shape, const Rows dst, const Rows src, const Keys keys, const Addend addend, const u32 items,
+key_sums(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, BY_VALUE(Keys) keys, BY_VALUE(Addend) addend, const u32 items,
          const Prime *__restrict__ primes) {
   sums_of_digits<false>(shape, dst, src, keys, addend, items, primes);
 }
 
 KERNEL __launch_bounds__(THREADS, 4)
-key_sums_shared(const Shape shape, const Rows dst, const Rows src, const Keys keys, const Addend addend, const u32 items,
+key_sums_shared(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, BY_VALUE(Keys) keys, BY_VALUE(Addend) addend, const u32 items,
                 const Prime *__restrict__ primes) {
   sums_of_digits<true>(shape, dst, src, keys, addend, items, primes);
 }
@@ -118,7 +118,7 @@ struct Digits {
 
 // The inner pass of every digit of a row, and the sums, [item][b, a][row][n] at `sums`. grid: (items, rows, N / 2048), items side by side.
 KERNEL __launch_bounds__(THREADS, 4)
-ntt_inner_sums(const Shape shape, u32 *sums, const Digits digits, const Keys keys, const Addend addend,
+ntt_inner_sums(BY_VALUE(Shape) shape, u32 *sums, BY_VALUE(Digits) digits, BY_VALUE(Keys) keys, BY_VALUE(Addend) addend,
                const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
   __shared__ u32 tile[TILE_WORDS(Inner)];
   const u32 item = blockIdx.x, block = blockIdx.z;

@@ -12,7 +12,7 @@
 #define SHORT_PRODUCTS (1u << 17)
 
 KERNEL __launch_bounds__(COLUMNS, 8)
-gemm_rows(const Shape shape, const Rows dst, const Rows src, const i16 *__restrict__ weights, const u32 outputs,
+gemm_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, const i16 *__restrict__ weights, const u32 outputs,
           const u32 inputs, const Prime *__restrict__ primes) {
   __shared__ i32 w[SLICE][OUTPUTS];
   const u32 z = blockIdx.z + shape.first, poly = z % shape.polys, first = z / shape.polys * OUTPUTS;
@@ -51,15 +51,16 @@ gemm_rows(const Shape shape, const Rows dst, const Rows src, const i16 *__restri
 }
 
 // Rows of a times columns of b, pointwise: dst item r C + c = sum over j < terms of a item r terms + j times b item c terms + j, the
-// polynomials of a times the one of b.
+// polynomials of a times the one of b. b is a polynomial in X^gap, gap = 2^log_gap, of which row i holds each of its N / gap evaluations once:
+// evaluation x of the ring is x / gap of it, for bit-reversed orders have the low bits of an exponent in front.
 //
 // grid: (N / COLUMNS, rows, polynomials x tiles), COLUMNS threads. A thread holds a tile of EDGE x EDGE sums at its evaluation, and reads
 // 2 EDGE words for EDGE^2 products. Where a tile reaches beyond the edge, the last row or column is read again and not written.
 #define EDGE 4
 
 KERNEL __launch_bounds__(COLUMNS, 8)
-block_product_rows(const Shape shape, const Rows dst, const Rows a, const Rows b, const u32 rows, const u32 columns, const u32 terms,
-                   const Prime *__restrict__ primes) {
+block_product_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) a, BY_VALUE(Rows) b, const u32 rows, const u32 columns, const u32 terms,
+                   const u32 log_gap, const Prime *__restrict__ primes) {
   const u32 z = blockIdx.z + shape.first, poly = z % shape.polys, tile = z / shape.polys;
   const u32 across = (columns + EDGE - 1) / EDGE, r = tile / across * EDGE, c = tile % across * EDGE;
   const u32 row = blockIdx.y, x = blockIdx.x * COLUMNS + threadIdx.x;
@@ -75,7 +76,7 @@ block_product_rows(const Shape shape, const Rows dst, const Rows a, const Rows b
 #pragma unroll
     for (int k = 0; k < EDGE; k++) {
       left[k] = row_of(a, shape, min(r + k, rows - 1) * terms + j, poly, row)[x];
-      right[k] = row_of(b, shape, min(c + k, columns - 1) * terms + j, 0, row)[x];
+      right[k] = row_of(b, shape.log_n - log_gap, min(c + k, columns - 1) * terms + j, 0, row)[x >> log_gap];
     }
 #pragma unroll
     for (int k = 0; k < EDGE * EDGE; k++) sums[k / EDGE][k % EDGE] += (u64)left[k / EDGE] * right[k % EDGE];

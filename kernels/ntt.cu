@@ -59,11 +59,11 @@ __device__ __forceinline__ void inverse_outer(const Shape &shape, const Rows &ds
 
 #define OUTER(S)                                                                                                             \
   KERNEL __launch_bounds__(THREADS, BLOCKS)                                                                                  \
-  ntt_outer_##S(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {     \
+  ntt_outer_##S(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {     \
     forward_outer<S>(shape, dst, primes, twiddles);                                                                          \
   }                                                                                                                          \
   KERNEL __launch_bounds__(THREADS, BLOCKS)                                                                                  \
-  intt_outer_##S(const Shape shape, const Rows dst, const Ends ends, const Prime *__restrict__ primes,                       \
+  intt_outer_##S(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Ends) ends, const Prime *__restrict__ primes,                       \
                  const u32 *__restrict__ twiddles) {                                                                         \
     inverse_outer<S>(shape, dst, ends, primes, twiddles);                                                                    \
   }
@@ -95,18 +95,18 @@ __device__ __forceinline__ void forward_inner(const Shape &shape, const Rows &ds
 }
 
 KERNEL __launch_bounds__(THREADS, BLOCKS)
-ntt_inner(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
+ntt_inner(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
   forward_inner<false>(shape, dst, 0, primes, twiddles);
 }
 
 KERNEL __launch_bounds__(THREADS, BLOCKS)
-ntt_inner_add(const Shape shape, const Rows dst, const Addend addend, const Prime *__restrict__ primes,
+ntt_inner_add(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Addend) addend, const Prime *__restrict__ primes,
               const u32 *__restrict__ twiddles) {
   forward_inner<true>(shape, dst, &addend, primes, twiddles);
 }
 
 KERNEL __launch_bounds__(THREADS, BLOCKS)
-intt_inner(const Shape shape, const Rows dst, const Rows src, const Prime *__restrict__ primes,
+intt_inner(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, const Prime *__restrict__ primes,
            const u32 *__restrict__ twiddles) {
   __shared__ u32 tile[TILE_WORDS(Inner)];
   const Cell cell = cell_of(shape);
@@ -120,7 +120,7 @@ intt_inner(const Shape shape, const Rows dst, const Rows src, const Prime *__res
 }
 
 // Rings below 2^12, for tests: a block a row, stage by stage in shared memory.
-KERNEL ntt_small(const Shape shape, const Rows dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
+KERNEL ntt_small(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const Prime *__restrict__ primes, const u32 *__restrict__ twiddles) {
   __shared__ u32 tile[1 << 11];
   const Cell cell = cell_of(shape);
   const u32 prime = shape.prime[cell.row], n = 1u << shape.log_n;
@@ -139,7 +139,7 @@ KERNEL ntt_small(const Shape shape, const Rows dst, const Prime *__restrict__ pr
   for (u32 x = threadIdx.x; x < n; x += THREADS) row[x] = canonical(tile[x], m.p);
 }
 
-KERNEL intt_small(const Shape shape, const Rows dst, const Rows src, const Prime *__restrict__ primes,
+KERNEL intt_small(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, BY_VALUE(Rows) src, const Prime *__restrict__ primes,
                   const u32 *__restrict__ twiddles) {
   __shared__ u32 tile[1 << 11];
   const Cell cell = cell_of(shape);

@@ -78,20 +78,20 @@ __device__ __forceinline__ void mul_accumulate(const Shape &shape, const Rows &d
 }
 
 KERNEL __launch_bounds__(THREADS)
-mul_accumulate_rows(const Shape shape, const Rows dst, const Factor *__restrict__ factors, const u32 terms, const u32 onto,
+mul_accumulate_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const Factor *__restrict__ factors, const u32 terms, const u32 onto,
                     const Prime *__restrict__ primes) {
   mul_accumulate<1>(shape, dst, factors, terms, onto, primes);
 }
 
 KERNEL __launch_bounds__(THREADS)
-mul_accumulate_pairs(const Shape shape, const Rows dst, const Factor *__restrict__ factors, const u32 terms, const u32 onto,
+mul_accumulate_pairs(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const Factor *__restrict__ factors, const u32 terms, const u32 onto,
                      const Prime *__restrict__ primes) {
   mul_accumulate<2>(shape, dst, factors, terms, onto, primes);
 }
 
 // dst = sum over terms of sigma(src), plus what dst has if `onto`; `elements`: one for each term, for all items.
 KERNEL __launch_bounds__(THREADS)
-permute_accumulate_rows(const Shape shape, const Rows dst, const Factor *__restrict__ factors, const u32 *__restrict__ elements,
+permute_accumulate_rows(BY_VALUE(Shape) shape, BY_VALUE(Rows) dst, const Factor *__restrict__ factors, const u32 *__restrict__ elements,
                         const u32 terms, const u32 onto, const Prime *__restrict__ primes) {
   const Cell cell = cell_of(shape);
   const u32 p = primes[shape.prime[cell.row]].p, n = 1u << shape.log_n;

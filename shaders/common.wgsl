@@ -64,11 +64,14 @@ fn cell_of(group: vec3<u32>) -> Cell {
 // Position of a row of an operand within its list.
 fn listed(operand: u32, row: u32) -> u32 { return args[args[OPERANDS + 4u * operand + 3u] + row]; }
 
-// The first word of a row of an operand.
-fn row_of(operand: u32, cell: Cell) -> u32 {
+// Rows in front of a row of an operand.
+fn rows_before(operand: u32, cell: Cell) -> u32 {
   let o = OPERANDS + 4u * operand;
-  return (args[o] + cell.item * args[o + 1u] + cell.poly * args[o + 2u] + listed(operand, cell.row)) << args[LOG_N];
+  return args[o] + cell.item * args[o + 1u] + cell.poly * args[o + 2u] + listed(operand, cell.row);
 }
+
+// The first word of a row of an operand.
+fn row_of(operand: u32, cell: Cell) -> u32 { return rows_before(operand, cell) << args[LOG_N]; }
 
 fn prime_of(row: u32) -> Prime { return primes[args[args[PRIMES] + row]]; }
 

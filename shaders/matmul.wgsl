@@ -82,9 +82,11 @@ fn reduce4(x: Wide4, m: Prime) -> vec4<u32> {
   return vec4(reduce(wide(low.x, high.x), m), reduce(wide(low.y, high.y), m), reduce(wide(low.z, high.z), m), reduce(wide(low.w, high.w), m));
 }
 
-// The word of the item of `right` of column c, or of the last one.
+// The word of the item of `right` of column c, or of the last one. Its rows hold each of the N / gap evaluations of a polynomial in X^gap
+// once, gap = 2^FOURTH: evaluation x of the ring is x / gap of them.
 fn of_column(c: u32, j: u32, row: u32, x: u32) -> u32 {
-  return right[row_of(RIGHT, Cell(min(c, args[SECOND] - 1u) * args[THIRD] + j, 0u, row)) + x];
+  let before = rows_before(RIGHT, Cell(min(c, args[SECOND] - 1u) * args[THIRD] + j, 0u, row));
+  return right[(before << (args[LOG_N] - args[FOURTH])) + (x >> args[FOURTH])];
 }
 
 // The word of the item of `left` of row r, or of the last one.
@@ -101,7 +103,8 @@ fn store_products(products: vec4<u32>, r: u32, c: u32, poly: u32, row: u32, x: u
 }
 
 // Rows of `left` times columns of `right`, pointwise: dst item r SECOND + c = sum over j < THIRD of item r THIRD + j of `left` times item
-// c THIRD + j of `right`, which has one polynomial. FIRST rows, SECOND columns.
+// c THIRD + j of `right`, which has one polynomial. FIRST rows, SECOND columns; 2^FOURTH as for
+// `of_column`.
 //
 // Grid: (N / COLUMNS, rows, polynomials x tiles). A thread holds the sums of four rows and four columns at its evaluation. Where a tile
 // reaches beyond the edge, the last row or column is read again and not written.

@@ -517,7 +517,7 @@ fn predicted_bytes_are_those_of_the_objects() {
         for packing in Packing::ALL {
             let shape = Shape::new(m, k, n);
             let plan = MatmulPlan::new(shape, packing, &params).unwrap();
-            let cost = cost(&plan, "test", &Rates::measure(&ctx, &plan).unwrap()).unwrap();
+            let cost = cost(&plan, "test", &plan.rates(&ctx).unwrap()).unwrap();
             let secret = SecretKey::generate(&ctx).unwrap();
             let seeded = secret.evaluation_keys(&plan.keys()).unwrap();
             let keys = seeded.expand(&ctx).unwrap();

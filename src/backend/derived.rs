@@ -78,6 +78,14 @@ pub fn block_product<B: Backend>(
     Ok(())
 }
 
+/// log2 of the words of a row that holds each evaluation of a polynomial in X^(N / length) once; that of N where `length` is none of 2 to N.
+pub fn shortest_log_n(log_n: u32, length: usize) -> u32 {
+    match length.checked_ilog2() {
+        Some(log) if log > 0 => log.min(log_n),
+        _ => log_n,
+    }
+}
+
 /// See [`Backend::sparse`].
 pub fn sparse<B: Backend>(
     b: &B,

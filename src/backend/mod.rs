@@ -1,5 +1,6 @@
 #![doc = include_str!("contract.md")]
 
+pub(crate) mod clock;
 pub mod conformance;
 #[cfg(feature = "fallback")]
 pub mod cpu;
@@ -8,6 +9,8 @@ pub mod cuda;
 pub mod derived;
 #[cfg(feature = "fallback")]
 pub mod device;
+#[cfg(any(feature = "fallback", feature = "cuda", feature = "wgpu"))]
+mod kept;
 mod memory;
 pub mod null;
 pub mod oracle;
@@ -17,6 +20,9 @@ pub mod wgpu;
 
 pub use memory::{Mut, Ref, Row, Span, compact};
 pub use shared::{Owners, Shared};
+
+#[cfg(any(feature = "fallback", feature = "cuda", feature = "wgpu"))]
+use kept::Kept;
 
 use crate::{
     arith::{Complex, Double, EmbedError, Embedding},

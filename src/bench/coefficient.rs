@@ -59,7 +59,7 @@ pub struct Measured {
     pub median_us: f64,
     /// The least of them.
     pub min_us: f64,
-    /// Mean microseconds of processor time, as in [`Times`](super::Times).
+    /// Least microseconds of processor time, as in [`Times`](super::Times).
     pub cpu_us: Option<f64>,
     /// Median microseconds with weights from integers, lifted and transformed while they are used.
     pub fly_us: Option<f64>,

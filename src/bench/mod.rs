@@ -18,6 +18,8 @@ mod predict;
 #[cfg(feature = "speed")]
 mod reference;
 #[cfg(feature = "cuda")]
+mod sums;
+#[cfg(feature = "cuda")]
 pub mod traffic;
 mod transformer;
 

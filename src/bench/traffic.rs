@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BenchError, Result, ckks, transformer};
+use super::{BenchError, Result, ckks, sums, transformer};
 use crate::{
     backend::cuda::Launch,
     ring::{ChainKind, ChainSpec, ChainTable, build},
@@ -118,6 +118,7 @@ fn params() -> Result<Params> {
 /// Counts the operations that a GPU's speed is judged by.
 pub fn measure() -> Result<Vec<Traffic>> {
     let mut all = ckks::traffic(&params()?)?;
+    all.extend(sums::traffic()?);
     all.push(transformer::traffic()?);
     Ok(all)
 }
@@ -128,7 +129,8 @@ mod tests {
 
     #[test]
     fn fused_products_move_at_most_seventy_percent() {
-        let all = ckks::traffic(&params().unwrap()).unwrap();
+        let mut all = ckks::traffic(&params().unwrap()).unwrap();
+        all.extend(sums::traffic().unwrap());
         let product = &all[0];
         assert!(product.operation.contains("47 limbs"), "{}", product.operation);
         let limbs = product.limbs(product.moved_bytes() + product.table_bytes());

@@ -1,6 +1,6 @@
 //! `conformance`: every operation of every device against its definition, to the bit.
 
-use std::{str::FromStr, time::Instant};
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -9,12 +9,14 @@ use super::{ConformanceArgs, Failure, show};
 use crate::{
     backend::{
         Backend,
-        conformance::{self, Report, Scope},
+        conformance::{
+            Candidate, Judgement,
+            plan::{self, Part},
+        },
         cpu::{Cpu, Instructions},
         device::{BackendChoice, BackendKind, Device, on},
     },
     report::seconds,
-    ring::{self, ChainTable},
 };
 
 /// Failures that are told in full.
@@ -25,9 +27,9 @@ const TOLD: usize = 20;
 pub(super) enum Amount {
     /// Rings of 2^4 and 2^8, a second or so
     Quick,
-    /// Rings to 2^12, one and three items, all levels of the chains of that size, three levels of 2^16
+    /// Rings to 2^12, batches of one and three, all levels of the chains of that size, three levels of 2^16
     Standard,
-    /// Besides, rings to 2^16, and all levels of all shipped chains
+    /// Besides, rings to 2^17, and of all shipped chains a level of every kind of steps
     Full,
 }
 
@@ -55,43 +57,6 @@ impl FromStr for Share {
     }
 }
 
-/// A part of the comparison.
-enum Part {
-    /// All operations on rings of one size.
-    Operations { log_n: u32, items: usize },
-    /// The steps of a chain.
-    Levels {
-        name: &'static str,
-        chain: ChainTable,
-        levels: Vec<usize>,
-        items: usize,
-    },
-}
-
-impl Part {
-    fn run<B: Backend + Clone>(&self, backend: &B) -> Report {
-        match self {
-            Self::Operations { log_n, items } => {
-                let scope = Scope {
-                    log_n: vec![*log_n],
-                    items: vec![*items],
-                };
-                conformance::run(|| backend.clone(), &scope)
-            }
-            Self::Levels {
-                chain, levels, items, ..
-            } => conformance::run_levels(backend, chain, levels, *items),
-        }
-    }
-
-    fn describe(&self) -> String {
-        match self {
-            Self::Operations { log_n, items } => format!("operations, N = 2^{log_n}, batch {items}"),
-            Self::Levels { name, items, .. } => format!("levels of {name}, batch {items}"),
-        }
-    }
-}
-
 impl Amount {
     fn name(self) -> &'static str {
         match self {
@@ -103,56 +68,13 @@ impl Amount {
 
     /// The parts of a share of it.
     fn share(self, share: Share) -> Vec<Part> {
-        (self.parts().into_iter())
-            .skip(share.first - 1)
-            .step_by(share.of)
-            .collect()
-    }
-
-    fn parts(self) -> Vec<Part> {
-        let operations = |scope: Scope| {
-            let items = scope.items;
-            let part = move |log_n: u32| {
-                let of = |items: &usize| Part::Operations { log_n, items: *items };
-                items.iter().map(of).collect::<Vec<_>>()
-            };
-            scope.log_n.into_iter().flat_map(part)
+        let parts = match self {
+            Self::Quick => plan::quick(),
+            Self::Standard => plan::standard(),
+            Self::Full => plan::full(),
         };
-        let levels = |(name, chain): (&'static str, ChainTable), items| Part::Levels {
-            levels: (0..=chain.top()).collect(),
-            name,
-            chain,
-            items,
-        };
-        let small = || {
-            ring::insecure_chains()
-                .chain(ring::chains())
-                .filter(|(_, c)| c.log_n <= 12)
-        };
-        let large = || ring::chains().filter(|(_, c)| c.log_n > 12);
-        match self {
-            Self::Quick => operations(Scope::quick()).collect(),
-            Self::Standard => {
-                let few = large().filter(|(name, _)| *name == "n16_pair55_l21_d3");
-                let few = few.map(|(name, chain)| Part::Levels {
-                    levels: vec![0, chain.top() / 2, chain.top()],
-                    name,
-                    chain,
-                    items: 1,
-                });
-                operations(Scope::full())
-                    .chain(small().flat_map(|c| [1, 3].map(|items| levels((c.0, c.1.clone()), items))))
-                    .chain(few)
-                    .collect()
-            }
-            Self::Full => {
-                let all = small().chain(large());
-                operations(Scope::full())
-                    .chain(operations(Scope::large()))
-                    .chain(all.flat_map(|c| [1, 3].map(|items| levels((c.0, c.1.clone()), items))))
-                    .collect()
-            }
-        }
+        let own = parts.into_iter().skip(share.first - 1).step_by(share.of);
+        own.collect()
     }
 }
 
@@ -174,125 +96,144 @@ struct Finding {
     failures: usize,
     /// Parts that were not run.
     skips: usize,
+    /// What the device took.
     seconds: f64,
+    /// What the definitions took, once for all devices of the call.
+    oracle_seconds: f64,
     /// Failures in full, the first of them.
     findings: Vec<String>,
     /// Why parts were skipped.
     why: String,
 }
 
-/// Runs all parts on a backend.
-fn judge<B: Backend + Clone>(
-    (amount, share): (Amount, Share),
+/// A device, and the backend to judge, or why there is none.
+struct Judged {
+    backend: &'static str,
     choice: BackendChoice,
+    device: String,
     emulated: bool,
-    backend: &B,
-) -> Finding {
-    let clock = Instant::now();
-    let (parts, mut all) = (amount.share(share), Report::default());
-    let bar = show::progress(&choice.to_string());
+    candidate: Result<Candidate<'static>, String>,
+}
+
+impl Judged {
+    fn new<B: Backend + Clone>(choice: BackendChoice, emulated: bool, backend: B) -> Self {
+        let capabilities = backend.capabilities();
+        Self {
+            backend: capabilities.name,
+            choice,
+            device: capabilities.device,
+            emulated,
+            candidate: Ok(Candidate::new(move || backend.clone())),
+        }
+    }
+
+    /// The device of this number, or the CPU with each set of instructions that it has.
+    fn all(kind: BackendKind, choice: BackendChoice) -> Vec<Self> {
+        if kind == BackendKind::Cpu {
+            let sets = Instructions::available().iter();
+            let backends = sets.filter_map(|set| Cpu::with_instructions(*set));
+            return backends
+                .map(|b| Self::new(BackendChoice::CPU, false, b))
+                .collect();
+        }
+        vec![match Device::open(choice) {
+            Ok(device) => on!(device.any(), backend => {
+                Self::new(device.choice(), device.is_emulated(), backend.as_ref().clone())
+            }),
+            Err(error) => Self {
+                backend: kind.name(),
+                choice,
+                device: String::from("-"),
+                emulated: false,
+                candidate: Err(error.to_string()),
+            },
+        }]
+    }
+}
+
+/// The devices that were asked for, or all that there are.
+fn devices(asked: Option<BackendChoice>) -> Result<Vec<Judged>, Failure> {
+    if let Some(choice) = asked {
+        return Ok(Judged::all(Device::open(choice)?.kind(), choice));
+    }
+    // A backend without a device has one line, which says why.
+    let count = |kind| Device::count(kind).map_or(1, |n| n.max(1));
+    let all = BackendKind::ALL.iter();
+    let numbers = all.flat_map(|k| (0..count(*k)).map(|i| (*k, k.device(i))));
+    Ok(numbers
+        .flat_map(|(kind, choice)| Judged::all(kind, choice))
+        .collect())
+}
+
+/// Runs all parts on all devices: the oracle answers once for all of them.
+fn judge(scope: Amount, parts: &[Part], devices: Vec<Judged>) -> Vec<Finding> {
+    let mut candidates = Vec::new();
+    let mut lines: Vec<(bool, Finding)> = Vec::new();
+    for device in devices {
+        let (opened, why) = match device.candidate {
+            Ok(candidate) => {
+                candidates.push(candidate);
+                (true, String::new())
+            }
+            Err(why) => (false, why),
+        };
+        let finding = Finding {
+            backend: device.backend,
+            choice: device.choice.to_string(),
+            device: device.device,
+            emulated: device.emulated,
+            scope: scope.name(),
+            parts: if opened { parts.len() } else { 0 },
+            checks: 0,
+            failures: 0,
+            skips: if opened { 0 } else { parts.len() },
+            seconds: 0.0,
+            oracle_seconds: 0.0,
+            findings: Vec::new(),
+            why,
+        };
+        lines.push((opened, finding));
+    }
+    let bar = show::progress("conformance");
     bar.set_length(parts.len() as u64);
-    for part in &parts {
-        bar.set_message(part.describe());
-        all.extend(part.run(backend));
+    let mut found = Judgement::default();
+    for part in parts.iter().filter(|_| !candidates.is_empty()) {
+        bar.set_message(part.to_string());
+        found.extend(part.run(&candidates));
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let capabilities = backend.capabilities();
-    Finding {
-        backend: capabilities.name,
-        choice: choice.to_string(),
-        device: capabilities.device,
-        emulated,
-        scope: amount.name(),
-        parts: parts.len(),
-        checks: all.checks,
-        failures: all.failures.len(),
-        skips: 0,
-        seconds: clock.elapsed().as_secs_f64(),
-        findings: all.failures.iter().take(TOLD).map(ToString::to_string).collect(),
-        why: String::new(),
+    let opened = lines.iter_mut().filter(|(opened, _)| *opened);
+    for ((_, finding), report) in opened.zip(found.reports) {
+        finding.checks = report.checks;
+        finding.failures = report.failures.len();
+        finding.seconds = report.time.as_secs_f64();
+        finding.oracle_seconds = found.oracle.as_secs_f64();
+        finding.findings = report
+            .failures
+            .iter()
+            .take(TOLD)
+            .map(ToString::to_string)
+            .collect();
     }
-}
-
-fn skipped(
-    (amount, share): (Amount, Share),
-    kind: BackendKind,
-    choice: BackendChoice,
-    why: String,
-) -> Finding {
-    Finding {
-        backend: kind.name(),
-        choice: choice.to_string(),
-        device: String::from("-"),
-        emulated: false,
-        scope: amount.name(),
-        parts: 0,
-        checks: 0,
-        failures: 0,
-        skips: amount.share(share).len(),
-        seconds: 0.0,
-        findings: Vec::new(),
-        why,
-    }
-}
-
-/// The CPU with each set of instructions that it has.
-fn judge_cpu(
-    amount: (Amount, Share),
-    show: &mut dyn FnMut(Finding) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    for instructions in Instructions::available() {
-        if let Some(backend) = Cpu::with_instructions(*instructions) {
-            show(judge(amount, BackendChoice::CPU, false, &backend))?;
-        }
-    }
-    Ok(())
+    lines.into_iter().map(|(_, finding)| finding).collect()
 }
 
 pub(super) fn run(args: &ConformanceArgs) -> Result<(), Failure> {
-    let amount = (args.scope, args.share);
-    let (mut failed, mut checked, mut skips) = (0, 0, 0);
+    let parts = args.scope.share(args.share);
+    let findings = judge(args.scope, &parts, devices(args.backend)?);
     if !args.json {
         heading();
     }
-    let mut show = |finding: Finding| -> Result<(), Failure> {
-        failed += finding.failures;
-        checked += finding.checks;
-        skips += finding.skips;
+    for finding in &findings {
         if args.json {
-            say!("{}", serde_json::to_string(&finding)?);
+            say!("{}", serde_json::to_string(finding)?);
         } else {
-            line(&finding);
+            line(finding);
         }
-        Ok(())
-    };
-    let devices: Vec<(BackendKind, BackendChoice)> = match args.backend {
-        Some(choice) => {
-            let kind = Device::open(choice)?.kind();
-            vec![(kind, choice)]
-        }
-        None => {
-            // A backend without a device has one line, which says why.
-            let count = |kind| Device::count(kind).map_or(1, |n| n.max(1));
-            let all = BackendKind::ALL.iter();
-            all.flat_map(|k| (0..count(*k)).map(|i| (*k, k.device(i))))
-                .collect()
-        }
-    };
-    for (kind, choice) in devices {
-        if kind == BackendKind::Cpu {
-            judge_cpu(amount, &mut show)?;
-            continue;
-        }
-        let finding = match Device::open(choice) {
-            Ok(device) => on!(device.any(), backend => {
-                judge(amount, device.choice(), device.is_emulated(), backend.as_ref())
-            }),
-            Err(error) => skipped(amount, kind, choice, error.to_string()),
-        };
-        show(finding)?;
     }
+    let sum = |of: fn(&Finding) -> usize| findings.iter().map(of).sum::<usize>();
+    let (failed, checked, skips) = (sum(|f| f.failures), sum(|f| f.checks), sum(|f| f.skips));
     if failed > 0 {
         return Err(format!(
             "{failed} of {checked} checks failed: do not use these devices, and please report this machine"

@@ -15,10 +15,10 @@ use crate::{
         Backend,
         device::{Device, on},
     },
-    ckks::{Ciphertext, Evaluator, SeededCiphertext},
+    ckks::{Evaluator, SeededCiphertext},
     model::{CLASSES, LanguageModel, Quantised, WIDTH},
     report::{bytes, seconds},
-    transformer::{LanguageClassifier, Progress},
+    transformer::LanguageClassifier,
     wire::{Existing, Stamp, Writer},
 };
 
@@ -60,17 +60,11 @@ fn run_on<B: Backend>(args: &InferArgs, device: &Device, backend: B) -> Result<(
         } else {
             format!("batch {batches}")
         };
-        let bar = show::progress(&label);
-        let mut display = |stage, done: usize, of: usize| {
-            bar.set_length(of as u64);
-            bar.set_message(show::stage(stage));
-            bar.set_position(done as u64);
-        };
-        let result: Ciphertext<_> = classifier.infer(&ev, &x, &mut Progress::new(&mut display))?;
-        ctx.backend().wait()?;
-        bar.finish_and_clear();
+        let run = show::staged(&label, ctx.backend(), |progress| {
+            classifier.infer(&ev, &x, progress)
+        })?;
         infer += clock.elapsed().as_secs_f64();
-        out.put(&result, ctx, stamp)?;
+        out.put(&run.result, ctx, stamp)?;
     }
     let size = out.place()?;
 

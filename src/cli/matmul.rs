@@ -7,7 +7,7 @@ use crate::{
     backend::{Backend, cpu::Cpu},
     bfv::{self, Bfv},
     matmul::{
-        Cost, MatmulPlan, Options, Rates, Shape, choose,
+        Cost, MatmulPlan, Options, Shape, choose,
         coefficient::{self, Encrypted, Output, Request},
         cost, plans,
     },
@@ -60,15 +60,13 @@ impl Planned {
         Ok(match self {
             Self::Ckks(plan) => {
                 let ctx = Context::new(backend.clone(), plan.params().clone())?;
-                let (before, done) = (Rates::measure(&ctx, plan)?, run()?);
-                let rates = before.least(Rates::measure(&ctx, plan)?);
-                (cost(plan, chain, &rates)?, done)
+                let (before, done) = (plan.rates(&ctx)?, run()?);
+                (cost(plan, chain, &before.least(&plan.rates(&ctx)?))?, done)
             }
             Self::Bfv(plan) => {
                 let bfv = Bfv::new(backend.clone(), plan.params().clone())?;
-                let (before, done) = (coefficient::Rates::measure(&bfv, plan)?, run()?);
-                let rates = before.least(coefficient::Rates::measure(&bfv, plan)?);
-                (plan.cost(&rates)?, done)
+                let (before, done) = (plan.rates(&bfv)?, run()?);
+                (plan.cost(&before.least(&plan.rates(&bfv)?))?, done)
             }
         })
     }

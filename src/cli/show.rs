@@ -3,13 +3,18 @@
 use std::{
     collections::BTreeMap,
     io::{IsTerminal, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::texts::language;
-use crate::{model::Verdict, report::bar, transformer::Stage};
+use super::{Failure, texts::language};
+use crate::{
+    backend::Backend,
+    model::Verdict,
+    report::bar,
+    transformer::{Progress, Stage},
+};
 
 /// Prints a line on standard output. A reader that has seen enough (`| head`) ends the program quietly, as other tools do.
 macro_rules! say {
@@ -66,6 +71,46 @@ pub(super) fn progress(label: &str) -> ProgressBar {
     bar.set_prefix(label.to_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
+}
+
+/// What a run by stages gave and took.
+pub(super) struct Staged<T> {
+    /// The result.
+    pub(super) result: T,
+    /// Seconds of the run.
+    pub(super) seconds: f64,
+    /// Seconds by stage.
+    pub(super) stages: Vec<(Stage, f64)>,
+}
+
+/// Runs work by stages under a progress bar; each stage ends when the device has done its work.
+pub(super) fn staged<B: Backend, T, E>(
+    label: &str,
+    backend: &B,
+    run: impl FnOnce(&mut Progress<'_>) -> Result<T, E>,
+) -> Result<Staged<T>, Failure>
+where
+    Failure: From<E>,
+{
+    let bar = progress(label);
+    let mut display = |at, done: usize, of: usize| {
+        bar.set_length(of as u64);
+        bar.set_message(stage(at));
+        bar.set_position(done as u64);
+    };
+    let wait = || Ok(backend.wait()?);
+    let mut progress = Progress::waiting(&mut display, &wait);
+    backend.wait()?;
+    let clock = Instant::now();
+    let result = run(&mut progress)?;
+    backend.wait()?;
+    let (seconds, stages) = (clock.elapsed().as_secs_f64(), progress.seconds().to_vec());
+    bar.finish_and_clear();
+    Ok(Staged {
+        result,
+        seconds,
+        stages,
+    })
 }
 
 /// A bar for each language, the most probable first.

@@ -1,4 +1,4 @@
-//! What a product costs before it runs: counts from the counting backend, times rates of this machine ([`Rates`]).
+//! What a product costs before it runs: counts of the counting backend, and times of its parts on this machine ([`Rates`]).
 //!
 //! [`Cost`] knows no scheme and no packing by type, so that [`choose`] compares whatever is costed.
 
@@ -60,6 +60,8 @@ pub struct Cost {
     pub prepare_us: f64,
     /// Predicted microseconds of the product.
     pub run_us: f64,
+    /// What these times are sums of.
+    pub parts: Rates,
     /// Bound on the error of an entry.
     pub error_bound: f64,
 }
@@ -132,8 +134,8 @@ impl MatmulPlan {
         all as u64
     }
 
-    /// Runs on the counting backend: (counts of preparing, counts of a run).
-    fn count(&self) -> Result<(Counts, Counts)> {
+    /// A run on the counting backend.
+    fn count(&self) -> Result<Counts> {
         let null = Null::new();
         let ctx = Context::new(null.clone(), self.params.clone())?;
         let ckks = Ckks::new(&ctx);
@@ -144,23 +146,21 @@ impl MatmulPlan {
                 secret.evaluation_keys(&self.keys())?.expand(&ctx)?
             }
         };
-        null.reset();
         let weights: EncodedWeights<Null> = self.blank_weights(&ckks)?;
-        let preparing = null.counts();
         let (items, _) = self.ciphertexts();
         let inner = rlwe::Ciphertext::build(&ctx, "matmul", self.level, items, 2, |_| Ok(()))?;
         let inputs: Inputs<Null> = self.blank_inputs(inner)?;
         null.reset();
         drop(self.run(&ckks, &[&keys], &weights, &inputs)?);
-        Ok((preparing, null.counts()))
+        Ok(null.counts())
     }
 }
 
 /// Counts and predicts a plan; `rates` were measured for it.
 pub fn cost(plan: &MatmulPlan, chain: &str, rates: &Rates) -> Result<Cost> {
-    let (preparing, run) = plan.count()?;
+    let run = plan.count()?;
     let (up, down) = plan.ciphertexts();
-    let (params, log_n, k) = (&plan.params, plan.params.log_n(), plan.shape.k);
+    let (params, log_n) = (&plan.params, plan.params.log_n());
     let rows = params.level("matmul", plan.level)?.primes.len();
     let row_bytes = 4usize << log_n;
     let rotations = plan.rotations();
@@ -170,11 +170,6 @@ pub fn cost(plan: &MatmulPlan, chain: &str, rates: &Rates) -> Result<Cost> {
         .filter_map(|i| params.digit_of().get(*i as usize))
         .collect::<std::collections::BTreeSet<_>>();
     let key = count.len() * (digits.len() + params.special().len()) * row_bytes + 32;
-    let encoded = match &plan.layout {
-        Layout::Features(_) => (plan.shape.k * plan.shape.n) as f64,
-        Layout::Blocks(l) => (l.inner_blocks(plan.shape) * l.output_blocks(plan.shape)) as f64,
-        Layout::Diagonal(l) => (l.inputs * l.outputs * l.diagonals) as f64,
-    };
     Ok(Cost {
         scheme: "ckks",
         packing: plan.packing.name(),
@@ -193,8 +188,9 @@ pub fn cost(plan: &MatmulPlan, chain: &str, rates: &Rates) -> Result<Cost> {
         bytes_down: down * 2 * rows * row_bytes,
         key_bytes: rotations.len() * key,
         peak_bytes: run.peak_bytes,
-        prepare_us: rates.us(&preparing, log_n, k) + encoded * rates.encode,
-        run_us: rates.us(&run, log_n, k),
+        prepare_us: rates.prepare_us(),
+        run_us: rates.run_us(),
+        parts: rates.clone(),
         error_bound: plan.error_bound(),
     })
 }
@@ -221,7 +217,7 @@ pub fn plans<B: Backend>(
                 continue;
             };
             last = Some(params.log_n());
-            let rates = Rates::measure(&context(params)?, &plan)?;
+            let rates = plan.rates(&context(params)?)?;
             let cost = cost(&plan, name, &rates)?;
             if best.as_ref().is_none_or(|(_, b)| cost.total_us() < b.total_us()) {
                 best = Some((plan, cost));

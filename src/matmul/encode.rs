@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use super::{
     ColumnWeights, EncodedWeights, Inputs, MatmulError, MatmulPlan, Outputs, Result, SeededInputs, Shape,
     Weights,
+    diagonal::Diagonal,
     layout::{Domain, Layout, Place},
     operands::{Form, check_plan},
     plaintexts::{Plaintexts, Source},
@@ -15,8 +16,56 @@ use crate::{
     backend::Backend,
     ckks::{Ciphertext, Ckks, CkksError, Release},
     ring::Scale,
-    rlwe::{self, SecretKey},
+    rlwe::{self, Context, SecretKey},
 };
+
+/// Diagonals of a matrix as the coefficients of plaintexts, one after the other.
+pub(super) struct Diagonals<'a> {
+    layout: &'a Diagonal,
+    shape: Shape,
+    embedding: Embedding,
+    scale: Double,
+    /// Coefficients are 0 but for every so many.
+    gap: usize,
+    slots: Vec<Complex>,
+    integers: Vec<i64>,
+}
+
+impl<'a> Diagonals<'a> {
+    pub(super) fn new(plan: &MatmulPlan, layout: &'a Diagonal) -> Self {
+        let (slots, degree) = (layout.slots(), plan.params.degree());
+        let (hi, lo) = Scale::pow2(plan.weight_bits as i32).to_parts();
+        Self {
+            layout,
+            shape: plan.shape,
+            embedding: Embedding::new(plan.params.log_n()),
+            scale: Double { hi, lo },
+            gap: degree / (2 * slots),
+            slots: vec![Complex::default(); slots],
+            integers: vec![0; degree],
+        }
+    }
+
+    /// Coefficients of a plaintext that may differ from 0.
+    pub(super) fn each(&self) -> usize {
+        2 * self.slots.len()
+    }
+
+    /// Appends those of term `term` of sum `group`; `weights` is `[k][n]`.
+    pub(super) fn encode(
+        &mut self,
+        weights: &[f64],
+        (group, term): (usize, usize),
+        out: &mut Vec<i32>,
+    ) -> Result<()> {
+        let (giant, baby) = (self.layout.giant(), self.layout.baby);
+        let (to, from) = ((group / giant, group % giant), (term / baby, term % baby));
+        (self.layout).plaintext(self.shape, weights, to, from, &mut self.slots);
+        (self.embedding.embed(&self.slots, self.scale, &mut self.integers)).map_err(CkksError::from)?;
+        out.extend(self.integers.iter().step_by(self.gap).map(|x| *x as i32));
+        Ok(())
+    }
+}
 
 impl MatmulPlan {
     /// Encodes a k x n matrix. Errors: another number of weights, or one that is not finite or beyond the bound.
@@ -28,39 +77,28 @@ impl MatmulPlan {
         self.check_params(ckks)?;
         let Shape { k, n, .. } = self.shape;
         let weights = weights.checked(self.shape, self.options.weight_bound)?;
-        let degree = self.params.degree();
-        let (source, each) = match &self.layout {
+        let source = match &self.layout {
             Layout::Features(_) => {
                 let columns = ColumnWeights::rounded(&weights, (k, n), self.weight_bits);
                 return Ok(self.weights(Form::Columns(columns)));
             }
             Layout::Blocks(blocks) => {
                 let integers = quantise(&weights, self.weight_bits);
-                (Source::Blocks(*blocks, self.shape, integers), degree)
+                Source::Blocks(*blocks, self.shape, integers)
             }
             Layout::Diagonal(layout) => {
-                let (slots, embedding) = (layout.slots(), Embedding::new(self.params.log_n()));
-                let (hi, lo) = Scale::pow2(self.weight_bits as i32).to_parts();
-                let gap = degree / (2 * slots);
-                let mut all = Vec::new();
-                let (mut values, mut integers) = (vec![Complex::default(); slots], vec![0i64; degree]);
-                for group in 0..layout.outputs * layout.giant() {
-                    for term in 0..layout.inputs * layout.baby {
-                        let (to, from) = (
-                            (group / layout.giant(), group % layout.giant()),
-                            (term / layout.baby, term % layout.baby),
-                        );
-                        layout.plaintext(self.shape, &weights, to, from, &mut values);
-                        embedding
-                            .embed(&values, Double { hi, lo }, &mut integers)
-                            .map_err(CkksError::from)?;
-                        all.extend(integers.iter().step_by(gap).map(|x| *x as i32));
+                let (groups, terms) = (layout.outputs * layout.giant(), layout.inputs * layout.baby);
+                let mut encoder = Diagonals::new(self, layout);
+                let mut all = Vec::with_capacity(groups * terms * encoder.each());
+                for group in 0..groups {
+                    for term in 0..terms {
+                        encoder.encode(&weights, (group, term), &mut all)?;
                     }
                 }
-                (Source::Coefficients(all), 2 * slots)
+                Source::Coefficients(all)
             }
         };
-        self.polynomials(ckks, source, each)
+        self.polynomials(ckks, source)
     }
 
     /// Weights without values, for a backend that looks at none.
@@ -77,8 +115,7 @@ impl MatmulPlan {
                 };
                 Ok(self.weights(Form::Columns(columns)))
             }
-            Layout::Blocks(_) => self.polynomials(ckks, Source::Blank, self.params.degree()),
-            Layout::Diagonal(layout) => self.polynomials(ckks, Source::Blank, 2 * layout.slots()),
+            Layout::Blocks(_) | Layout::Diagonal(_) => self.polynomials(ckks, Source::Blank),
         }
     }
 
@@ -96,34 +133,40 @@ impl MatmulPlan {
         })
     }
 
-    fn polynomials<B: Backend>(
-        &self,
-        ckks: &Ckks<B>,
-        source: Source,
-        each: usize,
-    ) -> Result<EncodedWeights<B>> {
-        let level = ckks.context().level("matmul", self.level)?;
-        let (terms, groups, rows) = match &self.layout {
-            Layout::Diagonal(l) => (l.inputs * l.baby, l.outputs * l.giant(), level.extended.clone()),
+    fn polynomials<B: Backend>(&self, ckks: &Ckks<B>, source: Source) -> Result<EncodedWeights<B>> {
+        let mut all = self.plaintexts(ckks.context(), source)?;
+        if self.options.ready {
+            all.prepare(ckks.context())?;
+        }
+        Ok(self.weights(Form::Polynomials(all)))
+    }
+
+    /// The plaintexts of blocks or diagonals, without residues.
+    pub(super) fn plaintexts<B: Backend>(&self, ctx: &Context<B>, source: Source) -> Result<Plaintexts<B>> {
+        let level = ctx.level("matmul", self.level)?;
+        let (terms, groups, rows, each) = match &self.layout {
+            Layout::Diagonal(l) => (
+                l.inputs * l.baby,
+                l.outputs * l.giant(),
+                level.extended.clone(),
+                2 * l.slots(),
+            ),
             Layout::Blocks(l) => (
                 l.inner_blocks(self.shape),
                 l.output_blocks(self.shape),
                 level.rows.to_vec(),
+                self.params.degree(),
             ),
-            Layout::Features(_) => (0, 0, Vec::new()),
+            Layout::Features(_) => (0, 0, Vec::new(), 0),
         };
-        let mut all = Plaintexts {
+        Ok(Plaintexts {
             source,
             terms,
             groups,
             each,
             rows,
             ready: None,
-        };
-        if self.options.ready {
-            all.prepare(ckks.context())?;
-        }
-        Ok(self.weights(Form::Polynomials(all)))
+        })
     }
 
     fn weights<B: Backend>(&self, form: Form<B>) -> EncodedWeights<B> {

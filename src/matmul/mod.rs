@@ -37,6 +37,6 @@ pub use diagonal::Diagonal;
 pub use error::{MatmulError, Result};
 pub use operands::{EncodedWeights, Inputs, Outputs, SeededInputs};
 pub use plan::{MatmulPlan, Options, Packing};
-pub use rates::Rates;
+pub use rates::{Part, Rates};
 pub use shape::{Shape, Weights};
 pub use single::SingleAttention;

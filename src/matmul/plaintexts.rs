@@ -46,7 +46,14 @@ impl<B: Backend> Plaintexts<B> {
         Span::dense(groups * self.terms, 1, &self.rows)
     }
 
-    fn expand(&self, ctx: &Context<B>, group: usize, integers: &mut Vec<i32>, mut dst: Mut<B>) -> Result<()> {
+    /// The residues of a group; `integers` is memory that is used again.
+    pub(super) fn expand(
+        &self,
+        ctx: &Context<B>,
+        group: usize,
+        integers: &mut Vec<i32>,
+        mut dst: Mut<B>,
+    ) -> Result<()> {
         let count = self.terms * self.each;
         let values = match &self.source {
             Source::Coefficients(all) => all.get(group * count..(group + 1) * count).unwrap_or_default(),

@@ -36,7 +36,7 @@ pub struct MatmulReport {
     pub median_us: f64,
     /// Least microseconds of a product.
     pub min_us: f64,
-    /// Mean microseconds that a product had the processor, other programs' turns left out; null where that is not known: on a GPU, and
+    /// Least microseconds that a product had the processor, other programs' turns left out; null where that is not known: on a GPU, and
     /// with more than one thread.
     pub cpu_us: Option<f64>,
     /// Microseconds of encoding the weights, the lesser of least and processor time; 0 where both operands are encrypted.
@@ -70,11 +70,6 @@ pub struct MatmulReport {
 }
 
 impl MatmulReport {
-    /// Whether the predicted time is within `part` of what a product takes by itself.
-    pub fn predicts_time(&self, part: f64) -> bool {
-        (self.predicted_us / self.own_us() - 1.0).abs() <= part
-    }
-
     /// Microseconds of a product that owe nothing to other programs: processor time, or the least where that is less or all that is known.
     pub fn own_us(&self) -> f64 {
         self.cpu_us.map_or(self.min_us, |cpu| cpu.min(self.min_us))

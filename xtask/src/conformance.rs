@@ -1,19 +1,27 @@
-//! `cargo xtask conformance [--quick|--full] [--minutes N] [--machine NAME]`: every operation of every device that this machine has or can
-//! emulate, against its definition, to the bit.
+//! `cargo xtask conformance [--quick|--full] [--minutes N] [--jobs N] [--machine NAME]`: every operation of every device that this machine
+//! has or can emulate, against its definition, to the bit.
 //!
-//! The program's `conformance` does it: once as it is, for the CPU with each set of instructions and for what GPUs there are, and once
-//! on the emulated driver of CUDA, which is never put before the first run. What `--full` compares is shared out over many runs, whose
-//! results are kept below the target folder by commit: a run that was stopped, or had used up its minutes, goes on where it was. The
+//! The program's `conformance` does it for all devices at once, CUDA on the emulated driver among them. That driver is never put before
+//! one that the machine has: a machine with a GPU of NVIDIA's has its own runs, and the emulation others. What `--full` compares is
+//! shared out over runs of a part each, so many of them side by side as there are processors (or `--jobs`), each on one thread. Their
+//! results are kept below the target folder by commit: a call that was stopped, or had used up its minutes, goes on where it was. The
 //! result is written to `benches/results/conformance/`, with how many of the runs it is of.
 
 use std::{
+    collections::VecDeque,
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
+use cipherformer::backend::{
+    conformance::plan,
+    device::{BackendKind, Device},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,74 +30,122 @@ use crate::{
 };
 
 const DIRECTORY: &str = "benches/results/conformance";
-/// Shares of `--full`.
-const SHARES: usize = 24;
+/// What `--full` is, for readers of its result.
+const FULL: &str = "all operations for N = 2^1, 2^2, 2^4, 2^6, 2^10 and 2^12 to 2^14 in batches of one and three, for 2^15 to 2^17 in batches of \
+                    one; of every shipped chain up to N = 2^12 all levels in both batches, beyond in batches of one the highest level \
+                    of every kind of steps (digits in use, a digit of one prime, primes removed and brought back) and the lowest, middle \
+                    and highest level, in batches of three the lowest and middle level; `what` has every part";
+
+/// What a call is told.
+struct Options {
+    scope: &'static str,
+    machine: Option<String>,
+    limit: Duration,
+    jobs: usize,
+}
+
+impl Options {
+    fn new(args: &[String]) -> Result<Self, String> {
+        let mut options = Self {
+            scope: "standard",
+            machine: None,
+            limit: Duration::MAX,
+            jobs: thread::available_parallelism().map_or(1, usize::from),
+        };
+        let mut args = args.iter();
+        while let Some(flag) = args.next() {
+            let mut number = || {
+                let number = args.next().and_then(|n| n.parse::<u64>().ok());
+                number.ok_or(format!("{flag} wants a number"))
+            };
+            match flag.as_str() {
+                "--quick" => options.scope = "quick",
+                "--full" => options.scope = "full",
+                "--minutes" => options.limit = Duration::from_secs(60 * number()?),
+                "--jobs" => options.jobs = number()?.max(1) as usize,
+                "--machine" => options.machine = Some(args.next().ok_or("--machine wants a name")?.clone()),
+                _ => {
+                    return Err(format!(
+                        "{flag} is unknown; there are --quick, --full, --minutes N, --jobs N and --machine NAME"
+                    ));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// One call of the program.
+struct Run<'a> {
+    /// Which share of how many.
+    share: [usize; 2],
+    /// The emulated driver, if it is put before.
+    driver: Option<&'a Path>,
+    /// Whether it is of the emulated device alone, since others have a run of their own.
+    emulated_only: bool,
+    /// Where its rows are kept, if they are.
+    file: Option<PathBuf>,
+    /// Whether it has one thread.
+    narrow: bool,
+}
 
 /// Runs the chore.
 pub fn run(args: &[String]) -> Result<(), String> {
-    let (mut scope, mut machine, mut limit) = ("standard", None, Duration::MAX);
-    let mut args = args.iter();
-    while let Some(flag) = args.next() {
-        match flag.as_str() {
-            "--quick" => scope = "quick",
-            "--full" => scope = "full",
-            "--machine" => machine = Some(args.next().ok_or("--machine wants a name")?.clone()),
-            "--minutes" => {
-                let minutes = args.next().and_then(|n| n.parse::<u64>().ok());
-                limit = Duration::from_secs(60 * minutes.ok_or("--minutes wants a number")?);
-            }
-            _ => {
-                return Err(format!(
-                    "{flag} is unknown; there are --quick, --full, --minutes N and --machine NAME"
-                ));
-            }
-        }
-    }
+    let options = Options::new(args)?;
     let clock = Instant::now();
     let program = build()?;
     let driver = emulation::library("plain")?;
     let commit = results::commit()?;
-    let kept = results::target().join("conformance").join(&commit);
-    println!(
-        "{:<8} {:<34} {:<9} {:>8} {:>9} {:>6} {:>9}",
-        "backend", "device", "scope", "checks", "failures", "skips", "seconds"
-    );
-    let shares = if scope == "full" { SHARES } else { 1 };
-    let (mut rows, mut done) = (Vec::new(), 0);
-    for share in 1..=shares {
-        for driver in [None, Some(driver.as_path())] {
-            let name = if driver.is_some() { "emulated" } else { "machine" };
-            let file = kept.join(format!("{share}-of-{shares}-{name}.json"));
-            // A tree with changes is never the same twice.
-            let known = shares > 1 && !commit.ends_with("-dirty") && file.exists();
-            if !known && clock.elapsed() >= limit {
-                continue;
-            }
-            let found = match known {
-                true => read(&file)?,
-                false => judge(&program, scope, &format!("{share}/{shares}"), driver)?,
-            };
-            if shares > 1 && !known {
-                fs::create_dir_all(&kept).map_err(at(kept.display()))?;
-                keep(&file, &found)?;
-            }
-            found.into_iter().for_each(|row| add(&mut rows, row));
-            done += 1;
-        }
+    let full = options.scope == "full";
+    let what: Vec<String> = plan::full().iter().map(ToString::to_string).collect();
+    let shares = if full { what.len() } else { 1 };
+    // A tree with changes is never the same twice.
+    let kept =
+        (full && !commit.ends_with("-dirty")).then(|| results::target().join("conformance").join(&commit));
+    if let Some(kept) = &kept {
+        fs::create_dir_all(kept).map_err(at(kept.display()))?;
     }
+    let own_driver = Device::count(BackendKind::Cuda).is_ok_and(|count| count > 0);
+    let drivers: &[Option<&Path>] = if own_driver {
+        &[None, Some(&driver)]
+    } else {
+        &[Some(&driver)]
+    };
+    // The largest parts come last in the plan, and first here, so that all processors have work to the end.
+    let runs = (1..=shares).rev().flat_map(|share| {
+        let kept = kept.as_deref();
+        drivers.iter().map(move |driver| {
+            let emulated_only = own_driver && driver.is_some();
+            let name = if emulated_only { "emulated" } else { "machine" };
+            Run {
+                share: [share, shares],
+                driver: *driver,
+                emulated_only,
+                file: kept.map(|folder| folder.join(format!("{share}-of-{shares}-{name}.json"))),
+                narrow: full,
+            }
+        })
+    });
+    let runs: Vec<Run> = runs.collect();
+    let of_runs = runs.len();
+    println!(
+        "{:<8} {:<34} {:<9} {:>8} {:>9} {:>6} {:>9} {:>9}",
+        "backend", "device", "scope", "checks", "failures", "skips", "seconds", "oracle"
+    );
+    let found = side_by_side(&program, &options, runs, clock)?;
+    let done = found.len();
+    let mut rows = Vec::new();
+    found.into_iter().flatten().for_each(|row| add(&mut rows, row));
     let sum = |key: &str| -> u64 { rows.iter().filter_map(|row| row[key].as_u64()).sum() };
     let (checks, failures, skips) = (sum("checks"), sum("failures"), sum("skips"));
-    println!(
-        "{done} of {} runs: {checks} checks, {failures} failures, {skips} parts skipped",
-        2 * shares
-    );
+    println!("{done} of {of_runs} runs: {checks} checks, {failures} failures, {skips} parts skipped");
 
     let (date, processor) = (results::date()?, results::processor());
-    let report = json!({
+    let mut report = json!({
         "date": date,
-        "scope": scope,
+        "scope": options.scope,
         "runs": done,
-        "of_runs": 2 * shares,
+        "of_runs": of_runs,
         "machine": results::machine(&processor)?,
         "commit": commit,
         "checks": checks,
@@ -97,13 +153,13 @@ pub fn run(args: &[String]) -> Result<(), String> {
         "skips": skips,
         "devices": rows,
     });
-    let path = match scope {
-        "full" => {
-            let name = machine.unwrap_or_else(|| results::slug(&processor));
-            let part = if done < 2 * shares { "-part" } else { "" };
-            root().join(DIRECTORY).join(format!("{date}-{name}{part}.json"))
-        }
-        _ => root().join("target/conformance.json"),
+    let path = if full {
+        (report["rule"], report["what"]) = (json!(FULL), json!(what));
+        let name = options.machine.unwrap_or_else(|| results::slug(&processor));
+        let part = if done < of_runs { "-part" } else { "" };
+        root().join(DIRECTORY).join(format!("{date}-{name}{part}.json"))
+    } else {
+        root().join("target/conformance.json")
     };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(at(folder.display()))?;
@@ -114,6 +170,41 @@ pub fn run(args: &[String]) -> Result<(), String> {
         return Err(format!("{failures} of {checks} checks failed"));
     }
     Ok(())
+}
+
+/// The rows of runs, as many at a time as there are jobs; after the limit, of those alone that are kept. The first error ends all.
+fn side_by_side(
+    program: &Path,
+    options: &Options,
+    runs: Vec<Run>,
+    clock: Instant,
+) -> Result<Vec<Vec<Value>>, String> {
+    let waiting = Mutex::new(VecDeque::from(runs));
+    let take = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let worker = || {
+        let mut found = Vec::new();
+        while let Some(run) = take() {
+            let known = run.file.as_deref().filter(|file| file.exists());
+            if let Some(file) = known {
+                found.push(read(file)?);
+            } else if clock.elapsed() < options.limit {
+                let rows = judge(program, options.scope, &run).inspect_err(|_| while take().is_some() {})?;
+                if let Some(file) = &run.file {
+                    keep(file, &rows)?;
+                }
+                found.push(rows);
+            }
+        }
+        Ok::<_, String>(found)
+    };
+    let jobs = if options.scope == "full" { options.jobs } else { 1 };
+    let found = thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
+        let join =
+            |w: thread::ScopedJoinHandle<_>| w.join().unwrap_or_else(|_| Err(String::from("a worker died")));
+        workers.into_iter().map(join).collect::<Result<Vec<_>, String>>()
+    })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Keeps the rows of a run: under another name first, so that a call that is stopped meanwhile leaves no half of them.
@@ -139,7 +230,9 @@ fn add(rows: &mut Vec<Value>, row: Value) {
     for key in ["parts", "checks", "failures", "skips"] {
         all[key] = json!(all[key].as_u64().unwrap_or(0) + row[key].as_u64().unwrap_or(0));
     }
-    all["seconds"] = json!(all["seconds"].as_f64().unwrap_or(0.0) + row["seconds"].as_f64().unwrap_or(0.0));
+    for key in ["seconds", "oracle_seconds"] {
+        all[key] = json!(all[key].as_f64().unwrap_or(0.0) + row[key].as_f64().unwrap_or(0.0));
+    }
     if let (Some(all), Some(found)) = (all["findings"].as_array_mut(), row["findings"].as_array()) {
         all.extend_from_slice(found);
     }
@@ -160,12 +253,27 @@ fn build() -> Result<PathBuf, String> {
     Ok(results::target().join("release/cipherformer"))
 }
 
-/// The program's findings, printed as they come: of the machine as it is, or of the CUDA backend on an emulated driver.
-fn judge(program: &Path, scope: &str, share: &str, driver: Option<&Path>) -> Result<Vec<Value>, String> {
+/// The program's findings, printed as they come.
+fn judge(program: &Path, scope: &str, run: &Run) -> Result<Vec<Value>, String> {
     let mut command = Command::new(program);
-    command.args(["conformance", "--json", "--scope", scope, "--share", share]);
-    if let Some(driver) = driver {
-        command.args(["--backend", "cuda"]).env("LD_LIBRARY_PATH", driver);
+    let [share, of] = run.share;
+    command.args([
+        "conformance",
+        "--json",
+        "--scope",
+        scope,
+        "--share",
+        &format!("{share}/{of}"),
+    ]);
+    if let Some(driver) = run.driver {
+        command.env("LD_LIBRARY_PATH", driver);
+    }
+    if run.emulated_only {
+        command.args(["--backend", "cuda"]);
+    }
+    if run.narrow {
+        // One thread each, lavapipe's too: the runs beside it have the others.
+        command.env("RAYON_NUM_THREADS", "1").env("LP_NUM_THREADS", "1");
     }
     let mut child = (command.stdout(Stdio::piped()).spawn()).map_err(at(program.display()))?;
     let mut rows = Vec::new();
@@ -190,15 +298,17 @@ fn judge(program: &Path, scope: &str, share: &str, driver: Option<&Path>) -> Res
 
 fn print(row: &Value) {
     let text = |key: &str| row[key].as_str().unwrap_or("-");
+    let number = |key: &str| row[key].as_u64().unwrap_or(0);
     println!(
-        "{:<8} {:<34} {:<9} {:>8} {:>9} {:>6} {:>9.1}",
+        "{:<8} {:<34} {:<9} {:>8} {:>9} {:>6} {:>9.1} {:>9.1}",
         text("choice"),
         text("device"),
         text("scope"),
-        row["checks"],
-        row["failures"],
-        row["skips"],
-        row["seconds"].as_f64().unwrap_or(0.0)
+        number("checks"),
+        number("failures"),
+        number("skips"),
+        row["seconds"].as_f64().unwrap_or(0.0),
+        row["oracle_seconds"].as_f64().unwrap_or(0.0)
     );
     for finding in row["findings"].as_array().into_iter().flatten() {
         println!("         {finding}");

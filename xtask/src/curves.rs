@@ -1,8 +1,13 @@
 //! `cargo xtask matmul-curves FILE`: time against rows for each packing, from the lines of `bench matmul --json`, as `docs/matmul.svg`.
 //!
-//! Both axes are logarithmic. Colours are legible on light and on dark ground.
+//! Both axes are logarithmic. Curves are named at their ends, names that would overlap moved apart. Colours are legible on light and on
+//! dark ground.
 
-use std::{collections::BTreeMap, fmt::Write, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    fs,
+};
 
 use serde_json::Value;
 
@@ -11,9 +16,11 @@ use crate::results;
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 110.0;
+const RIGHT: f64 = 150.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 46.0;
+/// Distance of the names of curves, at least.
+const LINE: f64 = 15.0;
 const COLOURS: [&str; 7] = [
     "#2f81d0", "#1b9e9e", "#c2b02f", "#d0702f", "#2da44e", "#a371f7", "#8b949e",
 ];
@@ -80,6 +87,23 @@ fn curves(text: &str) -> Result<(Curves, String), String> {
     Ok((curves, title))
 }
 
+/// Where names go that should be at `wanted`: in the order of those, [`LINE`] apart and not below `bottom`.
+fn apart(wanted: &[f64], bottom: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
+    let mut at = wanted.to_vec();
+    for pair in order.windows(2) {
+        at[pair[1]] = at[pair[1]].max(at[pair[0]] + LINE);
+    }
+    // Back up, where the last ones were pushed out.
+    let mut limit = bottom;
+    for i in order.iter().rev() {
+        at[*i] = at[*i].min(limit);
+        limit = at[*i] - LINE;
+    }
+    at
+}
+
 fn render(curves: &Curves, title: &str) -> Result<String, String> {
     let all: Vec<(f64, f64)> = curves.values().flatten().copied().collect();
     if all.iter().any(|(x, y)| !(*x > 0.0 && *y > 0.0)) || all.len() < 2 {
@@ -88,12 +112,14 @@ fn render(curves: &Curves, title: &str) -> Result<String, String> {
     let range = |of: fn(&(f64, f64)) -> f64| {
         let logs = all.iter().map(|p| of(p).log10());
         logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| {
-            (a.min(x.floor()), b.max(x.ceil()))
+            (a.min(x), b.max(x))
         })
     };
     let ((x0, x1), (y0, y1)) = (range(|p| p.0), range(|p| p.1));
-    let x = |v: f64| LEFT + (WIDTH - LEFT - RIGHT) * (v.log10() - x0) / (x1 - x0).max(1.0);
-    let y = |v: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (v.log10() - y0) / (y1 - y0).max(1.0);
+    let (y0, y1) = (y0.floor(), y1.ceil());
+    let part = |v: f64, (from, to): (f64, f64)| (v.log10() - from) / if to > from { to - from } else { 1.0 };
+    let x = |v: f64| LEFT + (WIDTH - LEFT - RIGHT) * part(v, (x0, x1));
+    let y = |v: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * part(v, (y0, y1));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <title>{title}</title>\n\
@@ -104,8 +130,9 @@ fn render(curves: &Curves, title: &str) -> Result<String, String> {
          <text class=\"head\" x=\"12\" y=\"24\">{title}</text>\n\
          <text x=\"12\" y=\"44\">milliseconds of the server by itself, weights encoded, against rows of all requests</text>\n"
     );
-    for decade in x0 as i32..=x1 as i32 {
-        let (v, at) = (10f64.powi(decade), x(10f64.powi(decade)));
+    let rows: BTreeSet<u64> = all.iter().map(|p| p.0 as u64).collect();
+    for v in rows {
+        let at = x(v as f64);
         let _ = writeln!(
             svg,
             "<line class=\"grid\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{:.1}\"/>\n\
@@ -125,7 +152,9 @@ fn render(curves: &Curves, title: &str) -> Result<String, String> {
             at + 4.0
         );
     }
-    for ((name, points), colour) in curves.iter().zip(COLOURS.iter().cycle()) {
+    let ends: Vec<f64> = curves.values().filter_map(|p| p.last()).map(|p| y(p.1)).collect();
+    let names = apart(&ends, HEIGHT - BOTTOM);
+    for (((name, points), colour), at) in curves.iter().zip(COLOURS.iter().cycle()).zip(names) {
         let path: Vec<String> = points
             .iter()
             .map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1)))
@@ -144,11 +173,14 @@ fn render(curves: &Curves, title: &str) -> Result<String, String> {
             );
         }
         if let Some(last) = points.last() {
+            let (from, to) = (x(last.0), x(last.0) + 16.0);
             let _ = writeln!(
                 svg,
-                "<text x=\"{:.1}\" y=\"{:.1}\" style=\"fill:{colour}\">{name}</text>",
-                x(last.0) + 8.0,
-                y(last.1) + 4.0
+                "<line stroke=\"{colour}\" x1=\"{from:.1}\" y1=\"{:.1}\" x2=\"{to:.1}\" y2=\"{at:.1}\"/>\n\
+                 <text x=\"{:.1}\" y=\"{:.1}\" style=\"fill:{colour}\">{name}</text>",
+                y(last.1),
+                to + 4.0,
+                at + 4.0
             );
         }
     }
@@ -159,6 +191,13 @@ fn render(curves: &Curves, title: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_keep_their_order_and_their_distance() {
+        assert_eq!(apart(&[10.0, 100.0], 200.0), [10.0, 100.0]);
+        assert_eq!(apart(&[52.0, 50.0, 51.0], 200.0), [80.0, 50.0, 65.0]);
+        assert_eq!(apart(&[198.0, 199.0, 20.0], 200.0), [185.0, 200.0, 20.0]);
+    }
 
     #[test]
     fn every_packing_has_a_curve_and_the_plain_product_one() {

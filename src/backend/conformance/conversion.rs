@@ -7,12 +7,9 @@ use super::{
     operand::{Fill, Operand, Shape},
     runner::Runner,
 };
-use crate::{
-    backend::Backend,
-    ring::{Conversion, Step},
-};
+use crate::ring::{Conversion, Step};
 
-pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
+pub(super) fn check(runner: &mut Runner) {
     let counts: Vec<usize> = if runner.large() {
         vec![1, 2, 16, 20]
     } else {
@@ -36,7 +33,7 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
 }
 
 /// From some primes to others.
-fn convert<B: Backend>(runner: &mut Runner<B>, sources: &[u32], targets: &[u32]) {
+fn convert(runner: &mut Runner, sources: &[u32], targets: &[u32]) {
     let plain = Conversion::new(&runner.basis, sources, targets);
     let scaled = Conversion::scaled(
         &runner.basis,
@@ -65,7 +62,7 @@ fn convert<B: Backend>(runner: &mut Runner<B>, sources: &[u32], targets: &[u32])
 }
 
 /// Integers around Q/2, where v changes.
-fn near_half<B: Backend>(runner: &mut Runner<B>, sources: &[u32]) -> Operand {
+fn near_half(runner: &mut Runner, sources: &[u32]) -> Operand {
     let product: BigUint = sources.iter().map(|i| runner.prime(*i).value()).product();
     let (half, n) = (product >> 1u32, runner.degree());
     let placed = Operand::place(&mut runner.random, Shape::Dense, runner.items, 2, sources);
@@ -77,7 +74,7 @@ fn near_half<B: Backend>(runner: &mut Runner<B>, sources: &[u32]) -> Operand {
 }
 
 /// The residues for which every y_i is q_i - 1.
-fn largest<B: Backend>(runner: &mut Runner<B>, c: &Conversion) -> Operand {
+fn largest(runner: &mut Runner, c: &Conversion) -> Operand {
     let placed = Operand::place(&mut runner.random, Shape::Dense, runner.items, 2, &c.sources);
     let factor = |prime| (c.sources.iter().zip(&c.source_factor)).find(|(i, _)| **i == prime);
     placed.write(runner.degree(), |_, prime, _| {
@@ -87,7 +84,7 @@ fn largest<B: Backend>(runner: &mut Runner<B>, c: &Conversion) -> Operand {
 }
 
 /// A level of 7 primes in `count` digits, and special primes; the same with primes of a digit missing.
-fn mod_up<B: Backend>(runner: &mut Runner<B>, count: usize) {
+fn mod_up(runner: &mut Runner, count: usize) {
     let level: [u32; 7] = [0, 1, 3, 8, 20, 22, 23];
     for missing in [None, Some(3), Some(0)] {
         let level: Vec<u32> = level.into_iter().filter(|i| Some(*i) != missing).collect();
@@ -132,7 +129,7 @@ fn steps() -> Vec<(Vec<u32>, Vec<u32>)> {
     ]
 }
 
-fn step<B: Backend>(runner: &mut Runner<B>, from: &[u32], to: &[u32]) {
+fn step(runner: &mut Runner, from: &[u32], to: &[u32]) {
     let step = Step::new(&runner.basis, from, to);
     for (out, into, polys, fill) in [
         (Shape::Dense, Shape::Dense, 2, Fill::Max),

@@ -5,7 +5,6 @@ use super::{
     operand::{Fill, Operand, Shape, value},
     runner::Runner,
 };
-use crate::backend::Backend;
 
 /// Destination and operands.
 const SHAPES: [[Shape; 3]; 5] = [
@@ -19,7 +18,7 @@ const SHAPES: [[Shape; 3]; 5] = [
 /// Primes of every size, out of order.
 const PRIMES: [u32; 5] = [7, 0, 23, 20, 2];
 
-pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
+pub(super) fn check(runner: &mut Runner) {
     for (polys, count) in [(1, 5), (3, 2)] {
         for shapes in SHAPES {
             cases(runner, shapes, polys, &PRIMES[..count], [Fill::Random; 3]);
@@ -39,13 +38,7 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
     }
 }
 
-fn cases<B: Backend>(
-    runner: &mut Runner<B>,
-    shapes: [Shape; 3],
-    polys: usize,
-    primes: &[u32],
-    fills: [Fill; 3],
-) {
+fn cases(runner: &mut Runner, shapes: [Shape; 3], polys: usize, primes: &[u32], fills: [Fill; 3]) {
     let mut operand = |i: usize| runner.operand(shapes[i], polys, primes, fills[i]);
     let (dst, a, b): (Operand, Operand, Operand) = (operand(0), operand(1), operand(2));
     let one = std::slice::from_ref(&a);

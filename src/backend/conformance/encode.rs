@@ -7,13 +7,13 @@ use super::{
 };
 use crate::{
     arith::{Complex, Double, Embedding},
-    backend::{Backend, Integers},
+    backend::Integers,
     sample::PublicSeed,
 };
 
 const PRIMES: [u32; 4] = [1, 23, 19, 20];
 
-pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
+pub(super) fn check(runner: &mut Runner) {
     for (shape, polys) in [(Shape::Dense, 1), (Shape::Gaps, 2), (Shape::Swapped, 2)] {
         let dst = runner.operand(shape, polys, &PRIMES, Fill::Zero);
         let n = runner.degree();
@@ -32,7 +32,7 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
 }
 
 /// Random integers of every magnitude, after the extremes.
-fn lift<B: Backend>(runner: &mut Runner<B>, dst: &Operand, count: usize) {
+fn lift(runner: &mut Runner, dst: &Operand, count: usize) {
     let mut wide: Vec<i128> = vec![i128::MIN, i128::MAX, 0, -1, 1];
     while wide.len() < count {
         let random = &mut runner.random;
@@ -55,7 +55,7 @@ fn lift<B: Backend>(runner: &mut Runner<B>, dst: &Operand, count: usize) {
     }
 }
 
-fn expand<B: Backend>(runner: &mut Runner<B>, dst: &Operand) {
+fn expand(runner: &mut Runner, dst: &Operand) {
     let mut seed = || PublicSeed(std::array::from_fn(|_| runner.random.next() as u8));
     let seeds: Vec<PublicSeed> = (0..dst.span().items).map(|_| seed()).collect();
     for label in [0, 1 << 40] {
@@ -64,7 +64,7 @@ fn expand<B: Backend>(runner: &mut Runner<B>, dst: &Operand) {
 }
 
 /// Every number of slots, at scales for f64 and for double-double arithmetic.
-fn embed<B: Backend>(runner: &mut Runner<B>) {
+fn embed(runner: &mut Runner) {
     let embedding = Embedding::new(runner.log_n());
     let most = embedding.slots();
     let dst = runner.operand(Shape::Gaps, 1, &PRIMES, Fill::Zero);

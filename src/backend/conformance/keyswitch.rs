@@ -5,10 +5,7 @@ use super::{
     operand::{Fill, Operand, Shape},
     runner::Runner,
 };
-use crate::{
-    backend::Backend,
-    ring::{Conversion, Galois, Step},
-};
+use crate::ring::{Conversion, Galois, Step};
 
 /// Digits in use; those of the key run up to the largest and one further.
 const DIGITS: [&[u32]; 6] = [
@@ -23,7 +20,7 @@ const DIGITS: [&[u32]; 6] = [
     ],
 ];
 
-pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
+pub(super) fn check(runner: &mut Runner) {
     let cases = if runner.large() { 4 } else { DIGITS.len() };
     for digits in &DIGITS[..cases] {
         for fill in [Fill::Random, Fill::Max] {
@@ -59,7 +56,7 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
 
 /// A level of 6 primes in `count` digits and 2 special primes, divided by these and one more, or not at all; an addend of `kept` polynomials
 /// on the level's primes but one; `moved` automorphisms, none for 0.
-fn switch<B: Backend>(runner: &mut Runner<B>, count: usize, fill: Fill, kept: usize, moved: usize) {
+fn switch(runner: &mut Runner, count: usize, fill: Fill, kept: usize, moved: usize) {
     let (level, special) = ([0, 1, 3, 8, 20, 23], [11, 12]);
     let extended: Vec<u32> = level.iter().chain(&special).copied().collect();
     let mut digits = Vec::new();
@@ -74,7 +71,7 @@ fn switch<B: Backend>(runner: &mut Runner<B>, count: usize, fill: Fill, kept: us
     let keys: Vec<Operand> = (0..moved.max(1))
         .map(|_| runner.operand_of(digits.len() + 1, Shape::Gaps, 2, &extended, fill))
         .collect();
-    let odd = |runner: &mut Runner<B>| {
+    let odd = |runner: &mut Runner| {
         let g = 2 * runner.random.below(runner.degree()) as u32 + 1;
         Galois::new(g, runner.log_n()).unwrap_or(Galois::IDENTITY)
     };
@@ -122,7 +119,7 @@ fn switch<B: Backend>(runner: &mut Runner<B>, count: usize, fill: Fill, kept: us
 }
 
 /// The keys have more rows than the digits, in another order, and more digits.
-fn case<B: Backend>(runner: &mut Runner<B>, digits: &[u32], fill: Fill, shapes: [Shape; 2], keys: usize) {
+fn case(runner: &mut Runner, digits: &[u32], fill: Fill, shapes: [Shape; 2], keys: usize) {
     let (primes, of_key) = ([5, 0, 23], [23, 9, 0, 20, 5]);
     let held = digits.iter().max().map_or(0, |d| *d as usize + 2);
     let keys: Vec<Operand> = (0..keys)

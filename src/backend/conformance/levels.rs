@@ -6,10 +6,7 @@ use super::{
     operand::{Fill, Shape},
     runner::Runner,
 };
-use crate::{
-    backend::Backend,
-    ring::{ChainTable, Conversion, Step},
-};
+use crate::ring::{ChainTable, Conversion, Step};
 
 /// Prime indices of a level and of the special primes, numbered as parameters number them: U first, then P.
 struct Level {
@@ -28,7 +25,7 @@ impl Level {
 }
 
 /// Checks the steps of one level.
-pub(super) fn check<B: Backend>(runner: &mut Runner<B>, chain: &ChainTable, level: usize) {
+pub(super) fn check(runner: &mut Runner, chain: &ChainTable, level: usize) {
     let here = Level::new(chain, level);
     mod_up(runner, chain, &here);
     step(runner, &here.extended, &here.own);
@@ -39,7 +36,7 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>, chain: &ChainTable, leve
     }
 }
 
-fn mod_up<B: Backend>(runner: &mut Runner<B>, chain: &ChainTable, level: &Level) {
+fn mod_up(runner: &mut Runner, chain: &ChainTable, level: &Level) {
     let digit_of = |i: u32| chain.digit_of.get(i as usize).copied();
     let digits = (0..chain.digits()).filter_map(|digit| {
         let own = |i: &u32| digit_of(*i).map(usize::from) == Some(digit);
@@ -55,7 +52,7 @@ fn mod_up<B: Backend>(runner: &mut Runner<B>, chain: &ChainTable, level: &Level)
     runner.check(&Call::ModUp(&digits), &dst, &[src]);
 }
 
-fn step<B: Backend>(runner: &mut Runner<B>, from: &[u32], to: &[u32]) {
+fn step(runner: &mut Runner, from: &[u32], to: &[u32]) {
     let step = Step::new(&runner.basis, from, to);
     let dst = runner.operand(Shape::Dense, 2, to, Fill::Zero);
     let src = runner.operand(Shape::Dense, 2, from, Fill::Random);

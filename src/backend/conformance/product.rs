@@ -5,11 +5,11 @@ use super::{
     operand::{Fill, Shape},
     runner::Runner,
 };
-use crate::backend::{Backend, Entries, Integers, Matrix, Onto};
+use crate::backend::{Entries, Integers, Matrix, Onto};
 
 const PRIMES: [u32; 3] = [4, 22, 0];
 
-pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
+pub(super) fn check(runner: &mut Runner) {
     let terms: &[usize] = if runner.large() {
         &[1, 3]
     } else {
@@ -101,7 +101,7 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
     }
 }
 
-fn tensor<B: Backend>(runner: &mut Runner<B>, terms: usize, fill: Fill, shapes: [Shape; 3]) {
+fn tensor(runner: &mut Runner, terms: usize, fill: Fill, shapes: [Shape; 3]) {
     let items = runner.items;
     let dst = runner.operand(shapes[0], 3, &PRIMES, Fill::Zero);
     let a = runner.operand_of(items * terms, shapes[1], 2, &PRIMES, fill);
@@ -110,8 +110,8 @@ fn tensor<B: Backend>(runner: &mut Runner<B>, terms: usize, fill: Fill, shapes: 
 }
 
 /// Rows of a, terms of a sum, columns of b.
-fn block_product<B: Backend>(
-    runner: &mut Runner<B>,
+fn block_product(
+    runner: &mut Runner,
     [rows, terms, columns]: [usize; 3],
     polys: usize,
     fill: Fill,
@@ -125,8 +125,8 @@ fn block_product<B: Backend>(
 
 /// Rows of a, terms of a sum, columns of b, which are polynomials of `length` coefficients: the constant -1 for `Fill::Max`, p - 1 in
 /// every evaluation.
-fn sparse_product<B: Backend>(
-    runner: &mut Runner<B>,
+fn sparse_product(
+    runner: &mut Runner,
     [rows, terms, columns]: [usize; 3],
     length: usize,
     polys: usize,
@@ -148,14 +148,7 @@ fn sparse_product<B: Backend>(
 }
 
 /// Two pairs of operands, of which as many items as there are terms are summed.
-fn sum<B: Backend>(
-    runner: &mut Runner<B>,
-    terms: usize,
-    onto: Onto,
-    polys: usize,
-    fill: Fill,
-    shapes: [Shape; 3],
-) {
+fn sum(runner: &mut Runner, terms: usize, onto: Onto, polys: usize, fill: Fill, shapes: [Shape; 3]) {
     let dst = runner.operand(shapes[0], polys, &PRIMES, fill);
     let items = runner.items * terms.max(1);
     let factors = [shapes[1], shapes[2], Shape::Dense, shapes[2]];
@@ -163,7 +156,7 @@ fn sum<B: Backend>(
     runner.check(&Call::MulAccumulate(onto, terms), &dst, &factors);
 }
 
-fn gemm<B: Backend>(runner: &mut Runner<B>, outputs: usize, inputs: usize) {
+fn gemm(runner: &mut Runner, outputs: usize, inputs: usize) {
     let mut bytes: Vec<i8> = (0..outputs * inputs)
         .map(|_| runner.random.next() as i8)
         .collect();

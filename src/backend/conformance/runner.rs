@@ -1,17 +1,17 @@
-//! Runs calls on two backends, compares every word, and keeps the record.
+//! Runs calls on the oracle and on every candidate, compares every word, and keeps the record.
+
+use std::time::{Duration, Instant};
 
 use super::{
-    call::{Call, load},
+    call::Call,
+    candidate::{Candidate, Opened},
     operand::{Fill, Operand, Random, Shape},
 };
 use crate::{
     arith::{Modulus, ntt_primes},
-    backend::{Backend, Mut, Ref, Span, oracle::Oracle},
+    backend::oracle::Oracle,
     ring::Basis,
 };
-
-/// What guards the rows around a destination.
-const GUARD: u32 = 0x155a_a55a;
 
 /// One disagreement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,44 @@ pub struct Report {
     pub checks: usize,
     /// Those that failed.
     pub failures: Vec<Failure>,
+    /// How long the backend took.
+    pub time: Duration,
+}
+
+/// What a run found of every candidate.
+#[derive(Clone, Debug, Default)]
+pub struct Judgement {
+    /// In the order of the candidates.
+    pub reports: Vec<Report>,
+    /// How long the oracle took, once for all of them.
+    pub oracle: Duration,
+}
+
+impl Judgement {
+    /// Nothing yet, of so many candidates.
+    pub(super) fn of(candidates: usize) -> Self {
+        Self {
+            reports: vec![Report::default(); candidates],
+            oracle: Duration::ZERO,
+        }
+    }
+
+    /// A basis that does not exist is a failure of every candidate.
+    pub(super) fn no_basis(&mut self, log_n: u32, message: &str) {
+        for report in &mut self.reports {
+            report.fail("tables", log_n, String::new(), message.to_owned());
+        }
+    }
+
+    /// Adds what another run found of the same candidates.
+    pub fn extend(&mut self, other: Self) {
+        self.oracle += other.oracle;
+        self.reports
+            .resize_with(self.reports.len().max(other.reports.len()), Report::default);
+        for (report, other) in self.reports.iter_mut().zip(other.reports) {
+            report.extend(other);
+        }
+    }
 }
 
 impl Report {
@@ -57,6 +95,7 @@ impl Report {
     pub fn extend(&mut self, other: Self) {
         self.checks += other.checks;
         self.failures.extend(other.failures);
+        self.time += other.time;
     }
 
     pub(super) fn fail(&mut self, operation: &str, log_n: u32, shape: String, finding: String) {
@@ -80,23 +119,23 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// A backend and the oracle with the same basis: 20 large primes, 2 of middle size, the 2 smallest, 24 more large ones.
-pub(super) struct Runner<'r, B: Backend> {
-    backend: &'r B,
-    tables: B::Tables,
-    oracle: <Oracle as Backend>::Tables,
-    report: &'r mut Report,
+/// The candidates and the oracle with the same basis: 20 large primes, 2 of middle size, the 2 smallest, 24 more large ones.
+pub(super) struct Runner<'r> {
+    /// None where a candidate does not take the basis, which is a failure of its own.
+    candidates: Vec<Option<Opened>>,
+    oracle: Opened,
+    found: &'r mut Judgement,
     pub(super) basis: Basis,
     pub(super) items: usize,
     pub(super) random: Random,
 }
 
-impl<'r, B: Backend> Runner<'r, B> {
+impl<'r> Runner<'r> {
     pub(super) fn new(
-        backend: &'r B,
+        candidates: &[Candidate],
         log_n: u32,
         items: usize,
-        report: &'r mut Report,
+        found: &'r mut Judgement,
     ) -> Result<Self, String> {
         let small: Vec<u32> = ntt_primes(log_n, 2, 1 << 22).collect();
         let primes: Vec<u32> = ntt_primes(log_n, 1 << 23, 1 << 30)
@@ -105,24 +144,34 @@ impl<'r, B: Backend> Runner<'r, B> {
             .chain(small.iter().rev().take(2).copied())
             .chain(ntt_primes(log_n, 1 << 27, 1 << 30).skip(20).take(24))
             .collect();
-        Self::with_primes(backend, log_n, &primes, items, report)
+        Self::with_primes(candidates, log_n, &primes, items, found)
     }
 
     /// With a basis of the caller's.
     pub(super) fn with_primes(
-        backend: &'r B,
+        candidates: &[Candidate],
         log_n: u32,
         primes: &[u32],
         items: usize,
-        report: &'r mut Report,
+        found: &'r mut Judgement,
     ) -> Result<Self, String> {
         let basis = Basis::new(log_n, primes).map_err(|e| e.to_string())?;
+        let oracle = Candidate::new(|| Oracle).open(&basis)?;
+        let mut opened = Vec::with_capacity(candidates.len());
+        for (candidate, report) in candidates.iter().zip(&mut found.reports) {
+            opened.push(match candidate.open(&basis) {
+                Ok(candidate) => Some(candidate),
+                Err(message) => {
+                    report.fail("tables", log_n, String::new(), message);
+                    None
+                }
+            });
+        }
         Ok(Self {
-            tables: backend.tables(&basis).map_err(|e| e.to_string())?,
-            oracle: Oracle.tables(&basis).map_err(|e| e.to_string())?,
+            candidates: opened,
+            oracle,
             random: Random((u64::from(log_n) << 32) | items as u64),
-            backend,
-            report,
+            found,
             basis,
             items,
         })
@@ -163,98 +212,59 @@ impl<'r, B: Backend> Runner<'r, B> {
         placed.fill(&mut self.random, &self.basis, fill)
     }
 
-    /// Runs the call on both backends and compares; derived operations also by their body on the backend.
+    /// Runs the call on the oracle, once, and on every candidate, and compares; derived operations also by their body on the candidate.
     pub(super) fn check(&mut self, call: &Call, dst: &Operand, src: &[Operand]) {
-        let want = execute(&Oracle, &self.oracle, call, false, dst, src);
+        let clock = Instant::now();
+        let want = self.oracle.run(call, false, dst, src);
+        self.found.oracle += clock.elapsed();
         let bodies: &[bool] = if call.is_derived() {
             &[false, true]
         } else {
             &[false]
         };
-        for by_body in bodies {
-            let have = execute(self.backend, &self.tables, call, *by_body, dst, src);
-            self.compare(call, *by_body, dst, src, have, &want);
+        let log_n = self.basis.log_n();
+        for (candidate, report) in self.candidates.iter().zip(&mut self.found.reports) {
+            let Some(candidate) = candidate else {
+                continue;
+            };
+            for by_body in bodies {
+                let clock = Instant::now();
+                let have = candidate.run(call, *by_body, dst, src);
+                report.time += clock.elapsed();
+                let Some(finding) = difference(log_n, dst, have, &want) else {
+                    report.checks += 1;
+                    continue;
+                };
+                let sources: Vec<String> = src.iter().map(Operand::describe).collect();
+                let shape = format!("to {}; from [{}]", dst.describe(), sources.join("; "));
+                let mark = if *by_body { " (body)" } else { "" };
+                report.fail(&format!("{}{mark}", call.name()), log_n, shape, finding);
+            }
         }
-    }
-
-    fn compare(
-        &mut self,
-        call: &Call,
-        by_body: bool,
-        dst: &Operand,
-        src: &[Operand],
-        have: Result<Vec<u32>, String>,
-        want: &Result<Vec<u32>, String>,
-    ) {
-        let finding = match (have, want) {
-            (Ok(have), Ok(want)) => match have.iter().zip(want).position(|(a, b)| a != b) {
-                None => {
-                    self.report.checks += 1;
-                    return;
-                }
-                Some(i) => {
-                    let span = dst.span();
-                    let (n, rows, polys) = (self.degree(), span.rows.len(), span.polys);
-                    let place = match i / n {
-                        at if at < span.count() => {
-                            let (item, poly, row) = (at / (polys * rows), at / rows % polys, at % rows);
-                            format!("item {item} poly {poly} row {row} word {}", i % n)
-                        }
-                        _ => format!("outside of the destination, word {}", i % n),
-                    };
-                    format!("{place} is {:#x}, not {:#x}", have[i], want[i])
-                }
-            },
-            (Err(error), _) => format!("the backend failed: {error}"),
-            (_, Err(error)) => format!("the oracle failed: {error}"),
-        };
-        let sources: Vec<String> = src.iter().map(Operand::describe).collect();
-        let shape = format!("to {}; from [{}]", dst.describe(), sources.join("; "));
-        let mark = if by_body { " (body)" } else { "" };
-        self.report
-            .fail(&format!("{}{mark}", call.name()), self.log_n(), shape, finding);
     }
 }
 
-/// The rows of the destination after the call, then the guards around it.
-fn execute<B: Backend>(
-    b: &B,
-    t: &B::Tables,
-    call: &Call,
-    by_body: bool,
+/// How a result differs from what is wanted, if it does.
+fn difference(
+    log_n: u32,
     dst: &Operand,
-    src: &[Operand],
-) -> Result<Vec<u32>, String> {
-    let n = 1usize << b.log_n(t);
-    let buffers = src.iter().map(|s| load(b, t, s)).collect::<Result<Vec<_>, _>>()?;
-    let sources: Vec<Ref<B>> = buffers
-        .iter()
-        .zip(src)
-        .map(|(buffer, s)| Ref::new(buffer, s.span()))
-        .collect();
-    let others = dst.others();
-    let guards = Span {
-        offset: 0,
-        items: 1,
-        item_stride: 0,
-        polys: 1,
-        poly_stride: 0,
-        rows: &others,
+    have: Result<Vec<u32>, String>,
+    want: &Result<Vec<u32>, String>,
+) -> Option<String> {
+    let (have, want) = match (have, want) {
+        (Ok(have), Ok(want)) => (have, want),
+        (Err(error), _) => return Some(format!("the backend failed: {error}")),
+        (_, Err(error)) => return Some(format!("the oracle failed: {error}")),
     };
-    let mut target = match call.updates() {
-        true => load(b, t, dst)?,
-        false => b.alloc(b.log_n(t), dst.capacity()).map_err(|e| e.to_string())?,
+    let i = have.iter().zip(want).position(|(a, b)| a != b)?;
+    let span = dst.span();
+    let (n, rows, polys) = (1usize << log_n, span.rows.len(), span.polys);
+    let place = match i / n {
+        at if at < span.count() => {
+            let (item, poly, row) = (at / (polys * rows), at / rows % polys, at % rows);
+            format!("item {item} poly {poly} row {row} word {}", i % n)
+        }
+        _ => format!("outside of the destination, word {}", i % n),
     };
-    b.upload(Mut::new(&mut target, guards), &vec![GUARD; others.len() * n])
-        .map_err(|e| e.to_string())?;
-    call.apply(b, t, by_body, Mut::new(&mut target, dst.span()), &sources)?;
-    b.wait().map_err(|e| e.to_string())?;
-    let mut words = vec![0; dst.span().count() * n];
-    let mut around = vec![0; others.len() * n];
-    b.download(Ref::new(&target, dst.span()), &mut words)
-        .map_err(|e| e.to_string())?;
-    b.download(Ref::new(&target, guards), &mut around)
-        .map_err(|e| e.to_string())?;
-    words.extend(around);
-    Ok(words)
+    Some(format!("{place} is {:#x}, not {:#x}", have[i], want[i]))
 }

@@ -5,14 +5,11 @@ use super::{
     operand::{Fill, Shape},
     runner::Runner,
 };
-use crate::{
-    backend::{Backend, Onto},
-    ring::Galois,
-};
+use crate::{backend::Onto, ring::Galois};
 
 const PRIMES: [u32; 4] = [3, 22, 0, 21];
 
-pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
+pub(super) fn check(runner: &mut Runner) {
     let fills = [Fill::Random, Fill::Max, Fill::Zero];
     for (shape, polys, count) in [(Shape::Dense, 1, 4), (Shape::Gaps, 2, 2), (Shape::Swapped, 3, 1)] {
         for fill in fills.into_iter().take(if shape == Shape::Dense { 3 } else { 1 }) {
@@ -29,9 +26,9 @@ pub(super) fn check<B: Backend>(runner: &mut Runner<B>) {
     automorphisms(runner);
 }
 
-fn automorphisms<B: Backend>(runner: &mut Runner<B>) {
+fn automorphisms(runner: &mut Runner) {
     let (log_n, items) = (runner.log_n(), runner.items);
-    let odd = |runner: &mut Runner<B>| {
+    let odd = |runner: &mut Runner| {
         let g = 2 * runner.random.below(1 << log_n) as u32 + 1;
         Galois::new(g, log_n).unwrap_or(Galois::IDENTITY)
     };

@@ -47,7 +47,8 @@ impl Cuda {
         unsafe { self.device.launch("gemm_rows", &shape, grid, cost, &arguments) }
     }
 
-    /// See [`Backend::block_product`](crate::backend::Backend::block_product).
+    /// See [`Backend::block_product`](crate::backend::Backend::block_product). Rows of b may be shorter, as
+    /// [`sparse`](crate::backend::Backend::sparse) makes them.
     pub(super) fn rows_times_columns(
         &self,
         t: &Tables,
@@ -73,6 +74,7 @@ impl Cuda {
             b.span.polys,
             dst.span.polys
         );
+        let log_gap = t.log_n - b.buffer.log_n;
         let arguments = [
             Argument::write(&dst)?,
             Argument::read(&a)?,
@@ -80,12 +82,19 @@ impl Cuda {
             Argument::Number(rows as u32),
             Argument::Number(columns_of_b as u32),
             Argument::Number(terms as u32),
+            Argument::Number(log_gap),
             t.primes()?,
         ];
         let tiles = [rows, columns_of_b].map(|n| n.div_ceil(TILE));
         let layers = dst.span.polys * tiles[0] * tiles[1];
-        let read = 2 * TILE * terms * layers * dst.span.rows.len();
-        let cost = Cost::rows(t.log_n, read, dst.span.count());
+        // Words of a row of a, and of b: a block asks for one at the least.
+        let blocks = (1usize << t.log_n).div_ceil(COLUMNS as usize);
+        let words = (1 << t.log_n) + (1 << b.buffer.log_n).max(blocks);
+        let read = TILE * terms * layers * dst.span.rows.len() * words;
+        let cost = Cost {
+            read: 4 * read as u64,
+            ..Cost::rows(t.log_n, 0, dst.span.count())
+        };
         let shape = Shape::new(t.log_n, &dst.span)?;
         let grid = columns(t, layers);
         // SAFETY: the arguments of `block_product_rows`: a has `terms` items a row, b as many a column, dst one for each pair.

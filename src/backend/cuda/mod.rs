@@ -45,7 +45,7 @@ use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
         Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
-        Onto, Product, Ref, Result, Span, compact, derived,
+        Onto, Product, Ref, Result, Row, Span, compact, derived,
     },
     ring::{Basis, Conversion, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -285,6 +285,30 @@ impl Backend for Cuda {
     }
 
     fn block_product(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        self.rows_times_columns(t, dst, a, b, terms)
+    }
+
+    fn sparse_log_n(&self, t: &Tables, length: usize) -> u32 {
+        derived::shortest_log_n(t.log_n, length)
+    }
+
+    fn sparse(&self, t: &Tables, rows: &[Row], items: usize, values: Integers) -> Result<Buffer> {
+        match self.sparse_log_n(t, values.len() / items.max(1)) {
+            log_n if log_n < t.log_n => {
+                derived::sparse(self, t.sparse(self, log_n)?.as_ref(), rows, items, values)
+            }
+            _ => derived::sparse(self, t, rows, items, values),
+        }
+    }
+
+    fn sparse_product(
         &self,
         t: &Tables,
         dst: Mut<Self>,

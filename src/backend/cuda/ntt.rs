@@ -1,5 +1,7 @@
 //! Transforms: the tables of a basis, and the launches of both passes.
 
+use std::sync::Arc;
+
 use super::{
     Cuda,
     device::{Argument, Cost, THREADS},
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     arith::{Modulus, bit_reverse, smallest_root},
-    backend::{Backend, BackendError, Mut, Ref, Result, Row, Span, compact},
+    backend::{Backend, BackendError, Kept, Mut, Ref, Result, Row, Span, compact},
 };
 
 /// log2 of the words of a block of the outer pass, and of the inner one.
@@ -30,6 +32,8 @@ pub struct Tables {
     forward: Buffer,
     inverse: Buffer,
     pub(super) slots: Twiddles,
+    /// Those of polynomials in X^gap, by log2 of N / gap.
+    sparse: Kept<u32, Self>,
 }
 
 /// A prime with its constants.
@@ -68,9 +72,21 @@ const INTT_OUTER: ByStages = [
 
 impl Tables {
     pub(super) fn new(cuda: &Cuda, log_n: u32, moduli: &[Modulus]) -> Result<Self> {
+        Self::in_ring(cuda, [log_n, log_n], moduli)
+    }
+
+    /// The tables of degree 2^log_n, below this ring's, that give the evaluations of polynomials in X^gap of it once each; kept from their
+    /// first use on.
+    pub(super) fn sparse(&self, cuda: &Cuda, log_n: u32) -> Result<Arc<Self>> {
+        let new = || Self::in_ring(cuda, [log_n, self.log_n], &self.moduli);
+        self.sparse.get(log_n, new)
+    }
+
+    /// Degree 2^log_n, with the root psi^gap for the psi of the ring of degree 2^of = 2^log_n gap.
+    fn in_ring(cuda: &Cuda, [log_n, of]: [u32; 2], moduli: &[Modulus]) -> Result<Self> {
         let (mut primes, mut forward, mut inverse) = (Vec::new(), Vec::new(), Vec::new());
         for m in moduli {
-            let (prime, down, up) = prime(*m, log_n)?;
+            let (prime, down, up) = prime(*m, [log_n, of])?;
             primes.push(prime);
             forward.extend(down);
             inverse.extend(up);
@@ -83,6 +99,7 @@ impl Tables {
             forward: cuda.device.constants(&forward)?,
             inverse: cuda.device.constants(&inverse)?,
             slots: Twiddles::default(),
+            sparse: Kept::default(),
         })
     }
 
@@ -252,10 +269,14 @@ pub(super) fn montgomery(m: Modulus, x: u32) -> u32 {
     m.reduce(u64::from(x) << 32)
 }
 
-/// A prime's constants, and its twiddles (2^32 psi^bitrev(i), 2^32 psi^-bitrev(i)), i < N.
-fn prime(m: Modulus, log_n: u32) -> Result<(Prime, Vec<u32>, Vec<u32>)> {
+/// A prime's constants, and its twiddles (2^32 psi^bitrev(i), 2^32 psi^-bitrev(i)), i < N = 2^log_n; psi is the gap-th power of the root of
+/// the ring of degree 2^of = N gap.
+fn prime(m: Modulus, [log_n, of]: [u32; 2]) -> Result<(Prime, Vec<u32>, Vec<u32>)> {
     let no_root = BackendError::Unsupported { need: "this basis" };
-    let psi = smallest_root(m, log_n).map_err(|_| no_root.clone())?;
+    let psi = m.pow(
+        smallest_root(m, of).map_err(|_| no_root.clone())?,
+        1 << (of - log_n),
+    );
     let inverse = |x| m.inv(x).ok_or(no_root.clone());
     let (n_inverse, psi_inverse) = (inverse(m.reduce(1 << log_n))?, inverse(psi)?);
     let powers = |base: u32| {

@@ -18,11 +18,13 @@ pub(super) fn inverse(p: u64, a: u64) -> u64 {
     power(p, a % p, p - 2)
 }
 
-/// f at first ratio^i for i < N, where ratio^N = 1.
+/// f at first ratio^i for i < N, where ratio^N = 1; four values and fewer by Horner's rule.
 fn values(p: u64, f: &[u64], first: u64, ratio: u64) -> Vec<u64> {
     let n = f.len();
-    if n == 1 {
-        return f.to_vec();
+    if n <= 4 {
+        let points = std::iter::successors(Some(first), |x| Some(x * ratio % p)).take(n);
+        let at = |x: u64| f.iter().rev().fold(0, |sum, c| (sum * x + c) % p);
+        return points.map(at).collect();
     }
     let half = |start: usize| {
         let part: Vec<u64> = f.iter().skip(start).step_by(2).copied().collect();

@@ -9,7 +9,7 @@ use super::{
     operands::{MOST_LAYERS, Operand, Part},
     queue::Launch,
 };
-use crate::backend::{Backend, Matrix, Mut, Ref, Result, Row, Span, derived};
+use crate::backend::{Backend, Matrix, Mut, Ref, Result, Row, Span, compact, derived};
 
 /// Coefficients and outputs of a workgroup.
 const COLUMNS: u32 = 128;
@@ -60,8 +60,8 @@ impl Wgpu {
         })
     }
 
-    /// See [`Backend::block_product`]. All items have to be bound at once; polynomials and primes are taken in parts where that needs it, and
-    /// what is too large even so is a sum of products for each item.
+    /// See [`Backend::block_product`]; rows of b may be shorter, as [`Backend::sparse`] makes them. All items have to be bound at once;
+    /// polynomials and primes are taken in parts where that needs it, and what is too large even so is a sum of products for each item.
     pub(super) fn rows_times_columns(
         &self,
         t: &Tables,
@@ -84,6 +84,7 @@ impl Wgpu {
             "{rows} rows times {columns} columns are not {} items",
             dst.span.items
         );
+        let log_gap = t.log_n - b.buffer.log_n;
         let tiles = rows.div_ceil(TILE) * columns.div_ceil(TILE);
         let (to, left, right) = (Operand::write(&dst), Operand::read(&a), Operand::read(&b));
         let operands = |part: &Part| {
@@ -115,7 +116,7 @@ impl Wgpu {
                 left: Some(left),
                 right: Some(right),
                 table: None,
-                numbers: [rows as u32, columns as u32, terms as u32, 0],
+                numbers: [rows as u32, columns as u32, terms as u32, log_gap],
                 list: None,
                 grid: [
                     (1u32 << t.log_n).div_ceil(COLUMNS),
@@ -130,7 +131,40 @@ impl Wgpu {
             let rows = &dst.span.rows[part.rows.clone()];
             let polys = part.polys.clone();
             let to = dst.part(|s| s.slice_polys(polys.start, polys.len()).with_rows(rows));
-            derived::block_product(self, t, to, x, y, terms)?;
+            match log_gap {
+                0 => derived::block_product(self, t, to, x, y, terms)?,
+                _ => self.products_apart(t, to, x, y, terms)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The same a product at a time, each in a launch of its own: what sums of products cannot take, since rows of b are short.
+    fn products_apart(
+        &self,
+        t: &Tables,
+        mut dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        let (columns, polys) = (b.span.items / terms, dst.span.polys);
+        let primes: Vec<u32> = dst.span.rows.iter().map(|r| r.prime).collect();
+        let rows = compact(&primes);
+        let span = Span::dense(1, polys, &rows);
+        let mut product = self.alloc(t.log_n, span.count())?;
+        for item in 0..dst.span.items {
+            let mut to = dst.part(|s| s.slice_items(item, 1));
+            for j in 0..terms {
+                let a = a.map(|s| s.slice_items(item / columns * terms + j, 1));
+                let b = b.map(|s| s.slice_items(item % columns * terms + j, 1));
+                if j == 0 {
+                    self.rows_times_columns(t, to.again(), a, b, 1)?;
+                    continue;
+                }
+                self.rows_times_columns(t, Mut::new(&mut product, span), a, b, 1)?;
+                self.add(t, to.again(), Ref::new(&product, span))?;
+            }
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ use elementwise::Constants;
 use crate::{
     backend::{
         Backend, BasisStep, Capabilities, DigitStep, Integers, KeySwitch, Matrix, Moved, Mut, Onto, Product,
-        Ref, Result, Span,
+        Ref, Result, Row, Span, derived,
     },
     ring::{Basis, Conversion, Galois},
     sample::PublicSeed,
@@ -164,7 +164,7 @@ impl Backend for Wgpu {
     }
 
     fn tables(&self, basis: &Basis) -> Result<Tables> {
-        self.new_tables(basis)
+        self.new_tables([basis.log_n(); 2], basis.primes())
     }
 
     fn log_n(&self, t: &Tables) -> u32 {
@@ -271,6 +271,30 @@ impl Backend for Wgpu {
     }
 
     fn block_product(
+        &self,
+        t: &Tables,
+        dst: Mut<Self>,
+        a: Ref<Self>,
+        b: Ref<Self>,
+        terms: usize,
+    ) -> Result<()> {
+        self.rows_times_columns(t, dst, a, b, terms)
+    }
+
+    fn sparse_log_n(&self, t: &Tables, length: usize) -> u32 {
+        derived::shortest_log_n(t.log_n, length)
+    }
+
+    fn sparse(&self, t: &Tables, rows: &[Row], items: usize, values: Integers) -> Result<Buffer> {
+        match self.sparse_log_n(t, values.len() / items.max(1)) {
+            log_n if log_n < t.log_n => {
+                derived::sparse(self, t.sparse(self, log_n)?.as_ref(), rows, items, values)
+            }
+            _ => derived::sparse(self, t, rows, items, values),
+        }
+    }
+
+    fn sparse_product(
         &self,
         t: &Tables,
         dst: Mut<Self>,

@@ -1,5 +1,7 @@
 //! Bases on the device, and transforms. Kernels: `shaders/ntt.wgsl`.
 
+use std::sync::Arc;
+
 use super::{
     Wgpu,
     elementwise::{Constants, OverRows},
@@ -8,8 +10,7 @@ use super::{
 };
 use crate::{
     arith::Modulus,
-    backend::{Mut, Ref, Result, Row, Span, compact},
-    ring::Basis,
+    backend::{Kept, Mut, Ref, Result, Row, Span, compact},
 };
 
 /// log2 of the words of a tile.
@@ -22,6 +23,8 @@ pub struct Tables {
     primes: Buffer,
     forward: Buffer,
     inverse: Buffer,
+    /// Those of polynomials in X^gap, by log2 of N / gap.
+    sparse: Kept<u32, Self>,
 }
 
 impl Tables {
@@ -37,6 +40,13 @@ impl Tables {
     pub(super) fn montgomery(&self, span: &Span, c: &[u32]) -> Vec<u32> {
         let form = |(row, c): (&Row, &u32)| operands::montgomery(self.modulus(row.prime), *c);
         span.rows.iter().cycle().zip(c).map(form).collect()
+    }
+
+    /// The tables of degree 2^log_n, below this ring's, that give the evaluations of polynomials in X^gap of it once each; kept from their
+    /// first use on.
+    pub(super) fn sparse(&self, wgpu: &Wgpu, log_n: u32) -> Result<Arc<Self>> {
+        let new = || wgpu.new_tables([log_n, self.log_n], &self.moduli);
+        self.sparse.get(log_n, new)
     }
 
     /// Workgroups of a transform along a row.
@@ -112,13 +122,13 @@ fn twiddles<'a>(table: &'a Buffer, rows: &'a [Row], dst: &Span) -> Operand<'a> {
 }
 
 impl Wgpu {
-    pub(super) fn new_tables(&self, basis: &Basis) -> Result<Tables> {
-        let log_n = basis.log_n();
-        let count = basis.primes().len();
+    /// Degree 2^log_n, with the root psi^gap for the psi of the ring of degree 2^of = 2^log_n gap.
+    pub(super) fn new_tables(&self, [log_n, of]: [u32; 2], moduli: &[Modulus]) -> Result<Tables> {
+        let count = moduli.len();
         let (mut forward, mut inverse) = (self.device.take(log_n, count)?, self.device.take(log_n, count)?);
         let mut primes = Vec::new();
-        for (i, m) in basis.primes().iter().enumerate() {
-            let (prime, down, up) = operands::prime(*m, log_n)?;
+        for (i, m) in moduli.iter().enumerate() {
+            let (prime, down, up) = operands::prime(*m, [log_n, of])?;
             primes.push(prime);
             for (buffer, words) in [(&mut forward, down), (&mut inverse, up)] {
                 self.device.write(buffer, &[(i << log_n, words.len())], &words)?;
@@ -126,10 +136,11 @@ impl Wgpu {
         }
         Ok(Tables {
             log_n,
-            moduli: basis.primes().to_vec(),
+            moduli: moduli.to_vec(),
             primes: self.constants(bytemuck::cast_slice(&primes))?,
             forward,
             inverse,
+            sparse: Kept::default(),
         })
     }
 

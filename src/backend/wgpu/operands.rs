@@ -182,10 +182,14 @@ pub(super) fn montgomery(m: Modulus, x: u32) -> u32 {
     m.reduce(u64::from(x) << 32)
 }
 
-/// A prime's constants, and its twiddles (2^32 psi^bitrev(i), 2^32 psi^-bitrev(i)), i < N.
-pub(super) fn prime(m: Modulus, log_n: u32) -> Result<(Prime, Vec<u32>, Vec<u32>)> {
+/// A prime's constants, and its twiddles (2^32 psi^bitrev(i), 2^32 psi^-bitrev(i)), i < N = 2^log_n; psi is the gap-th power of the root of
+/// the ring of degree 2^of = N gap.
+pub(super) fn prime(m: Modulus, [log_n, of]: [u32; 2]) -> Result<(Prime, Vec<u32>, Vec<u32>)> {
     let no_root = BackendError::Unsupported { need: "this basis" };
-    let psi = smallest_root(m, log_n).map_err(|_| no_root.clone())?;
+    let psi = m.pow(
+        smallest_root(m, of).map_err(|_| no_root.clone())?,
+        1 << (of - log_n),
+    );
     let inverse = |x| m.inv(x).ok_or(no_root.clone());
     let (n_inverse, psi_inverse) = (inverse(m.reduce(1 << log_n))?, inverse(psi)?);
     let powers = |base: u32| {

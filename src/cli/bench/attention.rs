@@ -208,20 +208,10 @@ fn column_on<B: DeviceBackend>(
     let (work, prediction) = (column.work()?, predict(column)?);
     let operands = ColumnOperands::new(backend, column)?;
     let ctx = operands.ckks.context().clone();
-    let bar = show::progress("attention");
-    let mut display = |stage, done: usize, of: usize| {
-        bar.set_length(of as u64);
-        bar.set_message(show::stage(stage));
-        bar.set_position(done as u64);
-    };
-    let wait = || Ok(ctx.backend().wait()?);
-    let mut progress = Progress::waiting(&mut display, &wait);
-    ctx.backend().wait()?;
-    let clock = Instant::now();
-    let result = operands.run(column, &mut progress)?;
-    let total = clock.elapsed().as_secs_f64();
-    let times = progress.seconds().to_vec();
-    bar.finish_and_clear();
+    let timed = show::staged("attention", ctx.backend(), |progress| {
+        operands.run(column, progress)
+    })?;
+    let (result, times) = (timed.result, timed.stages);
 
     let decrypted = (operands.ckks)
         .decrypt(&operands.secret, &result)?
@@ -242,7 +232,7 @@ fn column_on<B: DeviceBackend>(
         key_bytes: operands.sent_keys.bytes(&ctx),
         max_abs_error,
         max_abs_output,
-        ..measured(asked, packing, (device, &column.params), (total, &times))
+        ..measured(asked, packing, (device, &column.params), (timed.seconds, &times))
     };
     report(run, &ctx, work, &times, prediction)
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
-    backend::{Backend, cpu::Cpu},
+    backend::{Backend, clock::processor_seconds, cpu::Cpu},
     bench::{slowness, use_threads},
     circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Stage, preset, presets},
     ckks::Ckks,
@@ -44,13 +44,6 @@ fn peak_bytes() -> usize {
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
     let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<usize>().ok());
     kib.unwrap_or(0) * 1024
-}
-
-/// Seconds for which the system had a processor compute for this thread; `None` where it does not say.
-fn processor_seconds() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
-    Some(nanoseconds * 1e-9)
 }
 
 /// Medians by stage.

@@ -1,10 +1,7 @@
 //! `bench matmul`: encrypted products of matrices in every packing, beside the plain product and the planner's prediction; with
 //! `--predict`, how well the planner does.
 
-use std::{collections::BTreeSet, str::FromStr, time::Duration};
-
-use clap::ValueEnum;
-use serde_json::json;
+use std::{str::FromStr, time::Duration};
 
 use crate::{
     backend::device::{Device, DeviceBackend, on},
@@ -24,6 +21,7 @@ use crate::{
     report::{DeviceReport, MatmulReport, bytes, microseconds},
     rlwe::{Context, SecretKey},
 };
+use clap::ValueEnum;
 
 /// m, k, n, requests: from a vector to what one request of a transformer's layer is, and many rows.
 const SHAPES: [(usize, usize, usize, usize); 5] = [
@@ -57,10 +55,6 @@ const PREDICTED: [(usize, usize, usize, usize); 20] = [
     (1000, 50, 70, 1),
     (2048, 64, 64, 1),
 ];
-
-/// Parts by which a prediction may be off: of time, and of bytes.
-const TIME: f64 = 0.25;
-const BYTES: f64 = 0.05;
 
 /// Which operand is encrypted.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -326,49 +320,9 @@ fn run_on<B: DeviceBackend>(
         print(&reports, setting.slowness);
     }
     if args.predict {
-        predictions(&reports, args.json);
+        super::predictions::print(&reports, args.json);
     }
     Ok(())
-}
-
-/// How many predictions hold, by packing.
-fn predictions(reports: &[MatmulReport], as_json: bool) {
-    let names: BTreeSet<&str> = reports.iter().map(|r| r.packing).collect();
-    if !as_json {
-        say!();
-        say!(
-            "  {:<20}{:>9}{:>17}{:>14}{:>24}",
-            show::bold("predictions"),
-            "products",
-            format!("time, {:.0} %", TIME * 100.0),
-            format!("bytes, {:.0} %", BYTES * 100.0),
-            "predicted / measured"
-        );
-    }
-    let all = std::iter::once(None).chain(names.into_iter().map(Some));
-    for name in all {
-        let some: Vec<_> = reports
-            .iter()
-            .filter(|r| name.is_none_or(|n| n == r.packing))
-            .collect();
-        let time = some.iter().filter(|r| r.predicts_time(TIME)).count();
-        let sizes = some.iter().filter(|r| r.predicts_bytes(BYTES)).count();
-        let ratios = some.iter().map(|r| r.predicted_us / r.own_us());
-        let (least, most) = ratios.fold((f64::INFINITY, 0.0f64), |(a, b), r| (a.min(r), b.max(r)));
-        let name = name.unwrap_or("all");
-        if as_json {
-            say!(
-                "{}",
-                json!({
-                    "predictions": name, "products": some.len(), "time_within_25_percent": time,
-                    "bytes_within_5_percent": sizes, "least_ratio": least, "largest_ratio": most,
-                })
-            );
-        } else {
-            let range = format!("{least:.2} to {most:.2}");
-            say!("  {name:<20}{:>9}{time:>17}{sizes:>14}{range:>24}", some.len());
-        }
-    }
 }
 
 fn print(reports: &[MatmulReport], slowness: Option<f64>) {

@@ -8,3 +8,4 @@ pub(super) mod ops;
 pub(super) mod overflow;
 mod power;
 mod precision;
+mod predictions;

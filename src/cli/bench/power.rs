@@ -1,7 +1,5 @@
 //! `bench attention --kind power`: attention with PowerSoftmax on random weights, checked against the plain computation.
 
-use std::time::Instant;
-
 use super::attention::{Packing, measured, of, print_errors, print_run, shape};
 use crate::{
     arith::Complex,
@@ -202,20 +200,10 @@ fn measure<B: DeviceBackend>(
     let switches = key_switches(params, attention, x)?;
     let operands = Operands::new(backend, params, attention, x)?;
     let ctx = operands.ckks.context().clone();
-    let bar = show::progress("attention");
-    let mut display = |stage, done: usize, of: usize| {
-        bar.set_length(of as u64);
-        bar.set_message(show::stage(stage));
-        bar.set_position(done as u64);
-    };
-    let wait = || Ok(ctx.backend().wait()?);
-    let mut progress = Progress::waiting(&mut display, &wait);
-    ctx.backend().wait()?;
-    let clock = Instant::now();
-    let result = operands.run(attention, &mut progress)?;
-    let total = clock.elapsed().as_secs_f64();
-    let times = progress.seconds().to_vec();
-    bar.finish_and_clear();
+    let timed = show::staged("attention", ctx.backend(), |progress| {
+        operands.run(attention, progress)
+    })?;
+    let (result, times) = (timed.result, timed.stages);
 
     let have = operands.ckks.decrypt(&operands.secret, &result)?;
     let have = have.release(Release::Owner)?;
@@ -251,7 +239,7 @@ fn measure<B: DeviceBackend>(
             key_bytes: operands.sent_bytes[1],
             max_abs_error,
             max_abs_output,
-            ..measured(asked, "column", (device, params), (total, &times))
+            ..measured(asked, "column", (device, params), (timed.seconds, &times))
         },
         power: softmax.power(),
         range: softmax.interval().high(),

@@ -14,7 +14,7 @@ use crate::{
     model::{Embedding, LanguageModel, Quantised, Verdict, WIDTH, Window, heldout, mean_logits, windows},
     report::{Bytes, DeviceReport, HeldOut, Seconds, Summary, TextReport},
     rlwe::{Context, Params, SecretKey},
-    transformer::{LanguageClassifier, Progress, Requests},
+    transformer::{LanguageClassifier, Requests},
     wire,
 };
 
@@ -176,26 +176,19 @@ impl<B: Backend> Session<B> {
         } else {
             format!("{}/{batches}", batch + 1)
         };
-        let bar = show::progress(&label);
-        let mut display = |stage, done: usize, of: usize| {
-            bar.set_length(of as u64);
-            bar.set_message(show::stage(stage));
-            bar.set_position(done as u64);
-        };
-        let wait = || Ok(ctx.backend().wait()?);
-        let mut progress = Progress::waiting(&mut display, &wait);
-        let result = self.classifier.infer(ev, &x, &mut progress)?;
-        for (stage, s) in progress.seconds() {
+        let run = show::staged(&label, ctx.backend(), |progress| {
+            self.classifier.infer(ev, &x, progress)
+        })?;
+        for (stage, s) in &run.stages {
             *self.summary.stages.entry(show::key(*stage)).or_default() += s;
         }
-        bar.finish_and_clear();
         self.summary.seconds.infer += clock.elapsed().as_secs_f64();
         if self.seen.is_empty() {
             self.seen = x.rlwe().first_words(&ctx, 4)?;
         }
 
         let clock = Instant::now();
-        let slots = self.ckks.decrypt(secret, &result)?.release(Release::Owner)?;
+        let slots = self.ckks.decrypt(secret, &run.result)?.release(Release::Owner)?;
         self.summary.seconds.decrypt += clock.elapsed().as_secs_f64();
         Ok(requests.logits(&slots))
     }

@@ -72,7 +72,7 @@ fn bits(params: &Params, primes: &[u32]) -> usize {
 }
 
 /// Merges of `items` ciphertexts, up to `count`, a power of two.
-fn merges(items: usize, count: usize) -> usize {
+pub(super) fn merges(items: usize, count: usize) -> usize {
     (1..=count.ilog2()).map(|step| items.div_ceil(1 << step)).sum()
 }
 

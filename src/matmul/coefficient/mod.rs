@@ -73,7 +73,6 @@ pub use operand::Side;
 pub(crate) use output::{Body, Cut};
 pub use output::{Outputs, Results};
 pub use plan::{Levels, Plan};
-pub use rates::Rates;
 pub use request::{Encrypted, Objective, Output, Request};
 pub use shape::{Block, Shape};
 pub use weights::{Plain, Prepared, Weights};

@@ -1,55 +1,36 @@
-//! Rates of a machine for a plan, measured in some tens of milliseconds on blocks like its own, and the cost that follows.
+//! What a plan takes on the machine at hand: the parts of its run, each timed by itself and counted, as for the packings of CKKS
+//! ([`Rates`]).
 //!
-//! | part | counted | rate |
+//! | part | count | measured |
 //! |---|---|---|
-//! | plain polynomials from integers | K N' | one `evaluate` |
-//! | products with plain polynomials | M K N' a request | a `block_product` modulo one prime |
+//! | products with plain polynomials | passes over some columns | a `block_product` modulo some of the primes |
 //! | products of ciphertexts | operands, products, divided sums, relinearisations | three small `inner_products`, a relinearisation |
 //! | the way to the level of packing | M N' a request | a change of level |
 //! | interleaving | automorphisms | the merges of one group |
 //! | results | ciphertexts down | a change of level, and what is cut |
+//!
+//! Preparation is the coefficients of the plain operand, and K N' times `evaluate`.
 
-use std::time::Instant;
-
-use super::{Encrypted, Output, Plain, Plan, Result, Results};
+use super::{Encrypted, Output, Plain, Plan, Result, Results, cost::merges};
 use crate::{
     backend::{
         Backend, Integers, Mut, Ref, Span,
+        clock::least_us,
         null::{Counts, Null},
     },
     bfv::{self, Bfv, Evaluator, interleaving_automorphisms},
-    matmul::{Cost, rates::least_us},
+    matmul::{
+        Cost, Part, Rates,
+        rates::{MEMORY, PRODUCTS, Turns, extrapolated},
+    },
     rlwe::{self, EvaluationKeys, KeyNeeds, Level, SecretKey},
 };
 
-/// Ciphertexts of a measurement at most. All sizes are such that one takes a millisecond or two.
-const ITEMS: usize = 8;
-/// Rows of ciphertexts, columns and terms of a measured product at most: as many as share what is copied and what is in registers.
-const ROWS: usize = 2;
-const COLUMNS: usize = 4;
-const TERMS: usize = 16;
-
-/// Microseconds of one unit of each kind of work.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rates {
-    /// The whole plain operand, from numbers to coefficients.
-    encode: f64,
-    /// A plain polynomial, from coefficients to evaluations.
-    evaluate: f64,
-    /// A product of polynomials, both components.
-    product: f64,
-    /// A ciphertext brought to the auxiliary primes.
-    operand: f64,
-    /// A sum of products of ciphertexts divided by Q / t.
-    divide: f64,
-    relinearise: f64,
-    /// A sum from the level of inputs to that of packing.
-    step: f64,
-    /// An automorphism and the additions around it.
-    merge: f64,
-    /// A result from the level of packing to its own, and what is left of it.
-    result: f64,
-}
+/// Ciphertexts of a measurement at most, and of a group of merges.
+const ITEMS: usize = 16;
+const GROUP: usize = 64;
+/// Words that a measurement transforms, more or less.
+const TRANSFORMED: usize = 1 << 20;
 
 /// Ciphertexts that hold zeros.
 fn zeros<B: Backend>(
@@ -65,105 +46,112 @@ fn zeros<B: Backend>(
     Ok(bfv::Ciphertext::from_parts(inner, bfv.plain()))
 }
 
-impl Rates {
-    /// The least of both, rate by rate: two measurements are disturbed less than one.
-    pub fn least(self, other: Self) -> Self {
-        Self {
-            encode: self.encode.min(other.encode),
-            evaluate: self.evaluate.min(other.evaluate),
-            product: self.product.min(other.product),
-            operand: self.operand.min(other.operand),
-            divide: self.divide.min(other.divide),
-            relinearise: self.relinearise.min(other.relinearise),
-            step: self.step.min(other.step),
-            merge: self.merge.min(other.merge),
-            result: self.result.min(other.result),
+impl Plan {
+    /// Measures the parts of the product and of its preparation, in some tenths of a second; BFV of the plan's parameters.
+    pub fn rates<B: Backend>(&self, bfv: &Bfv<B>) -> Result<Rates> {
+        self.check_scheme("rates", bfv)?;
+        let mut rates = Rates::default();
+        match self.request().encrypted {
+            Encrypted::Both => self.products_of_ciphertexts(bfv, &mut rates)?,
+            _ => {
+                self.preparation(bfv, &mut rates)?;
+                self.products(bfv, &mut rates)?;
+            }
         }
-    }
-
-    /// Measures what the plan needs, on its own parameters; some tens of milliseconds.
-    pub fn measure<B: Backend>(bfv: &Bfv<B>, plan: &Plan) -> Result<Self> {
-        plan.check_scheme("rates", bfv)?;
-        let mut rates = Self::default();
-        match plan.request().encrypted {
-            Encrypted::Both => rates.encrypted(bfv, plan)?,
-            _ => rates.plain(bfv, plan)?,
-        }
-        let (ctx, levels, none) = (bfv.context(), plan.levels(), EvaluationKeys::none());
-        let ev = Evaluator::new(bfv, &none);
-        let tiles = plan.tiles();
-        let items = (tiles.m * tiles.n * plan.request().requests).min(ITEMS);
-        let sums = zeros(bfv, levels.input, items, 2)?;
-        if levels.packing < levels.input {
-            rates.step = least_us(ctx, || -> Result<()> {
-                drop(ev.switch_to(&sums, levels.packing)?);
-                Ok(())
-            })? / items as f64;
-        }
-        if plan.output() == Output::Packed && plan.block().inner > 1 {
-            rates.merge = Self::merge(bfv, plan)?;
-        }
-        let items = plan.results().min(2);
-        let results = zeros(bfv, levels.packing, items, 2)?;
-        rates.result = least_us(ctx, || -> Result<()> {
-            let (plan, ct) = (plan.clone(), ev.switch_to(&results, levels.output)?);
-            drop(Results { plan, ct }.release(bfv)?);
-            Ok(())
-        })? / items as f64;
+        self.way_down(bfv, &mut rates)?;
         Ok(rates)
     }
 
-    /// One operand is plain.
-    fn plain<B: Backend>(&mut self, bfv: &Bfv<B>, plan: &Plan) -> Result<()> {
-        let (ctx, tiles, shape) = (bfv.context(), plan.tiles(), plan.inner_shape());
-        let (backend, tables) = (ctx.backend(), ctx.tables());
-        let level = ctx.level("rates", plan.levels().input)?;
+    /// Sums of products, of all requests.
+    fn sums(&self) -> usize {
+        self.request().requests * self.tiles().m * self.tiles().n
+    }
+
+    fn preparation<B: Backend>(&self, bfv: &Bfv<B>, rates: &mut Rates) -> Result<()> {
+        let (ctx, tiles, shape) = (bfv.context(), self.tiles(), self.inner_shape());
+        let backend = ctx.backend();
         let values = vec![1; shape.k * shape.n];
-        self.encode = f64::INFINITY;
-        for _ in 0..3 {
-            let clock = Instant::now();
-            drop(plan.weights(&values)?);
-            self.encode = self.encode.min(clock.elapsed().as_secs_f64() * 1e6);
-        }
-        // One prime for all.
-        let (row, primes) = (level.rows.get(..1).unwrap_or_default(), level.rows.len() as f64);
-        let rows = (plan.request().requests * tiles.m).min(ROWS);
-        let (columns, terms) = (tiles.n.min(COLUMNS), tiles.k.min(TERMS));
-        let coefficients = vec![1i64; columns * terms * plan.block().right_length()];
-        let span = Span::dense(columns * terms, 1, row);
-        let mut plain = backend.alloc(ctx.log_n(), span.count())?;
-        self.evaluate = least_us(ctx, || -> Result<()> {
-            Ok(backend.evaluate(tables, Mut::new(&mut plain, span), Integers::I64(&coefficients))?)
-        })? * primes
-            / (columns * terms) as f64;
-        let (from, to) = (
-            Span::dense(rows * terms, 2, row),
-            Span::dense(rows * columns, 2, row),
+        let us = least_us(backend, 1, || -> Result<()> {
+            drop(std::hint::black_box(self.weights(&values)?));
+            Ok(())
+        })?;
+        rates.prepare.push(Part::new("coefficients", 1.0, us));
+        let (rows, degree) = (
+            &ctx.level("rates", self.levels().input)?.rows,
+            ctx.params().degree(),
         );
+        let (all, poly) = (tiles.k * tiles.n, rows.len() * degree);
+        let some = all.min((TRANSFORMED / poly).max(1));
+        let slots = (all / some).min(MEMORY / (4 * some * poly)).max(1);
+        let coefficients = vec![1i64; some * self.block().right_length()];
+        let span = Span::dense(slots * some, 1, rows);
+        let mut plain = backend.alloc(ctx.log_n(), span.count())?;
+        let mut turns = Turns::new(slots);
+        let us = least_us(backend, all / some, || -> Result<()> {
+            let to = Mut::new(&mut plain, span.slice_items(turns.take() * some, some));
+            Ok(backend.evaluate(ctx.tables(), to, Integers::I64(&coefficients))?)
+        })?;
+        let each = us / some as f64;
+        rates.prepare.push(Part::new("evaluations", all as f64, each));
+        Ok(())
+    }
+
+    /// One operand is plain, and prepared.
+    fn products<B: Backend>(&self, bfv: &Bfv<B>, rates: &mut Rates) -> Result<()> {
+        let (ctx, tiles) = (bfv.context(), self.tiles());
+        let (backend, tables) = (ctx.backend(), ctx.tables());
+        let (level, degree) = (ctx.level("rates", self.levels().input)?, ctx.params().degree());
+        let all_rows = self.request().requests * tiles.m;
+        let step = self.columns_at_a_time(bfv, all_rows, all_rows * tiles.k)?;
+        let primes = level.rows.len();
+        // Cut where there is no room: terms and rows by their memory, primes and columns by the time of their products.
+        let terms = tiles.k.min(MEMORY / (2 * 4 * degree)).max(1);
+        let rows = all_rows.min(MEMORY / (2 * 4 * degree * terms)).max(1);
+        let product = 2 * rows * terms * degree;
+        let some_primes = primes.min(PRODUCTS / (product * step)).max(1);
+        let most = (PRODUCTS / (product * some_primes)).min(MEMORY / (4 * degree * terms * some_primes));
+        let level_rows = level.rows.get(..some_primes).unwrap_or_default();
+        let from = Span::dense(rows * terms, 2, level_rows);
         let mut x = backend.alloc(ctx.log_n(), from.count())?;
         backend.zero(Mut::new(&mut x, from))?;
-        let mut sums = backend.alloc(ctx.log_n(), to.count())?;
-        self.product = least_us(ctx, || -> Result<()> {
-            let (sums, plain) = (Mut::new(&mut sums, to), Ref::new(&plain, span));
-            Ok(backend.block_product(tables, sums, Ref::new(&x, from), plain, terms)?)
-        })? * primes
-            / (rows * columns * terms) as f64;
+        let us = extrapolated(step, most.max(2), |columns| -> Result<f64> {
+            // A run meets each plain polynomial once.
+            let passes = tiles.n.div_ceil(columns);
+            let slots = passes
+                .min(MEMORY / (4 * degree * terms * some_primes * columns))
+                .max(1);
+            let plain = Span::dense(slots * columns * terms, 1, level_rows);
+            let mut w = backend.alloc(ctx.log_n(), plain.count())?;
+            backend.zero(Mut::new(&mut w, plain))?;
+            let to = Span::dense(rows * columns, 2, level_rows);
+            let mut sums = backend.alloc(ctx.log_n(), to.count())?;
+            let mut turns = Turns::new(slots);
+            least_us(backend, passes * primes / some_primes, || -> Result<()> {
+                let some = plain.slice_items(turns.take() * columns * terms, columns * terms);
+                let (sums, w) = (Mut::new(&mut sums, to), Ref::new(&w, some));
+                Ok(backend.block_product(tables, sums, Ref::new(&x, from), w, terms)?)
+            })
+        })?;
+        let of = |all: usize, some: usize| all as f64 / some as f64;
+        let each = us * of(all_rows, rows) * of(tiles.k, terms) * of(primes, some_primes);
+        (rates.run).push(Part::new("products of some columns", of(tiles.n, step), each));
         Ok(())
     }
 
     /// Both are encrypted: f(m, n, T) microseconds for m rows and n columns of T ciphertexts are (m + n) T operands, m n T products and
     /// m n sums (no more than fit one division), which three measurements tell apart.
-    fn encrypted<B: Backend>(&mut self, bfv: &Bfv<B>, plan: &Plan) -> Result<()> {
-        let (ctx, level) = (bfv.context(), plan.levels().input);
+    fn products_of_ciphertexts<B: Backend>(&self, bfv: &Bfv<B>, rates: &mut Rates) -> Result<()> {
+        let (ctx, level, tiles) = (bfv.context(), self.levels().input, self.tiles());
         let secret = SecretKey::generate(ctx)?;
         let needs = KeyNeeds::new(ctx.params()).up_to(level).relinearise();
         let keys = secret.evaluation_keys(&needs)?.expand(ctx)?;
         let ev = Evaluator::new(bfv, &keys);
-        let terms = plan.params().terms("rates", level)?.min(4);
+        let room = self.params().terms("rates", level)?.max(1);
+        let terms = room.min(4);
         let four = zeros(bfv, level, 8, 2)?;
         let time = |m: usize, n: usize, terms: usize| -> Result<f64> {
             let (x, y) = (four.slice(0, m * terms)?, four.slice(0, n * terms)?);
-            least_us(ctx, || -> Result<()> {
+            least_us(ctx.backend(), 1, || -> Result<()> {
                 drop(ev.inner_products(&x, &y, terms)?);
                 Ok(())
             })
@@ -176,34 +164,82 @@ impl Rates {
         } else {
             0.8 * one
         };
-        self.divide = (one - pair).max(0.0);
-        self.product = ((square - 2.0 * t * pair - 4.0 * self.divide) / (2.0 * t)).clamp(0.0, pair);
-        self.operand = (pair - self.product) / 2.0;
+        let divide = (one - pair).max(0.0);
+        let product = ((square - 2.0 * t * pair - 4.0 * divide) / (2.0 * t)).clamp(0.0, pair);
         let products = zeros(bfv, level, 4, 3)?;
-        self.relinearise = least_us(ctx, || -> Result<()> {
+        let relinearise = least_us(ctx.backend(), 1, || -> Result<()> {
             drop(ev.relinearise(&products)?);
             Ok(())
         })? / 4.0;
+
+        // Every pass over some columns brings the left operand to the auxiliary primes again.
+        let columns = self.columns_at_a_time(bfv, 2 * tiles.m, tiles.m * tiles.k)?;
+        let operands = tiles.m * tiles.k * tiles.n.div_ceil(columns) + tiles.k * tiles.n;
+        let (sums, requests) = (self.sums(), self.request().requests);
+        let parts = [
+            (
+                "operands to auxiliary primes",
+                requests * operands,
+                (pair - product) / 2.0,
+            ),
+            ("products of ciphertexts", self.costs().products, product),
+            ("divisions by Q / t", sums * tiles.k.div_ceil(room), divide),
+            ("relinearisations", sums, relinearise),
+        ];
+        (rates.run).extend(parts.map(|(name, count, us)| Part::new(name, count as f64, us)));
         Ok(())
     }
 
-    /// A merge of a group that is as large as the plan's, or as a measurement allows.
-    fn merge<B: Backend>(bfv: &Bfv<B>, plan: &Plan) -> Result<f64> {
-        let (ctx, level) = (bfv.context(), plan.levels().packing);
-        let count = plan.block().inner.min(ITEMS);
+    /// From sums to results that can be sent.
+    fn way_down<B: Backend>(&self, bfv: &Bfv<B>, rates: &mut Rates) -> Result<()> {
+        let (backend, levels, none) = (bfv.context().backend(), self.levels(), EvaluationKeys::none());
+        let ev = Evaluator::new(bfv, &none);
+        if levels.packing < levels.input {
+            let items = self.sums().min(GROUP);
+            let sums = zeros(bfv, levels.input, items, 2)?;
+            let us = least_us(backend, self.sums() / items, || -> Result<()> {
+                drop(ev.switch_to(&sums, levels.packing)?);
+                Ok(())
+            })?;
+            let (count, each) = (self.sums() as f64, us / items as f64);
+            rates.run.push(Part::new("changes of level", count, each));
+        }
+        if self.output() == Output::Packed && self.block().inner > 1 {
+            let (count, each) = (self.costs().automorphisms as f64, self.merge_us(bfv)?);
+            rates.run.push(Part::new("merges", count, each));
+        }
+        let all = self.results() * self.request().requests;
+        let items = self.results().min(ITEMS);
+        let results = zeros(bfv, levels.packing, items, 2)?;
+        let us = least_us(backend, all / items, || -> Result<()> {
+            let (plan, ct) = (self.clone(), ev.switch_to(&results, levels.output)?);
+            let ct = ev.concat(&[ct])?;
+            drop(std::hint::black_box(Results { plan, ct }.release(bfv)?));
+            Ok(())
+        })?;
+        rates
+            .run
+            .push(Part::new("results", all as f64, us / items as f64));
+        Ok(())
+    }
+
+    /// A merge, among those of a group that is as large as the plan's or as a measurement allows.
+    fn merge_us<B: Backend>(&self, bfv: &Bfv<B>) -> Result<f64> {
+        let (ctx, level, tiles) = (bfv.context(), self.levels().packing, self.tiles());
+        let count = self.block().inner.min(GROUP);
+        let items = count.min(tiles.m * tiles.n);
         let needs = KeyNeeds::new(ctx.params()).up_to(level);
         let needs = interleaving_automorphisms(ctx.log_n(), count).fold(needs, KeyNeeds::automorphism);
         let keys = SecretKey::generate(ctx)?.evaluation_keys(&needs)?.expand(ctx)?;
-        let (ev, group) = (Evaluator::new(bfv, &keys), zeros(bfv, level, count, 2)?);
-        let us = least_us(ctx, || -> Result<()> {
-            drop(ev.interleave(&group, count)?);
+        let (ev, group) = (Evaluator::new(bfv, &keys), [zeros(bfv, level, items, 2)?]);
+        let groups = self.sums().div_ceil(self.block().inner);
+        let us = least_us(ctx.backend(), groups, || -> Result<()> {
+            drop(ev.interleave(&ev.concat(&group)?, count)?);
             Ok(())
         })?;
-        Ok(us / (count - 1) as f64)
+        Ok(us / merges(items, count) as f64)
     }
-}
 
-impl Plan {
     /// A run on the counting backend, with prepared weights.
     fn count(&self) -> Result<Counts> {
         let null = Null::new();
@@ -234,31 +270,7 @@ impl Plan {
 
     /// Counts and predicts the plan for a comparison with other packings; `rates` were measured for it.
     pub fn cost(&self, rates: &Rates) -> Result<Cost> {
-        let (counts, costs, tiles) = (self.count()?, self.costs(), self.tiles());
-        let (request, params, shape) = (self.request(), self.params(), self.inner_shape());
-        let both = request.encrypted == Encrypted::Both;
-        let sums = (request.requests * tiles.m * tiles.n) as f64;
-        let mut run_us = costs.products as f64 * rates.product
-            + sums * rates.step
-            + costs.automorphisms as f64 * rates.merge
-            + costs.ciphertexts_down as f64 * rates.result;
-        let plain = match both {
-            true => {
-                let room = params.terms("cost", self.levels().input)?.max(1);
-                // Every pass over some columns brings the left operand to the auxiliary primes again.
-                let rows = params.rlwe().level("cost", self.levels().input)?.primes.len();
-                let columns = self.columns_of_rows(rows, 2 * tiles.m, tiles.m * tiles.k);
-                let operands = tiles.m * tiles.k * tiles.n.div_ceil(columns) + tiles.k * tiles.n;
-                run_us += (request.requests * operands) as f64 * rates.operand
-                    + sums * (tiles.k.div_ceil(room) as f64 * rates.divide + rates.relinearise);
-                0
-            }
-            false => shape.k * shape.n,
-        };
-        let prepare_us = match plain {
-            0 => 0.0,
-            _ => rates.encode + costs.plain_polynomials as f64 * rates.evaluate,
-        };
+        let (counts, costs, params) = (self.count()?, self.costs(), self.params());
         Ok(Cost {
             scheme: "bfv",
             packing: self.output().packing(),
@@ -277,8 +289,9 @@ impl Plan {
             bytes_down: costs.bytes_down,
             key_bytes: costs.key_bytes,
             peak_bytes: counts.peak_bytes,
-            prepare_us,
-            run_us,
+            prepare_us: rates.prepare_us(),
+            run_us: rates.run_us(),
+            parts: rates.clone(),
             error_bound: 0.0,
         })
     }

@@ -371,8 +371,8 @@ fn costs_of_plans_are_complete() {
                 .output(output)
                 .requests(requests);
             let plan = Plan::new(bfv.params(), &request).unwrap();
-            let rates = Rates::measure(&bfv, &plan).unwrap();
-            assert_eq!(rates.least(rates), rates);
+            let rates = plan.rates(&bfv).unwrap();
+            assert_eq!(rates.clone().least(&rates), rates);
             let (cost, costs) = (plan.cost(&rates).unwrap(), plan.costs());
             assert_eq!(
                 (cost.keys, cost.key_bytes, cost.bytes_up, cost.bytes_down),

@@ -6,18 +6,14 @@ mod plan;
 mod transform;
 mod twiddles;
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use rayon::prelude::*;
 
 use super::{automorphism::Automorphism, lanes::Instructions, memory::Writer};
 use crate::{
     arith::Modulus,
-    backend::{BackendError, Result, Span},
+    backend::{BackendError, Kept, Result, Span},
     ring::{Basis, Galois},
 };
 
@@ -28,9 +24,9 @@ pub struct Tables {
     pub(super) instructions: Instructions,
     pub(super) log_n: u32,
     primes: Vec<Transform>,
-    automorphisms: RwLock<HashMap<Galois, Arc<Automorphism>>>,
+    automorphisms: Kept<Galois, Automorphism>,
     /// Transforms of polynomials in X^gap, by log2 of N / gap.
-    sparse: RwLock<HashMap<u32, Arc<Vec<Transform>>>>,
+    sparse: Kept<u32, Vec<Transform>>,
 }
 
 impl Tables {
@@ -46,8 +42,8 @@ impl Tables {
             instructions,
             log_n: basis.log_n(),
             primes,
-            automorphisms: RwLock::default(),
-            sparse: RwLock::default(),
+            automorphisms: Kept::default(),
+            sparse: Kept::default(),
         })
     }
 
@@ -69,32 +65,20 @@ impl Tables {
 
     /// An automorphism, kept from its first use on.
     pub(super) fn automorphism(&self, g: Galois) -> Arc<Automorphism> {
-        known(&self.automorphisms, g)
-            .unwrap_or_else(|| keep(&self.automorphisms, g, Automorphism::new(g, self.log_n)))
+        let new = || Ok::<_, Infallible>(Automorphism::new(g, self.log_n));
+        match self.automorphisms.get(g, new) {
+            Ok(kept) => kept,
+            Err(never) => match never {},
+        }
     }
 
     /// The transforms of degree 2^log_n, below this ring's, that give the evaluations of polynomials in X^gap of it once each, by prime;
     /// kept from their first use on.
     pub(super) fn sparse(&self, log_n: u32) -> Result<Arc<Vec<Transform>>> {
-        if let Some(all) = known(&self.sparse, log_n) {
-            return Ok(all);
-        }
         let of = |t: &Transform| t.sparse(log_n, self.log_n - log_n);
-        let all = (self.primes.par_iter().map(of)).collect::<std::result::Result<Vec<_>, _>>();
-        let all = all.map_err(|_| BackendError::Unsupported { need: "this basis" })?;
-        Ok(keep(&self.sparse, log_n, all))
+        let new = || (self.primes.par_iter().map(of)).collect::<std::result::Result<Vec<_>, _>>();
+        (self.sparse.get(log_n, new)).map_err(|_| BackendError::Unsupported { need: "this basis" })
     }
-}
-
-fn known<K: Eq + Hash, V>(all: &RwLock<HashMap<K, Arc<V>>>, key: K) -> Option<Arc<V>> {
-    let all = all.read().unwrap_or_else(PoisonError::into_inner);
-    all.get(&key).cloned()
-}
-
-/// What is kept for the key: `new`, unless another thread was faster.
-fn keep<K: Eq + Hash, V>(all: &RwLock<HashMap<K, Arc<V>>>, key: K, new: V) -> Arc<V> {
-    let mut all = all.write().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(all.entry(key).or_insert(Arc::new(new)))
 }
 
 pub(super) fn forward(t: &Tables, dst: Writer) {

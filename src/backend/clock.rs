@@ -1,0 +1,153 @@
+//! Time of work on a backend, without the turns that other programs have on the same processors meanwhile.
+
+use std::time::Instant;
+
+use super::{Backend, BackendError};
+
+/// Least samples of [`least_us`], seconds that they take together, at least and about at most, and seconds of a sample of several runs.
+const SAMPLES: usize = 5;
+const LEAST: f64 = 40e-3;
+const MOST: f64 = 100e-3;
+const SAMPLE: f64 = 4e-3;
+
+/// Whether the calling thread does all the work of a backend: the CPU's, whose only thread it is.
+pub(crate) fn alone<B: Backend>() -> bool {
+    #[cfg(feature = "fallback")]
+    {
+        let cpu = std::any::TypeId::of::<B>() == std::any::TypeId::of::<super::cpu::Cpu>();
+        // The only thread may be another one; and who has none yet is not to start them here.
+        cpu && rayon::current_thread_index().is_some() && rayon::current_num_threads() == 1
+    }
+    #[cfg(not(feature = "fallback"))]
+    false
+}
+
+/// Seconds that the calling thread has had the processor; `None` where the system does not tell (it does on Linux).
+pub(crate) fn processor_seconds() -> Option<f64> {
+    #[cfg(target_os = "linux")]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// A clock of time, and of processor time where that is asked for.
+pub(crate) struct Stopwatch {
+    start: Instant,
+    processor: Option<f64>,
+}
+
+impl Stopwatch {
+    /// Starts; `processor` asks for the calling thread's processor time too.
+    pub(crate) fn start(processor: bool) -> Self {
+        Self {
+            start: Instant::now(),
+            processor: processor.then(processor_seconds).flatten(),
+        }
+    }
+
+    /// Seconds since the start: (by the clock, of the processor).
+    pub(crate) fn seconds(&self) -> (f64, Option<f64>) {
+        let elapsed = self.start.elapsed().as_secs_f64();
+        let processor = self
+            .processor
+            .and_then(|before| Some(processor_seconds()? - before));
+        (elapsed, processor)
+    }
+}
+
+/// Least microseconds of a run, which other programs disturb least: by the clock, or of the processor where the calling thread does all
+/// the work and that is less.
+///
+/// A sample is `count` runs, those that come one after the other where the time is to be used, or as many as take four milliseconds: the
+/// least of samples much shorter than that would be times of moments. One run to warm up, then at least five samples, for at least forty
+/// milliseconds; less where they took longer than a hundred.
+pub(crate) fn least_us<B: Backend, E: From<BackendError>>(
+    backend: &B,
+    count: usize,
+    mut run: impl FnMut() -> Result<(), E>,
+) -> Result<f64, E> {
+    let mut sample = |runs: usize| -> Result<(), E> {
+        for _ in 0..runs {
+            run()?;
+        }
+        Ok(backend.wait()?)
+    };
+    let alone = alone::<B>();
+    let warm = Instant::now();
+    sample(1)?;
+    let once = warm.elapsed().as_secs_f64().max(1e-9);
+    let runs = ((SAMPLE / once) as usize).clamp(1, count.max(1));
+    let (mut least, mut samples, start) = (f64::INFINITY, 0, Instant::now());
+    loop {
+        let watch = Stopwatch::start(alone);
+        sample(runs)?;
+        let (elapsed, processor) = watch.seconds();
+        least = processor.map_or(elapsed, |p| p.min(elapsed)).min(least);
+        samples += 1;
+        let spent = start.elapsed().as_secs_f64();
+        if (samples >= SAMPLES && spent >= LEAST) || spent >= MOST {
+            return Ok(least * 1e6 / runs as f64);
+        }
+    }
+}
+
+#[cfg(all(test, feature = "fallback"))]
+mod tests {
+    use super::*;
+    use crate::backend::{cpu::Cpu, null::Null};
+
+    #[test]
+    fn processor_time_is_of_one_thread_of_the_cpu() {
+        let with = |threads: usize| {
+            let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            builder.build().unwrap()
+        };
+        assert!(with(1).install(alone::<Cpu>));
+        assert!(!with(1).install(alone::<Null>));
+        assert!(!with(2).install(alone::<Cpu>));
+        // The threads of this one, however many, are others.
+        assert!(!alone::<Cpu>());
+    }
+
+    /// Time that a thread sleeps is not its own, and time that it computes is.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn processor_time_leaves_out_what_a_thread_sleeps() {
+        use std::time::Duration;
+        let watch = Stopwatch::start(true);
+        std::thread::sleep(Duration::from_millis(30));
+        let (elapsed, processor) = watch.seconds();
+        assert!(elapsed >= 0.03 && processor.unwrap() < 0.01, "{processor:?}");
+        let busy = |seconds: f64| {
+            let watch = Stopwatch::start(true);
+            let mut sum = 0u64;
+            // By the thread's own time, since others may have the processor meanwhile.
+            while watch.seconds().1.unwrap() < seconds {
+                sum = std::hint::black_box((0..1000).fold(sum, |s, i| s.wrapping_mul(31).wrapping_add(i)));
+            }
+            watch.seconds()
+        };
+        let (elapsed, processor) = busy(0.002);
+        assert!(
+            processor.unwrap() >= 0.002 && processor.unwrap() <= elapsed + 0.001,
+            "{processor:?} of {elapsed}"
+        );
+    }
+
+    #[test]
+    fn the_least_run_counts() {
+        let mut runs = 0;
+        let us = least_us(&Cpu::new(), 1, || -> Result<(), BackendError> {
+            runs += 1;
+            // The third run alone is short.
+            if runs != 3 {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            Ok(())
+        });
+        assert!(us.unwrap() < 2000.0 && (6..100).contains(&runs), "{runs}");
+    }
+}

@@ -1,0 +1,198 @@
+//! What a product takes on the machine at hand, part by part: each part of a run is timed by itself, on operands of the plan's own size or
+//! on a piece of them, and counted.
+//!
+//! | packing | parts of a run | count |
+//! |---|---|---|
+//! | column, gemm | product of matrices, one polynomial modulo one prime | 2 tiles L |
+//! | blocks | sum of products of a block of outputs | blocks of outputs |
+//! | diagonal | extension, ModUp | 1 each |
+//! | | baby rotations, undivided | s - 1 |
+//! | | sum of products of a giant step | blocks of outputs times giant steps |
+//! | | giant rotations | blocks of outputs times (giant steps - 1) |
+//! | | division by P; folds; the copy to the result | blocks of outputs; times log2(F/D) |
+//!
+//! Preparation is the host's rounding (an embedding each in diagonals), and residues of the plaintexts of a block or a giant step. Operands
+//! that a run meets once come from memory, as far as 64 MiB are more than the caches hold: measurements take them in turn. What is larger than
+//! a measurement has room for is cut, first the rows, then the columns, then the terms; times grow with the number of each.
+
+mod features;
+mod polynomials;
+mod rotations;
+
+use std::hint::black_box;
+
+use serde::Serialize;
+
+use super::{ColumnWeights, MatmulPlan, Result, Shape, Weights, layout::Layout, shape::quantise};
+use crate::{
+    backend::{Backend, Mut, Row, Span, clock::least_us},
+    rlwe::Context,
+};
+
+/// Bytes of operands of a measurement, more or less.
+pub(super) const MEMORY: usize = 1 << 26;
+/// Products of two words in a measurement, more or less: some milliseconds.
+pub(super) const PRODUCTS: usize = 1 << 27;
+/// Weights that a measurement rounds.
+const WEIGHTS: usize = 1 << 20;
+
+/// A part of a computation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    /// What it is.
+    pub name: &'static str,
+    /// How often it comes.
+    pub count: f64,
+    /// Microseconds of one.
+    pub each_us: f64,
+}
+
+impl Part {
+    pub(super) fn new(name: &'static str, count: f64, each_us: f64) -> Self {
+        Self { name, count, each_us }
+    }
+}
+
+/// The parts of a plan with their times on a machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Rates {
+    /// Of encoding the weights.
+    pub prepare: Vec<Part>,
+    /// Of the product.
+    pub run: Vec<Part>,
+}
+
+impl Rates {
+    /// The least of two measurements of one plan, part by part: two are disturbed less than one.
+    pub fn least(mut self, other: &Self) -> Self {
+        for (ours, theirs) in [(&mut self.prepare, &other.prepare), (&mut self.run, &other.run)] {
+            for (part, other) in ours.iter_mut().zip(theirs) {
+                part.each_us = part.each_us.min(other.each_us);
+            }
+        }
+        self
+    }
+
+    /// Microseconds of encoding the weights.
+    pub fn prepare_us(&self) -> f64 {
+        sum(&self.prepare)
+    }
+
+    /// Microseconds of the product.
+    pub fn run_us(&self) -> f64 {
+        sum(&self.run)
+    }
+}
+
+impl MatmulPlan {
+    /// Measures the parts of the product and of its preparation, on a context of the plan's parameters, in some tenths of a second.
+    pub fn rates<B: Backend>(&self, ctx: &Context<B>) -> Result<Rates> {
+        self.params.check("rates", "the context", ctx.params())?;
+        let mut rates = Rates::default();
+        rates.prepare.push(rounding(ctx, self)?);
+        match &self.layout {
+            Layout::Features(layout) => features::measure(ctx, self, layout, &mut rates)?,
+            Layout::Blocks(_) => polynomials::sums(ctx, self, &mut rates)?,
+            Layout::Diagonal(layout) => {
+                polynomials::embedding(ctx, self, layout, &mut rates)?;
+                polynomials::sums(ctx, self, &mut rates)?;
+                rotations::measure(ctx, self, layout, &mut rates)?;
+            }
+        }
+        Ok(rates)
+    }
+}
+
+fn sum(parts: &[Part]) -> f64 {
+    parts.iter().map(|p| p.count * p.each_us).sum()
+}
+
+/// What is done to all weights first: they are checked and, where they are integers, rounded.
+fn rounding<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan) -> Result<Part> {
+    let Shape { k, n, .. } = plan.shape;
+    let (bits, bound) = (plan.weight_bits, plan.options.weight_bound);
+    let some = k.min((WEIGHTS / n).max(1));
+    let piece = Shape::new(1, some, n);
+    let values = vec![(bound / 2.0) as f32; some * n];
+    let us = least_us(ctx.backend(), 1, || -> Result<()> {
+        let all = Weights::f32(black_box(&values)).checked(piece, bound)?;
+        match &plan.layout {
+            Layout::Features(_) => drop(black_box(ColumnWeights::rounded(&all, (some, n), bits))),
+            Layout::Blocks(_) => drop(black_box(quantise(&all, bits))),
+            Layout::Diagonal(_) => drop(black_box(all)),
+        }
+        Ok(())
+    })?;
+    Ok(Part::new("rounding", 1.0, us * k as f64 / some as f64))
+}
+
+/// Zeroed memory.
+fn zeroed<B: Backend>(ctx: &Context<B>, items: usize, polys: usize, rows: &[Row]) -> Result<B::Buffer> {
+    let span = Span::dense(items, polys, rows);
+    let mut buffer = ctx.backend().alloc(ctx.log_n(), span.count())?;
+    ctx.backend().zero(Mut::new(&mut buffer, span))?;
+    Ok(buffer)
+}
+
+/// Numbers from 0 to `count` - 1, over and over: which of some operands a measurement takes next.
+pub(super) struct Turns {
+    count: usize,
+    next: usize,
+}
+
+impl Turns {
+    pub(super) fn new(count: usize) -> Self {
+        Self { count, next: 0 }
+    }
+
+    pub(super) fn take(&mut self) -> usize {
+        let turn = self.next % self.count.max(1);
+        self.next += 1;
+        turn
+    }
+}
+
+/// The time of something `whole` long from `time`s of a piece of `most` and of half of that: affine in the length.
+pub(super) fn extrapolated<E>(
+    whole: usize,
+    most: usize,
+    mut time: impl FnMut(usize) -> std::result::Result<f64, E>,
+) -> std::result::Result<f64, E> {
+    let piece = whole.min(most.max(1));
+    let long = time(piece)?;
+    if piece == whole {
+        return Ok(long);
+    }
+    let half = piece / 2;
+    if half == 0 {
+        return Ok(long * whole as f64);
+    }
+    let slope = ((long - time(half)?) / (piece - half) as f64).max(0.0);
+    Ok(long + slope * (whole - piece) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_extrapolated_along_a_line() {
+        let line = |x: usize| Ok::<_, ()>(3.0 + 2.0 * x as f64);
+        for (whole, most) in [(7, 100), (100, 7), (100, 8), (5, 5)] {
+            let have = extrapolated(whole, most, line).unwrap();
+            assert_eq!(have, 3.0 + 2.0 * whole as f64, "{whole} of {most}");
+        }
+        // A piece of one says nothing about what does not grow.
+        assert_eq!(extrapolated(4, 1, line).unwrap(), 20.0);
+    }
+
+    #[test]
+    fn the_least_of_two_is_taken_part_by_part() {
+        let of = |a: f64, b: f64| Rates {
+            prepare: vec![Part::new("x", 2.0, a)],
+            run: vec![Part::new("y", 3.0, b), Part::new("z", 1.0, a)],
+        };
+        let least = of(1.0, 5.0).least(&of(2.0, 4.0));
+        assert_eq!((least.prepare_us(), least.run_us()), (2.0, 13.0));
+    }
+}

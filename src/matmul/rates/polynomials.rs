@@ -1,0 +1,113 @@
+//! Blocks and diagonals: plaintexts from weights, and sums of products with them.
+
+use super::{MEMORY, PRODUCTS, Part, Rates, Turns, zeroed};
+use crate::{
+    backend::{Backend, Mut, Ref, Span, clock::least_us},
+    matmul::{
+        MatmulPlan, Result,
+        diagonal::Diagonal,
+        encode::Diagonals,
+        layout::Layout,
+        plaintexts::{Plaintexts, Source, accumulate},
+    },
+    rlwe::Context,
+};
+
+/// Plaintexts that are embedded in a measurement.
+const EMBEDDED: usize = 4;
+
+/// The embeddings of plaintexts.
+pub(super) fn embedding<B: Backend>(
+    ctx: &Context<B>,
+    plan: &MatmulPlan,
+    layout: &Diagonal,
+    rates: &mut Rates,
+) -> Result<()> {
+    let us = least_us(ctx.backend(), 1, || -> Result<()> {
+        drop(std::hint::black_box(Diagonals::new(plan, layout)));
+        Ok(())
+    })?;
+    rates.prepare.push(Part::new("tables of the embedding", 1.0, us));
+    let terms = layout.inputs * layout.baby;
+    let (mut encoder, mut turns) = (Diagonals::new(plan, layout), Turns::new(terms));
+    let weights = vec![plan.options.weight_bound / 2.0; plan.shape.k * plan.shape.n];
+    let count = layout.outputs * layout.giant() * terms;
+    let us = least_us(ctx.backend(), count / EMBEDDED, || -> Result<()> {
+        let mut integers = Vec::with_capacity(EMBEDDED * encoder.each());
+        for _ in 0..EMBEDDED {
+            encoder.encode(&weights, (0, turns.take()), &mut integers)?;
+        }
+        Ok(())
+    })?;
+    rates
+        .prepare
+        .push(Part::new("embedding", count as f64, us / EMBEDDED as f64));
+    Ok(())
+}
+
+/// Residues of the plaintexts of a sum, and the sum.
+pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut Rates) -> Result<()> {
+    let (backend, shape, degree) = (ctx.backend(), plan.shape, ctx.params().degree());
+    let all: Plaintexts<B> = plan.plaintexts(ctx, Source::Blank)?;
+    let (sums, whole) = (all.groups, all.terms);
+    let poly = all.rows.len() * degree;
+    let items = match &plan.layout {
+        Layout::Diagonal(layout) => layout.tiles,
+        Layout::Blocks(layout) => layout.row_blocks(shape),
+        Layout::Features(_) => 1,
+    };
+    // What there is room and time for: two components and a plaintext for each term.
+    let terms = whole.min(MEMORY / (3 * 4 * poly)).max(1);
+    let users = items.min(MEMORY / (2 * 4 * terms * poly));
+    let users = users.min(PRODUCTS / (2 * terms * poly)).max(1);
+    let groups = sums.min(MEMORY / (4 * terms * poly)).max(1);
+    let source = match &plan.layout {
+        Layout::Blocks(blocks) => Source::Blocks(*blocks, shape, vec![1; shape.k * shape.n]),
+        _ => Source::Coefficients(vec![1; groups * terms * all.each]),
+    };
+    let sample = Plaintexts {
+        source,
+        terms,
+        groups,
+        ..all
+    };
+    // Plaintexts that are kept go to memory and come from there; others are made where the last ones were.
+    let kept = if plan.options.ready { groups } else { 1 };
+    let rows = &sample.rows;
+    let plain = Span::dense(kept * terms, 1, rows);
+    let mut residues = zeroed(ctx, kept * terms, 1, rows)?;
+    let (mut turns, mut integers) = (Turns::new(groups), Vec::new());
+    let us = least_us(backend, sums, || -> Result<()> {
+        let group = turns.take();
+        let dst = plain.slice_items(group % kept * terms, terms);
+        Ok(sample.expand(ctx, group, &mut integers, Mut::new(&mut residues, dst))?)
+    })?;
+    let longer = whole as f64 / terms as f64;
+    let part = Part::new("residues", sums as f64, us * longer);
+    match plan.options.ready {
+        true => rates.prepare.push(part),
+        false => rates.run.push(part),
+    }
+
+    let x = zeroed(ctx, terms * users, 2, rows)?;
+    let results = sums.min(MEMORY / (2 * 4 * users * poly)).max(1);
+    let mut dst = zeroed(ctx, users * results, 2, rows)?;
+    let (from, to) = (
+        Span::dense(terms * users, 2, rows),
+        Span::dense(users * results, 2, rows),
+    );
+    let of_terms: Vec<Ref<B>> = (0..terms)
+        .map(|term| Ref::new(&x, from.every_item(term, terms, users)))
+        .collect();
+    let us = least_us(backend, sums, || -> Result<()> {
+        let group = turns.take();
+        let weights = Ref::new(&residues, plain.slice_items(group % kept * terms, terms));
+        let dst = Mut::new(&mut dst, to.every_item(group % results, results, users));
+        Ok(accumulate(ctx, dst, &of_terms, weights)?)
+    })?;
+    let more = items as f64 / users as f64;
+    rates
+        .run
+        .push(Part::new("sum of products", sums as f64, us * longer * more));
+    Ok(())
+}
