@@ -14,7 +14,7 @@ use crate::{
     cli::{AttentionArgs, AttentionKind, Failure, device, show},
     report::{AttentionReport, AttentionRun, bar, bytes, seconds},
     rlwe::{Context, Params},
-    transformer::{Progress, Stage},
+    transformer::Stage,
 };
 
 /// How requests lie in ciphertexts.
@@ -128,7 +128,7 @@ fn predict(column: &ColumnAttention) -> Result<Option<Prediction>, Failure> {
         let backend = crate::backend::cuda::Cuda::counting();
         let operands = ColumnOperands::new(backend.clone(), column)?;
         backend.launches();
-        operands.run(column, &mut Progress::new(&mut |_, _, _| ()))?;
+        operands.run(column, &mut crate::transformer::Progress::new(&mut |_, _, _| ()))?;
         Ok(Some(Prediction::new(&backend.launches())))
     }
     #[cfg(not(feature = "cuda"))]
