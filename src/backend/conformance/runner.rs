@@ -137,7 +137,8 @@ impl<'r> Runner<'r> {
         items: usize,
         found: &'r mut Judgement,
     ) -> Result<Self, String> {
-        let small: Vec<u32> = ntt_primes(log_n, 2, 1 << 22).collect();
+        // Two at the least: of N = 2^17 there is one below 2^22.
+        let small: Vec<u32> = ntt_primes(log_n, 2, 1 << 23).collect();
         let primes: Vec<u32> = ntt_primes(log_n, 1 << 23, 1 << 30)
             .take(20)
             .chain(ntt_primes(log_n, 1 << 22, 1 << 27).take(2))
