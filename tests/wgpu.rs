@@ -26,6 +26,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 #[path = "shared/bootstrap.rs"]
 mod bootstrap;
 
+#[path = "shared/matmul.rs"]
+mod matmul;
+
 use bootstrap::{ALL_SLOTS, ARCSINE, Case, FEW_SLOTS, MATRICES_FIRST};
 
 const CORE: Options = Options {
@@ -464,6 +467,7 @@ fn main() -> ExitCode {
             "a_classification_gives_the_bits_of_the_cpu",
             a_classification_gives_the_bits_of_the_cpu,
         ),
+        trial("matmul_agrees", || Ok(matmul::agree(|| open(true), Cpu::new)?)),
         trial("a_budget_is_kept", a_budget_is_kept),
         trial(
             "a_circuit_without_memory_is_an_error",

@@ -94,7 +94,7 @@ impl<B: Backend> Ckks<B> {
     }
 
     /// Demands a scale below the modulus of a level.
-    pub(super) fn check_room(&self, operation: &'static str, level: Level, scale: &Scale) -> Result<()> {
+    pub(crate) fn check_room(&self, operation: &'static str, level: Level, scale: &Scale) -> Result<()> {
         let log2_q = self.ctx.params().level(operation, level)?.log2_q;
         if scale.is_below(log2_q) {
             return Ok(());

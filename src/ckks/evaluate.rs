@@ -477,7 +477,7 @@ impl<'k, B: Backend> Evaluator<'k, B> {
     }
 
     /// The level below and the scale there.
-    pub(super) fn below(&self, operation: &'static str, a: &Ciphertext<B>) -> Result<(Level, Scale)> {
+    pub(crate) fn below(&self, operation: &'static str, a: &Ciphertext<B>) -> Result<(Level, Scale)> {
         a.inner.check_context(operation, self.ctx())?;
         let below = a.level().below().ok_or_else(|| self.exhausted(operation, a))?;
         Ok((below, a.scale.mul(self.step_ratio(operation, below)?)?))

@@ -119,15 +119,17 @@ fn print(shape: Shape, costs: &[Cost], chosen: usize, reason: &str) {
     );
     say!();
     let head = format!(
-        "  {:<19}{:>6}{:>12}{:>7}{:>10}{:>9}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10}",
+        "  {:<19}{:>6}{:>7}{:>12}{:>7}{:>10}{:>9}{:>9}{:>6}{:>10}{:>9}{:>10}{:>10}{:>10}",
         "packing",
         "N",
+        "levels",
         "ct up/down",
         "rot",
         "products",
         "up",
         "down",
         "keys",
+        "key bytes",
         "memory",
         "prepare",
         "run",
@@ -136,14 +138,16 @@ fn print(shape: Shape, costs: &[Cost], chosen: usize, reason: &str) {
     say!("{}", show::bold(&head));
     for (i, c) in costs.iter().enumerate() {
         let line = format!(
-            "  {:<19}{:>6}{:>12}{:>7}{:>10}{:>9}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10.1e}",
+            "  {:<19}{:>6}{:>7}{:>12}{:>7}{:>10}{:>9}{:>9}{:>6}{:>10}{:>9}{:>10}{:>10}{:>10.1e}",
             c.packing,
             format!("2^{}", c.log_n),
+            c.levels,
             format!("{}/{}", c.ciphertexts_up, c.ciphertexts_down),
             c.rotations,
             c.products,
             bytes(c.bytes_up),
             bytes(c.bytes_down),
+            c.keys,
             bytes(c.key_bytes),
             bytes(usize::try_from(c.peak_bytes).unwrap_or(usize::MAX)),
             microseconds(c.prepare_us),
@@ -168,5 +172,10 @@ fn print(shape: Shape, costs: &[Cost], chosen: usize, reason: &str) {
     say!(
         "  products: of a ciphertext and a plaintext, or an integer; inputs and weights at most 1 in magnitude, exact integers in"
     );
-    say!("  coefficient packing; rot: rotations, or automorphisms that interleave results");
+    say!(
+        "  coefficient packing; rot: rotations, or automorphisms that interleave results, and keys: how many keys they take;"
+    );
+    say!(
+        "  levels: those that a product goes down, in coefficient packing to the modulus at which results travel"
+    );
 }

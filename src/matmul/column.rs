@@ -9,8 +9,11 @@
 //!
 //! The rotation of a diagonal to its own place and the one back cancel between the two, so that 2 (L - s) of them are
 //! never made: for d features, 2 d (s - 1) + 2 d (L/s - 1) rotations in all. f acts slot by slot.
+//!
+//! With fewer keys than tokens, keys and values repeat with period P along the L tokens: all the same with P in place of L, but that a
+//! rotation back by g s tokens is one by L - g s. [`TiledColumns`](super::TiledColumns) cuts any numbers of queries and keys into such shapes.
 
-use super::{MatmulError, Shape, Weights, shape::quantise};
+use super::{MatmulError, Shape, Weights, demands::Demands, shape::quantise};
 use crate::{
     backend::{Backend, Entries, Matrix},
     ckks::{Ciphertext, Evaluator, Result},
@@ -91,10 +94,14 @@ impl ColumnWeights {
     }
 }
 
+/// Slots of the largest ring, N = 2^17.
+const MOST_SLOTS: usize = 1 << 16;
+
 /// The shape of column packing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Columns {
     tokens: usize,
+    keys: usize,
     batch: usize,
     baby: usize,
 }
@@ -102,24 +109,40 @@ pub struct Columns {
 impl Columns {
     /// `tokens` tokens of `batch` requests; both powers of two. Together they fill the slots.
     pub fn new(tokens: usize, batch: usize) -> Result<Self> {
-        if !tokens.is_power_of_two() || !batch.is_power_of_two() {
-            let (given, remedy) = (
-                format!("{tokens} tokens x {batch} requests"),
-                "pad both to powers of two",
+        Self::with_keys(tokens, tokens, batch)
+    }
+
+    /// `tokens` tokens of `batch` requests with keys and values that repeat every `keys` tokens: powers of two, no more keys than
+    /// tokens.
+    pub fn with_keys(tokens: usize, keys: usize, batch: usize) -> Result<Self> {
+        let powers = [tokens, keys, batch].into_iter().all(usize::is_power_of_two);
+        if !powers || keys > tokens || tokens.checked_mul(batch).is_none_or(|s| s > MOST_SLOTS) {
+            let given = format!("{tokens} tokens, {keys} keys x {batch} requests");
+            let (wanted, remedy) = (
+                "powers of two, at most N/2 slots",
+                "pad to powers of two, or use `TiledColumns`, which cuts and pads",
             );
-            return Err(
-                RlweError::mismatch("column packing", "shapes", given, "powers of two", remedy).into(),
-            );
+            return Err(RlweError::mismatch("column packing", "shapes", given, wanted, remedy).into());
         }
-        // s is sqrt(2 L) or the power of two above it: baby steps are hoisted, giant steps of the result are not.
-        let log_tokens = tokens.trailing_zeros();
-        let baby = 1 << (log_tokens + 1).div_ceil(2).min(log_tokens);
-        Ok(Self { tokens, batch, baby })
+        // s is sqrt(2 P) or the power of two above it: baby steps are hoisted, giant steps of the result are not.
+        let log_keys = keys.trailing_zeros();
+        let baby = 1 << (log_keys + 1).div_ceil(2).min(log_keys);
+        Ok(Self {
+            tokens,
+            keys,
+            batch,
+            baby,
+        })
     }
 
     /// Number of tokens L.
     pub fn tokens(self) -> usize {
         self.tokens
+    }
+
+    /// Number of keys P: diagonals of scores.
+    pub fn keys(self) -> usize {
+        self.keys
     }
 
     /// Number of requests B.
@@ -146,72 +169,128 @@ impl Columns {
         tokens.map(|t| (t * self.batch) as i64).collect()
     }
 
-    /// The rotations that products over tokens use: j B for j < s, and g s B.
+    /// L/s, or P/s.
+    pub(super) fn giant(self) -> usize {
+        self.keys / self.baby
+    }
+
+    /// Queries go back by g s tokens, cyclically.
+    fn back(self) -> Vec<i64> {
+        self.steps((0..self.giant()).map(|g| (self.tokens - g * self.baby) % self.tokens))
+    }
+
+    /// Results go forward by g s tokens.
+    fn forward(self) -> Vec<i64> {
+        self.steps((1..self.giant()).map(|g| g * self.baby))
+    }
+
+    /// The rotations that products over tokens use: j B for j < s, and g s B and (L - g s) B.
     pub fn attention_keys(self, needs: KeyNeeds) -> KeyNeeds {
-        let giant = self.tokens / self.baby;
         needs
             .relinearise()
             .rotate(self.steps(1..self.baby))
-            .rotate(self.steps((1..giant).map(|g| g * self.baby)))
+            .rotate(self.forward())
+            .rotate(self.back())
     }
 
     /// The rotations that sums over tokens use: 2^i B.
     pub fn sum_keys(self, needs: KeyNeeds) -> KeyNeeds {
-        needs.rotate(self.steps((0..self.tokens.trailing_zeros()).map(|i| 1 << i)))
+        needs.rotate(self.sum_steps())
+    }
+
+    fn sum_steps(self) -> Vec<i64> {
+        self.steps((0..self.tokens.trailing_zeros()).map(|i| 1 << i))
     }
 
     /// Key switches of `scores` and `weighted_sum` together for d features: (rotations, relinearisations).
     pub fn attention_key_switches(self, features: usize) -> (usize, usize) {
-        let giant = self.tokens / self.baby;
+        let giant = self.giant();
         (
             2 * features * (self.baby - 1 + giant - 1),
-            self.tokens + features * giant,
+            self.keys + features * giant,
         )
     }
 
-    pub(super) fn check<B: Backend>(self, operation: &'static str, x: &Ciphertext<B>) -> Result<()> {
-        if x.slots() != self.slots() {
-            let remedy = "encode tokens * batch slots";
-            return Err(
-                RlweError::mismatch(operation, "slot counts", x.slots(), self.slots(), remedy).into(),
-            );
-        }
-        Ok(())
+    /// Where `scores` puts the score of query t and key u: (item, token of the slot).
+    pub fn score_place(self, t: usize, u: usize) -> (usize, usize) {
+        let diagonal = (u + self.keys - t % self.keys) % self.keys;
+        (diagonal, (t + diagonal / self.baby * self.baby) % self.tokens)
     }
 
-    /// The scores of one head, as L ciphertexts S_{g,j} in the order g s + j, rescaled; q and k hold one ciphertext a
-    /// feature.
+    /// Demands what `scores` uses, of operands of `features` items each.
+    pub(super) fn check_scores<B: Backend>(
+        self,
+        ev: &Evaluator<'_, B>,
+        q: &Ciphertext<B>,
+        k: &Ciphertext<B>,
+    ) -> Result<()> {
+        let demands = Demands::new(ev, "scores");
+        demands.product(q, k)?;
+        demands.rotations(q.level(), self.back())?;
+        demands.rotations(q.level(), self.steps(1..self.baby))
+    }
+
+    /// Demands what `weighted_sum` uses, shapes apart.
+    pub(super) fn check_weighted_sum<B: Backend>(
+        self,
+        ev: &Evaluator<'_, B>,
+        p: &Ciphertext<B>,
+        v: &Ciphertext<B>,
+    ) -> Result<()> {
+        let demands = Demands::new(ev, "weighted_sum");
+        let below = demands.product(p, v)?;
+        demands.rotations(v.level(), self.steps(1..self.baby))?;
+        demands.rotations(below, self.forward())
+    }
+
+    /// Rotations of queries, giant steps back.
+    pub(super) fn turned_queries<B: Backend>(
+        self,
+        ev: &Evaluator<'_, B>,
+        q: &Ciphertext<B>,
+    ) -> Result<Vec<Ciphertext<B>>> {
+        ev.rotate_hoisted(q, &self.back())
+    }
+
+    /// Rotations of keys or values, baby steps.
+    pub(super) fn turned_keys<B: Backend>(
+        self,
+        ev: &Evaluator<'_, B>,
+        k: &Ciphertext<B>,
+    ) -> Result<Vec<Ciphertext<B>>> {
+        ev.rotate_hoisted(k, &self.steps(0..self.baby))
+    }
+
+    /// The scores of one head, as P ciphertexts S_{g,j} in the order g s + j, rescaled; q and k hold one ciphertext a
+    /// feature. Errors, before any work: operands that do not fit, no level left, a missing key.
     pub fn scores<B: Backend>(
         self,
         ev: &Evaluator<'_, B>,
         q: &Ciphertext<B>,
         k: &Ciphertext<B>,
     ) -> Result<Ciphertext<B>> {
-        self.check("scores", q)?;
-        self.check("scores", k)?;
-        let giant = self.tokens / self.baby;
-        let back = (0..giant).map(|g| (self.tokens - g * self.baby) % self.tokens);
-        let turned_q = ev.rotate_hoisted(q, &self.steps(back))?;
-        let turned_k = ev.rotate_hoisted(k, &self.steps(0..self.baby))?;
-        let pairs: Vec<_> = turned_q
-            .iter()
-            .flat_map(|q| turned_k.iter().map(move |k| (q, k)))
-            .collect();
-        ev.relinearise_rescale(&ev.inner_products(&pairs)?)
+        let demands = Demands::new(ev, "scores");
+        demands.shape(q, q.items(), self.slots())?;
+        demands.shape(k, q.items(), self.slots())?;
+        self.check_scores(ev, q, k)?;
+        inner_products(ev, &self.turned_queries(ev, q)?, &self.turned_keys(ev, k)?)
     }
 
-    /// The sums of values weighted by p (as `scores` orders it), one ciphertext a feature of v, rescaled.
+    /// The sums of values weighted by p (as `scores` orders it), one ciphertext a feature of v, rescaled. Errors, before any work:
+    /// operands that do not fit, no level left, a missing key.
     pub fn weighted_sum<B: Backend>(
         self,
         ev: &Evaluator<'_, B>,
         p: &Ciphertext<B>,
         v: &Ciphertext<B>,
     ) -> Result<Ciphertext<B>> {
-        self.check("weighted_sum", p)?;
-        self.check("weighted_sum", v)?;
-        let (giant, features) = (self.tokens / self.baby, v.items());
-        let turned = ev.concat(&ev.rotate_hoisted(v, &self.steps(0..self.baby))?)?;
-        let weights = (0..giant)
+        let demands = Demands::new(ev, "weighted_sum");
+        demands.shape(p, self.keys, self.slots())?;
+        demands.shape(v, v.items(), self.slots())?;
+        self.check_weighted_sum(ev, p, v)?;
+        let features = v.items();
+        let turned = ev.concat(&self.turned_keys(ev, v)?)?;
+        let weights = (0..self.giant())
             .map(|g| p.slice(g * self.baby, self.baby))
             .collect::<Result<Vec<_>>>()?;
         self.sum_giant_steps(ev, &weights, &turned, self.baby, features)
@@ -229,11 +308,7 @@ impl Columns {
         let values = (0..features)
             .map(|c| turned.every(c, features, turned.items() / features))
             .collect::<Result<Vec<_>>>()?;
-        let pairs: Vec<_> = weights
-            .iter()
-            .flat_map(|p| values.iter().map(move |v| (p, v)))
-            .collect();
-        let sums = ev.relinearise_rescale(&ev.inner_products(&pairs)?)?;
+        let sums = inner_products(ev, weights, &values)?;
         let mut total = sums.slice(0, features)?;
         for g in 1..weights.len() {
             let turned = ev.rotate(
@@ -247,10 +322,22 @@ impl Columns {
 
     /// Every slot replaced by the sum over all tokens of its request.
     pub fn sum_tokens<B: Backend>(self, ev: &Evaluator<'_, B>, x: &Ciphertext<B>) -> Result<Ciphertext<B>> {
-        self.check("sum_tokens", x)?;
-        (0..self.tokens.trailing_zeros()).try_fold(x.clone(), |sum, i| {
-            let turned = ev.rotate(&sum, (self.batch << i) as i64)?;
+        let demands = Demands::new(ev, "sum_tokens");
+        demands.shape(x, x.items(), self.slots())?;
+        demands.rotations(x.level(), self.sum_steps())?;
+        self.sum_steps().into_iter().try_fold(x.clone(), |sum, step| {
+            let turned = ev.rotate(&sum, step)?;
             ev.add(&sum, &turned)
         })
     }
+}
+
+/// The inner product over items of every a with every b, relinearised and rescaled: one item each, those of one a side by side.
+pub(super) fn inner_products<B: Backend>(
+    ev: &Evaluator<'_, B>,
+    a: &[Ciphertext<B>],
+    b: &[Ciphertext<B>],
+) -> Result<Ciphertext<B>> {
+    let pairs: Vec<_> = a.iter().flat_map(|a| b.iter().map(move |b| (a, b))).collect();
+    ev.relinearise_rescale(&ev.inner_products(&pairs)?)
 }

@@ -3,11 +3,11 @@
 use zeroize::Zeroizing;
 
 use super::{
-    ColumnWeights, EncodedWeights, Inputs, MatmulError, MatmulPlan, Outputs, Result, SeededInputs, Shape,
-    Weights,
+    ColumnWeights, EncodedWeights, Inputs, MatmulError, MatmulPlan, Outputs, Packing, Result, SeededInputs,
+    Shape, Weights,
     diagonal::Diagonal,
     layout::{Domain, Layout, Place},
-    operands::{Form, check_plan},
+    operands::Form,
     plaintexts::{Plaintexts, Source},
     shape::{check_value, quantise},
 };
@@ -127,7 +127,7 @@ impl MatmulPlan {
         };
         let scale = self.params.level("matmul", self.level)?.scale.clone();
         Ok(Inputs {
-            plan: self.name(),
+            plan: self.clone(),
             ct: Ciphertext::from_parts(inner, scale, slots),
             clients: 1,
         })
@@ -137,6 +137,10 @@ impl MatmulPlan {
         let mut all = self.plaintexts(ckks.context(), source)?;
         if self.options.ready {
             all.prepare(ckks.context())?;
+        } else if self.packing == Packing::Diagonal {
+            // No coefficient of a plaintext is above its largest slot, w - i w' of two weights.
+            let largest = std::f64::consts::SQRT_2 * self.options.weight_bound;
+            all.settle(ckks.context(), largest * f64::from(self.weight_bits).exp2() + 1.0)?;
         }
         Ok(self.weights(Form::Polynomials(all)))
     }
@@ -165,13 +169,14 @@ impl MatmulPlan {
             groups,
             each,
             rows,
+            resident: None,
             ready: None,
         })
     }
 
     fn weights<B: Backend>(&self, form: Form<B>) -> EncodedWeights<B> {
         EncodedWeights {
-            plan: self.name(),
+            plan: self.clone(),
             form,
         }
     }
@@ -220,7 +225,7 @@ impl MatmulPlan {
             }
         };
         Ok(SeededInputs {
-            plan: self.name(),
+            plan: self.clone(),
             ct,
         })
     }
@@ -233,7 +238,8 @@ impl MatmulPlan {
         outputs: &Outputs<B>,
         release: Release,
     ) -> Result<Vec<f64>> {
-        check_plan("outputs", &outputs.plan, &self.name())?;
+        self.check_params(ckks)?;
+        outputs.plan.check_same("outputs", self)?;
         if outputs.clients != 1 {
             let (clients, keys) = (outputs.clients, 1);
             return Err(MatmulError::Keys { clients, keys });

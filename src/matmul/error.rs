@@ -107,6 +107,9 @@ pub enum MatmulError {
         /// This plan.
         ours: String,
     },
+    /// Nothing to compute with.
+    #[error("matmul: inputs of no client; join those of at least one")]
+    NoInputs,
     /// Keys for another number of clients.
     #[error(
         "matmul: inputs of {clients} clients with the keys of {keys}; pass one set of keys for each client, in their order"

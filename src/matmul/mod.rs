@@ -9,14 +9,15 @@
 //! 5. [`decrypt_outputs`](MatmulPlan::decrypt_outputs).
 //!
 //! Inside of circuits, [`ColumnWeights`] and [`Columns`] work on ciphertexts that are there already: affine maps, scores Q K^T and
-//! weighted sums in column packing, all requests at once. [`SingleAttention`] has scores and weighted sums of one request in diagonal
-//! packing. docs/matmul.md says which packing wins where.
+//! weighted sums in column packing, all requests at once; [`TiledColumns`] does so for any numbers of queries and keys.
+//! [`SingleAttention`] has scores and weighted sums of one request in diagonal packing. docs/matmul.md says which packing wins where.
 
 mod blocks;
 mod bound;
 pub mod coefficient;
 mod column;
 mod cost;
+mod demands;
 mod diagonal;
 mod encode;
 mod error;
@@ -26,9 +27,12 @@ mod operands;
 mod plaintexts;
 mod plan;
 mod rates;
+mod resident;
 mod run;
 mod shape;
 mod single;
+mod slots;
+mod tiled;
 
 pub use blocks::Blocks;
 pub use column::{ColumnWeights, Columns};
@@ -40,3 +44,5 @@ pub use plan::{MatmulPlan, Options, Packing};
 pub use rates::{Part, Rates};
 pub use shape::{Shape, Weights};
 pub use single::SingleAttention;
+pub use slots::SlotError;
+pub use tiled::TiledColumns;

@@ -1,6 +1,6 @@
-//! Operands and results of a plan: each knows which plan it was made for.
+//! Operands and results of a plan: each knows which plan it was made for, parameters included.
 
-use super::{ColumnWeights, MatmulError, Result, plaintexts::Plaintexts};
+use super::{ColumnWeights, MatmulError, MatmulPlan, Result, plaintexts::Plaintexts};
 use crate::{
     backend::Backend,
     ckks::{Ciphertext, Ckks, Evaluator, SeededCiphertext},
@@ -9,7 +9,7 @@ use crate::{
 
 /// Weights for one plan.
 pub struct EncodedWeights<B: Backend> {
-    pub(super) plan: String,
+    pub(super) plan: MatmulPlan,
     pub(super) form: Form<B>,
 }
 
@@ -32,7 +32,7 @@ impl<B: Backend> EncodedWeights<B> {
 
 /// Encrypted inputs of one client as they travel: half the bytes.
 pub struct SeededInputs<B: Backend> {
-    pub(super) plan: String,
+    pub(super) plan: MatmulPlan,
     pub(super) ct: SeededCiphertext<B>,
 }
 
@@ -54,33 +54,35 @@ impl<B: Backend> SeededInputs<B> {
 
 /// Encrypted inputs of some clients, each under a key of its own.
 pub struct Inputs<B: Backend> {
-    pub(super) plan: String,
+    pub(super) plan: MatmulPlan,
     pub(super) ct: Ciphertext<B>,
     pub(super) clients: usize,
 }
 
 impl<B: Backend> Inputs<B> {
-    /// Those of several clients, to be computed in one run.
+    /// Those of several clients, to be computed in one run. Errors, before any work: no inputs, those of another plan, those of another
+    /// context.
     pub fn join(ckks: &Ckks<B>, parts: &[Self]) -> Result<Self> {
+        let Some(first) = parts.first() else {
+            return Err(MatmulError::NoInputs);
+        };
+        first.plan.check_params(ckks)?;
+        for part in parts {
+            part.plan.check_same("inputs", &first.plan)?;
+        }
         let keys = EvaluationKeys::none();
         let all: Vec<_> = parts.iter().map(|p| p.ct.clone()).collect();
-        let ct = Evaluator::new(ckks, &keys).concat(&all)?;
-        let first = parts.first().map(|p| p.plan.clone()).unwrap_or_default();
-        for part in parts {
-            check_plan("inputs", &part.plan, &first)?;
-        }
-        let clients = parts.iter().map(|p| p.clients).sum();
         Ok(Self {
-            plan: first,
-            ct,
-            clients,
+            plan: first.plan.clone(),
+            ct: Evaluator::new(ckks, &keys).concat(&all)?,
+            clients: parts.iter().map(|p| p.clients).sum(),
         })
     }
 }
 
 /// Encrypted results of some clients.
 pub struct Outputs<B: Backend> {
-    pub(super) plan: String,
+    pub(super) plan: MatmulPlan,
     pub(super) ct: Ciphertext<B>,
     pub(super) clients: usize,
 }
@@ -93,7 +95,7 @@ impl<B: Backend> Outputs<B> {
 
     /// Those of one client.
     pub fn client(&self, client: usize) -> Result<Self> {
-        let each = self.ct.items() / self.clients;
+        let each = self.ct.items() / self.clients.max(1);
         Ok(Self {
             plan: self.plan.clone(),
             ct: self.ct.slice(client.saturating_mul(each), each)?,
@@ -110,16 +112,4 @@ impl<B: Backend> Outputs<B> {
     pub fn bytes(&self, ctx: &Context<B>) -> usize {
         self.ct.rlwe().bytes(ctx)
     }
-}
-
-/// Demands operands that were encoded for the plan.
-pub(super) fn check_plan(what: &'static str, theirs: &str, ours: &str) -> Result<()> {
-    if theirs == ours {
-        return Ok(());
-    }
-    Err(MatmulError::Foreign {
-        what,
-        theirs: theirs.to_owned(),
-        ours: ours.to_owned(),
-    })
 }

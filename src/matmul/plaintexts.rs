@@ -3,7 +3,7 @@
 //! A *group* is what one sum of products needs: all blocks along k for a block of outputs, or all inputs and baby steps of a giant step.
 //! Integers take 4 bytes a coefficient or less, residues 4 bytes for each prime (light plaintexts, as THOR has them).
 
-use super::{Shape, blocks::Blocks};
+use super::{Shape, blocks::Blocks, resident::Resident};
 use crate::{
     backend::{Backend, Integers, Mut, Onto, Product, Ref, Row, Span},
     rlwe::{Context, Result},
@@ -15,7 +15,7 @@ pub(super) enum Source {
     Blocks(Blocks, Shape, Vec<i16>),
     /// Coefficients, `[group][term][each]`.
     Coefficients(Vec<i32>),
-    /// None, for a backend that looks at no values.
+    /// None: they are resident, or the backend looks at no values.
     Blank,
 }
 
@@ -30,6 +30,8 @@ pub(super) struct Plaintexts<B: Backend> {
     pub(super) each: usize,
     /// The rows of residues.
     pub(super) rows: Vec<Row>,
+    /// All integers in memory of the device, `[group][term]`.
+    pub(super) resident: Option<Resident<B>>,
     /// All residues (E), if they are kept: `[group][term][row]`.
     pub(super) ready: Option<B::Buffer>,
 }
@@ -54,6 +56,11 @@ impl<B: Backend> Plaintexts<B> {
         integers: &mut Vec<i32>,
         mut dst: Mut<B>,
     ) -> Result<()> {
+        let (backend, tables) = (ctx.backend(), ctx.tables());
+        if let Some(resident) = &self.resident {
+            resident.expand(ctx, group * self.terms, dst.again())?;
+            return Ok(backend.ntt(tables, dst)?);
+        }
         let count = self.terms * self.each;
         let values = match &self.source {
             Source::Coefficients(all) => all.get(group * count..(group + 1) * count).unwrap_or_default(),
@@ -64,9 +71,24 @@ impl<B: Backend> Plaintexts<B> {
             }
             Source::Blank => &[],
         };
-        let (backend, tables) = (ctx.backend(), ctx.tables());
         backend.lift(tables, dst.again(), Integers::I32(values))?;
         Ok(backend.ntt(tables, dst)?)
+    }
+
+    /// Moves coefficients up to `bound` in magnitude to memory of the device, which runs expand them from.
+    pub(super) fn settle(&mut self, ctx: &Context<B>, bound: f64) -> Result<()> {
+        let mut resident = Resident::new(ctx, self.groups * self.terms, &self.rows, bound)?;
+        let count = self.terms * self.each;
+        for group in 0..self.groups {
+            let values = match &self.source {
+                Source::Coefficients(all) => all.get(group * count..(group + 1) * count).unwrap_or_default(),
+                Source::Blocks(..) | Source::Blank => &[],
+            };
+            resident.store(ctx, group * self.terms, self.terms, values)?;
+        }
+        self.source = Source::Blank;
+        self.resident = Some(resident);
+        Ok(())
     }
 
     /// Expands all of them, once and for all.
@@ -125,7 +147,8 @@ impl<B: Backend> Plaintexts<B> {
             Source::Blank => 0,
         };
         let rows = self.span(self.groups).count();
-        integers + self.ready.as_ref().map_or(0, |_| rows * (4 << log_n))
+        let resident = self.resident.as_ref().map_or(0, |r| r.bytes(log_n));
+        integers + resident + self.ready.as_ref().map_or(0, |_| rows * (4 << log_n))
     }
 }
 

@@ -1,10 +1,7 @@
 //! One product of an encrypted and a plain matrix: planned and run.
 
 use super::{
-    EncodedWeights, Inputs, MatmulError, Outputs, Result, Shape,
-    layout::Layout,
-    operands::{Form, check_plan},
-    run,
+    EncodedWeights, Inputs, MatmulError, Outputs, Result, Shape, layout::Layout, operands::Form, run,
 };
 use crate::{
     backend::Backend,
@@ -196,8 +193,20 @@ impl MatmulPlan {
             .rotate(self.rotations())
     }
 
-    /// Names what has to agree between plans that share weights or inputs.
-    pub(super) fn name(&self) -> String {
+    /// Demands that `what` was made for this plan: with the same parameters, shape, packing, level and bits of weights. Bounds of weights
+    /// and inputs may differ.
+    pub(super) fn check_same(&self, what: &'static str, ours: &Self) -> Result<()> {
+        ours.params.check("matmul", what, &self.params)?;
+        let key = |p: &Self| (p.shape, p.packing, p.level, p.weight_bits, p.layout);
+        if key(self) == key(ours) {
+            return Ok(());
+        }
+        let (theirs, ours) = (self.name(), ours.name());
+        Err(MatmulError::Foreign { what, theirs, ours })
+    }
+
+    /// What has to agree between plans that share weights or inputs, parameters apart.
+    fn name(&self) -> String {
         let Self {
             shape,
             packing,
@@ -220,10 +229,15 @@ impl MatmulPlan {
         inputs: &Inputs<B>,
     ) -> Result<Outputs<B>> {
         self.check_params(ckks)?;
-        check_plan("weights", &weights.plan, &self.name())?;
-        check_plan("inputs", &inputs.plan, &self.name())?;
+        weights.plan.check_same("weights", self)?;
+        inputs.plan.check_same("inputs", self)?;
         let x = inputs.ct.rlwe();
         x.check_context("matmul", ckks.context())?;
+        let scale = inputs
+            .ct
+            .scale()
+            .clone()
+            .times_pow2(i64::from(self.weight_bits))?;
         let inner = match (&self.layout, &weights.form) {
             (Layout::Diagonal(layout), Form::Polynomials(weights)) => {
                 let (clients, keys_of) = (inputs.clients, keys.len());
@@ -234,10 +248,11 @@ impl MatmulPlan {
                     });
                 }
                 let rotations = self.rotations();
+                let operation = "matmul in diagonal packing";
                 for (keys, step) in keys.iter().flat_map(|k| rotations.iter().map(move |s| (k, *s))) {
                     let g = Galois::rotation(step, self.params.log_n());
-                    keys.galois("matmul in diagonal packing", g)?
-                        .check_level("matmul in diagonal packing", self.level)?;
+                    let key = keys.galois(operation, g)?;
+                    ckks.context().check_key(operation, self.level, key)?;
                 }
                 run::diagonal(ckks.context(), layout, keys, weights, x, clients)?
             }
@@ -248,17 +263,12 @@ impl MatmulPlan {
                 run::features(ckks.context(), layout.tiles, weights, x, inputs.clients)?
             }
             _ => {
-                let (what, theirs, ours) = ("weights", weights.plan.clone(), self.name());
+                let (what, theirs, ours) = ("weights", weights.plan.name(), self.name());
                 return Err(MatmulError::Foreign { what, theirs, ours });
             }
         };
-        let scale = inputs
-            .ct
-            .scale()
-            .clone()
-            .times_pow2(i64::from(self.weight_bits))?;
         Ok(Outputs {
-            plan: self.name(),
+            plan: self.clone(),
             ct: Ciphertext::from_parts(inner, scale, inputs.ct.slots()),
             clients: inputs.clients,
         })

@@ -71,6 +71,9 @@ enum Numbers<'a> {
     F16(&'a [f16]),
     Bf16(&'a [bf16]),
     I8(&'a [i8], u32),
+    I16(&'a [i16], u32),
+    I32(&'a [i32], u32),
+    I64(&'a [i64], u32),
 }
 
 /// A k x n matrix of weights, borrowed: row-major as in `x W`, or as `[outputs][inputs]` after [`Weights::by_output`].
@@ -108,6 +111,21 @@ impl<'a> Weights<'a> {
         Self::new(Numbers::I8(values, fraction_bits))
     }
 
+    /// As [`i8`](Self::i8), of 16 bits.
+    pub fn i16(values: &'a [i16], fraction_bits: u32) -> Self {
+        Self::new(Numbers::I16(values, fraction_bits))
+    }
+
+    /// As [`i8`](Self::i8), of 32 bits.
+    pub fn i32(values: &'a [i32], fraction_bits: u32) -> Self {
+        Self::new(Numbers::I32(values, fraction_bits))
+    }
+
+    /// As [`i8`](Self::i8), of 64 bits; packings of CKKS take the nearest number in double precision.
+    pub fn i64(values: &'a [i64], fraction_bits: u32) -> Self {
+        Self::new(Numbers::I64(values, fraction_bits))
+    }
+
     /// The numbers are those of W transposed, `[n][k]`: how frameworks store linear layers.
     pub fn by_output(self) -> Self {
         Self {
@@ -123,6 +141,9 @@ impl<'a> Weights<'a> {
             Numbers::F16(v) => v.len(),
             Numbers::Bf16(v) => v.len(),
             Numbers::I8(v, _) => v.len(),
+            Numbers::I16(v, _) => v.len(),
+            Numbers::I32(v, _) => v.len(),
+            Numbers::I64(v, _) => v.len(),
         }
     }
 
@@ -132,13 +153,60 @@ impl<'a> Weights<'a> {
     }
 
     fn get(&self, i: usize) -> f64 {
-        let of = |x: Option<f64>| x.unwrap_or(f64::NAN);
+        let value = match self.numbers {
+            Numbers::F32(v) => v.get(i).map(|x| f64::from(*x)),
+            Numbers::F16(v) => v.get(i).map(|x| f64::from(*x)),
+            Numbers::Bf16(v) => v.get(i).map(|x| f64::from(*x)),
+            _ => (self.fixed(i)).map(|(x, bits)| x as f64 * (-f64::from(bits)).exp2()),
+        };
+        value.unwrap_or(f64::NAN)
+    }
+
+    /// An integer and its fractional bits; none where numbers are floating.
+    fn fixed(&self, i: usize) -> Option<(i64, u32)> {
         match self.numbers {
-            Numbers::F32(v) => of(v.get(i).map(|x| f64::from(*x))),
-            Numbers::F16(v) => of(v.get(i).map(|x| f64::from(*x))),
-            Numbers::Bf16(v) => of(v.get(i).map(|x| f64::from(*x))),
-            Numbers::I8(v, bits) => of(v.get(i).map(|x| f64::from(*x) * (-f64::from(bits)).exp2())),
+            Numbers::I8(v, bits) => v.get(i).map(|x| (i64::from(*x), bits)),
+            Numbers::I16(v, bits) => v.get(i).map(|x| (i64::from(*x), bits)),
+            Numbers::I32(v, bits) => v.get(i).map(|x| (i64::from(*x), bits)),
+            Numbers::I64(v, bits) => v.get(i).map(|x| (*x, bits)),
+            Numbers::F32(_) | Numbers::F16(_) | Numbers::Bf16(_) => None,
         }
+    }
+
+    /// Number `i` times 2^scale_bits, if that is an integer of 64 bits.
+    fn integer(&self, i: usize, scale_bits: u32) -> Option<i64> {
+        let Some((value, bits)) = self.fixed(i) else {
+            // Exact: a power of two changes the exponent alone, below 2^1024.
+            let value = self.get(i) * f64::from(scale_bits).exp2();
+            let inside = value.abs() < 2f64.powi(63) && value.fract() == 0.0;
+            return inside.then_some(value as i64);
+        };
+        let (up, down) = (scale_bits.saturating_sub(bits), bits.saturating_sub(scale_bits));
+        // Shifts of 63 bits and more leave nothing but zero.
+        let unit = |bits: u32| i64::checked_pow(2, bits);
+        match (unit(up), unit(down)) {
+            _ if value == 0 => Some(0),
+            (Some(up), Some(down)) => (value % down == 0).then(|| (value / down).checked_mul(up))?,
+            _ => None,
+        }
+    }
+
+    /// All of them times 2^scale_bits as integers, rows of `width` one after the other. Fails with the place and value of the first that
+    /// is no integer of 64 bits then.
+    pub(super) fn integers(
+        &self,
+        (height, width): (usize, usize),
+        scale_bits: u32,
+    ) -> std::result::Result<Vec<i64>, (usize, f64)> {
+        let of = |at: usize| {
+            let index = if self.by_output {
+                at % width * height + at / width
+            } else {
+                at
+            };
+            (self.integer(index, scale_bits)).ok_or_else(|| (at, self.get(index)))
+        };
+        (0..height * width).map(of).collect()
     }
 
     /// All of them, `[k][n]`, each finite and at most `bound` in magnitude.

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 mod bootstrap;
 mod faults;
 mod graphs;
+#[path = "../shared/matmul.rs"]
+mod matmul;
 mod work;
 
 use cipherformer::{
@@ -308,6 +310,7 @@ fn main() -> ExitCode {
             a_bootstrap_gives_the_bits_of_the_cpu,
             true,
         ),
+        trial("matmul_agrees", || Ok(matmul::agree(open, Cpu::new)?), true),
         trial("slots_and_rows", slots_and_rows, true),
         trial("a_budget_is_kept", a_budget_is_kept, true),
         trial("many_layers", many_layers, true),

@@ -57,11 +57,11 @@ impl DiagonalAttention {
     }
 
     /// (largest error, largest output) of decrypted results, one list of slots a head.
-    pub fn compare(&self, have: &[Vec<Complex>]) -> (f64, f64) {
+    pub fn compare(&self, have: &[Vec<Complex>]) -> Result<(f64, f64)> {
         let width = self.shape.width();
         let (mut error, mut largest) = (0.0f64, 0.0f64);
         for ([q, k, v], have) in self.inputs.iter().zip(have) {
-            let have = self.single.unpack(have);
+            let have = self.single.unpack(have)?;
             for (q, have) in q.chunks_exact(width).zip(have.chunks_exact(width)) {
                 let mut want = vec![0.0; width];
                 for (k, v) in k.chunks_exact(width).zip(v.chunks_exact(width)) {
@@ -72,7 +72,7 @@ impl DiagonalAttention {
                 (error, largest) = (error.max(off), largest.max(most));
             }
         }
-        (error, largest)
+        Ok((error, largest))
     }
 
     /// The same computation, counted: products, and bytes of input and output.
@@ -113,14 +113,15 @@ impl<B: Backend> DiagonalOperands<B> {
             let top = params.top();
             let below = Level(top.0 - 2);
             let mut encrypt = |slots: Vec<Complex>, level: Level| -> Result<Ciphertext<B>> {
-                let sent = ckks.encrypt(&secret, &slots, single.items(), level)?;
+                let items = slots.len() / single.slots();
+                let sent = ckks.encrypt(&secret, &slots, items, level)?;
                 sent_bytes += sent.bytes(ctx);
                 Ok(sent.expand(ctx)?)
             };
             inputs.push([
-                encrypt(single.pack_queries(q), top)?,
-                encrypt(single.pack_keys(k), top)?,
-                encrypt(single.pack_keys(v), below)?,
+                encrypt(single.pack_queries(q)?, top)?,
+                encrypt(single.pack_keys(k)?, top)?,
+                encrypt(single.pack_keys(v)?, below)?,
             ]);
         }
         Ok(Self {

@@ -261,7 +261,7 @@ fn diagonal_on<B: DeviceBackend>(
     bar.finish_and_clear();
 
     let (rotations, relinearisations) = diagonal.key_switches();
-    let (max_abs_error, max_abs_output) = diagonal.compare(&operands.decrypt(&results)?);
+    let (max_abs_error, max_abs_output) = diagonal.compare(&operands.decrypt(&results)?)?;
     let top = diagonal.params.top();
     let lowest = results.iter().map(|ct| ct.level()).min().unwrap_or(top);
     let run = AttentionRun {

@@ -97,6 +97,20 @@ pub enum CoefficientError {
         /// The bound.
         bound: u64,
     },
+    /// A weight that no integer stands for.
+    #[error(
+        "weight {value} at row {row}, column {column} times 2^{scale_bits} is no integer of 64 bits; round weights to integers, or          choose the scale that makes them so"
+    )]
+    NoInteger {
+        /// What was given.
+        value: f64,
+        /// Its row.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// What it was multiplied by.
+        scale_bits: u32,
+    },
     /// A wrong number of values.
     #[error(
         "{what}: {given} values given, wanted {wanted} for {shape}; pass the whole matrix, row after row"

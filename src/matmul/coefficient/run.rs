@@ -62,7 +62,7 @@ impl Plan {
     }
 
     /// Demands every key that the plan needs, of every request.
-    fn check_keys<B: Backend>(&self, keys: &[&EvaluationKeys<B>]) -> Result<()> {
+    fn check_keys<B: Backend>(&self, bfv: &Bfv<B>, keys: &[&EvaluationKeys<B>]) -> Result<()> {
         let both = self.request().encrypted == Encrypted::Both;
         let (requests, levels) = (self.request().requests, self.levels());
         if self.output() == Output::Cut && !both {
@@ -77,7 +77,9 @@ impl Plan {
                 remedy: "pass the keys of every request, in the order of the requests",
             });
         }
-        let reaches = |key: &SwitchKey<B>, wanted| -> Result<()> { Ok(key.check_level("multiply", wanted)?) };
+        let reaches = |key: &SwitchKey<B>, wanted| -> Result<()> {
+            Ok(bfv.context().check_key("multiply", wanted, key)?)
+        };
         for keys in keys {
             if both {
                 reaches(keys.relinearisation("multiply")?, levels.input)?;
@@ -145,7 +147,7 @@ impl Plan {
         }
         let tiles = self.tiles();
         self.check_inputs(bfv, "ciphertexts of a request", inputs, tiles.m * tiles.k)?;
-        self.check_keys(keys)?;
+        self.check_keys(bfv, keys)?;
         let (ctx, none) = (bfv.context(), EvaluationKeys::none());
         let ev = Evaluator::new(bfv, &none);
         let all = match inputs {
@@ -208,7 +210,7 @@ impl Plan {
         }
         self.check_inputs(bfv, "ciphertexts of a left operand", left, tiles.m * tiles.k)?;
         self.check_inputs(bfv, "ciphertexts of a right operand", right, tiles.n * tiles.k)?;
-        self.check_keys(keys)?;
+        self.check_keys(bfv, keys)?;
         let none = EvaluationKeys::none();
         let step = self.columns_at_a_time(bfv, 2 * tiles.m, tiles.m * tiles.k)?;
         let mut collectors = self.collectors(bfv, keys, &none, left.len());

@@ -40,9 +40,28 @@ fn check(plan: &Plan, values: &[i64], width: usize) -> Result<()> {
 }
 
 impl Plan {
-    /// The plain operand: integers up to the plan's `weight_bound` in magnitude, row after row.
-    pub fn weights(&self, values: &[i64]) -> Result<Weights> {
-        let side = match self.request().encrypted {
+    /// The plain operand from numbers as they lie in a model file: each times 2^`scale_bits` is an integer up to the plan's
+    /// `weight_bound` in magnitude, and results are that much larger. Nothing is rounded.
+    ///
+    /// Numbers are those of the plain operand, row after row, or of its transpose after
+    /// [`by_output`](crate::matmul::Weights::by_output). Errors: another number of them; the first that is no integer then, not finite, or
+    /// beyond the bound.
+    pub fn encode_weights(&self, weights: crate::matmul::Weights<'_>, scale_bits: u32) -> Result<Weights> {
+        let width = self.width(self.plain_side()?, weights.len())?;
+        let shape = (weights.len() / width, width);
+        let values = weights.integers(shape, scale_bits);
+        let values = values.map_err(|(at, value)| CoefficientError::NoInteger {
+            value,
+            row: at / width,
+            column: at % width,
+            scale_bits,
+        })?;
+        self.weights(&values)
+    }
+
+    /// The operand that is plain.
+    fn plain_side(&self) -> Result<Side> {
+        Ok(match self.request().encrypted {
             Encrypted::Left => Side::Right,
             Encrypted::Right => Side::Left,
             encrypted @ Encrypted::Both => {
@@ -53,8 +72,12 @@ impl Plan {
                     remedy,
                 });
             }
-        };
-        let width = self.width(side, values.len())?;
+        })
+    }
+
+    /// The plain operand: integers up to the plan's `weight_bound` in magnitude, row after row.
+    pub fn weights(&self, values: &[i64]) -> Result<Weights> {
+        let width = self.width(self.plain_side()?, values.len())?;
         check(self, values, width)?;
         let (tiles, length) = (self.tiles(), self.block().right_length());
         let mut coefficients = vec![0i64; tiles.n * tiles.k * length];
