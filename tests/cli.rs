@@ -1,6 +1,6 @@
 //! The command line program, as a user meets it: good input, bad input, never a panic.
 
-#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
 #![cfg(feature = "cli")]
 
 use std::{
