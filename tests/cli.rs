@@ -1,6 +1,6 @@
 //! The command line program, as a user meets it: good input, bad input, never a panic.
 
-#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
 #![cfg(feature = "cli")]
 
 use std::{
@@ -379,6 +379,205 @@ fn products_are_measured_beside_the_plain_one() {
     }
 }
 
+/// All objects that a command prints, one a line.
+fn objects(args: &[&str]) -> Vec<serde_json::Value> {
+    let output = cipherformer(args);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {message}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+fn number(object: &serde_json::Value, key: &str) -> f64 {
+    object[key]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{key} in {object}"))
+}
+
+/// log2 of all primes add up to that of their product.
+fn primes_add_up(object: &serde_json::Value) {
+    let sum = |key: &str| {
+        let all = object[key].as_array().unwrap();
+        assert!(!all.is_empty(), "{key}");
+        all.iter().map(|x| x.as_f64().unwrap()).sum::<f64>()
+    };
+    let (sum, all) = (sum("log_primes") + sum("log_special"), number(object, "log_qp"));
+    assert!((sum - all).abs() < 1e-6, "{sum} {all}");
+}
+
+/// Everything that is said of a measured bootstrap, on a ring without security.
+#[test]
+fn a_bootstrap_is_measured() {
+    let ask = [
+        "bench",
+        "bootstrap",
+        "--preset",
+        "insecure-tiny",
+        "--backend",
+        "cpu",
+        "--json",
+    ];
+    let all = objects(&ask);
+    let [run] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(run["preset"], "insecure-tiny");
+    assert_eq!(
+        (run["log_n"].as_u64(), run["slots"].as_u64()),
+        (Some(10), Some(512))
+    );
+    assert_eq!(
+        (run["backend"].as_str(), run["threads"].as_u64()),
+        (Some("cpu"), Some(1))
+    );
+    assert_eq!(
+        (run["emulated"].as_bool(), run["levels_left"].as_u64()),
+        (Some(false), Some(3))
+    );
+    assert_eq!(run["security_bits"].as_u64(), Some(0));
+    let seconds = number(run, "seconds");
+    assert!(seconds > 0.0 && seconds < 60.0, "{seconds}");
+    let stages = run["stages"].as_object().unwrap();
+    let names = [
+        "coefficients_to_slots",
+        "modular_reduction",
+        "raise",
+        "slots_to_coefficients",
+    ];
+    assert_eq!(stages.keys().collect::<Vec<_>>(), names);
+    let each = stages.values().map(|s| s.as_f64().unwrap());
+    // Medians of stages, whose sum is near the median of the whole.
+    assert!(
+        each.clone().all(|s| s > 0.0) && each.sum::<f64>() < 3.0 * seconds,
+        "{run}"
+    );
+    for kind in ["random", "equal", "one_hot", "alternating", "searched"] {
+        let (have, told) = (&run["precision_bits"][kind], &run["predicted_bits"][kind]);
+        for key in ["mean", "worst"] {
+            let off = number(have, key) - number(told, key);
+            assert!(off.abs() < 1.5, "{kind}, {key}: {have} {told}");
+        }
+        assert!(number(have, "mean") >= number(have, "worst"), "{kind}: {have}");
+    }
+    assert!(number(&run["precision_bits"]["random"], "worst") > 18.0);
+    primes_add_up(run);
+    assert!(number(run, "failure_log2") < -128.0);
+    // Two halves of each key in use, and the seed of one as they travel.
+    let (held, seeded) = (number(run, "key_bytes"), number(run, "seeded_key_bytes"));
+    assert!(held > 1.9 * seeded && held < 2.0 * seeded, "{held} {seeded}");
+    for key in ["keys", "matrix_bytes", "working_bytes", "log_sparse_qp", "runs"] {
+        assert!(number(run, key) > 0.0, "{key}");
+    }
+    let peak = number(run, "peak_bytes");
+    assert!(peak == 0.0 || peak > held, "{peak}");
+    let command = run["command"].as_str().unwrap();
+    assert!(
+        command.starts_with("cipherformer bench bootstrap --preset insecure-tiny"),
+        "{command}"
+    );
+    refused(
+        &["bench", "bootstrap", "--preset", "small-ish"],
+        &["small-ish", "throughput"],
+    );
+    refused(&["bench", "bootstrap", "--threads", "0"], &["0 threads"]);
+}
+
+/// What every preset takes, before anything of it is made.
+#[test]
+fn presets_of_bootstraps_are_listed_with_what_they_take() {
+    let all = objects(&["params", "--bootstrap", "--json"]);
+    let names: Vec<&str> = all.iter().map(|p| p["preset"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["throughput", "precision", "masked", "coefficients-first", "small"]
+    );
+    for preset in &all {
+        assert_eq!(preset["security_bits"].as_u64(), Some(128));
+        assert!(number(preset, "failure_log2") < -128.0 && number(preset, "levels_left") > 0.0);
+        primes_add_up(preset);
+        let [keys, seeded, matrices, work, total, least] =
+            ["key", "seeded_key", "matrix", "working", "total", "least"]
+                .map(|key| number(preset, &format!("{key}_bytes")));
+        assert_eq!(total, keys + matrices + work, "{preset}");
+        assert!(keys > 1.9 * seeded && keys < 2.0 * seeded, "{preset}");
+        assert!(
+            matrices > 0.0 && work > 0.0 && seeded + work < least && least < total,
+            "{preset}"
+        );
+        // 8 GB in all, as docs/bootstrapping.md has it measured.
+        assert!(total < 8e9, "{preset}");
+        for kind in ["random", "equal", "one_hot", "alternating"] {
+            assert!(
+                number(&preset["predicted_bits"][kind], "worst") > 10.0,
+                "{preset}"
+            );
+        }
+    }
+    let masked = &all[2];
+    let aligned = number(&masked["predicted_bits"]["aligned"], "worst");
+    assert!(
+        aligned < number(&masked["predicted_bits"]["equal"], "worst") - 5.0,
+        "{aligned}"
+    );
+    let about = masked["about"].as_str().unwrap();
+    assert!(
+        about.contains(&format!("{aligned:.1} bits for messages aligned with the mask")),
+        "{about}"
+    );
+    assert!(all[0]["predicted_bits"]["aligned"].is_null());
+    let output = cipherformer(&["params", "--bootstrap"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("as they travel") && text.contains("log2 of the primes"),
+        "{text}"
+    );
+}
+
+/// PowerSoftmax beside the plain computation, in the smallest shape.
+#[test]
+fn attention_with_power_softmax_is_measured() {
+    let shape = ["--tokens", "2", "--heads", "1", "--dim", "2", "--backend", "cpu"];
+    let ask = ["bench", "attention", "--kind", "power", "--json"];
+    let all = objects(&[&ask[..], &shape[..]].concat());
+    let [run] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(
+        (run["kind"].as_str(), run["backend"].as_str()),
+        (Some("power"), Some("cpu"))
+    );
+    for (key, want) in [
+        ("tokens", 2),
+        ("heads", 1),
+        ("dim", 2),
+        ("power", 4),
+        ("security_bits", 128),
+    ] {
+        assert_eq!(run[key].as_u64(), Some(want), "{key} in {run}");
+    }
+    for key in [
+        "qk_seconds",
+        "softmax_seconds",
+        "pv_seconds",
+        "projections_seconds",
+        "total_seconds",
+    ] {
+        assert!(number(run, key) > 0.0, "{key} in {run}");
+    }
+    assert!(number(run, "softmax_levels") < number(run, "levels"));
+    let (error, most) = (number(run, "max_abs_error"), number(run, "max_abs_output"));
+    assert!(
+        most > 0.0 && error <= 4.0 * number(run, "weight_error") * most + 1e-4,
+        "{run}"
+    );
+    for key in [
+        "rotations",
+        "relinearisations",
+        "ciphertext_bytes",
+        "key_bytes",
+        "range",
+        "eps",
+    ] {
+        assert!(number(run, key) > 0.0, "{key} in {run}");
+    }
+}
+
 /// A GPU that is asked for and not there is an error that says what is missing; `auto` goes on without.
 #[test]
 fn a_missing_gpu_is_refused_with_a_remedy() {
@@ -398,6 +597,7 @@ fn a_missing_gpu_is_refused_with_a_remedy() {
             &["bench", "attention"],
             &["bench", "matmul"],
             &["bench", "ceilings"],
+            &["bench", "bootstrap", "--preset", "insecure-tiny"],
         ] {
             let output = cipherformer(&[command, &["--backend", kind.name()]].concat());
             let message = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -5,13 +5,13 @@
 //! matrix with at most 2^(k+1) - 1 diagonals, whose rotations are multiples of the first len/2. The order stays bit-reversed in
 //! between: what works on all slots alike does not care.
 
-use super::{Result, linear::Diagonals};
+use super::{CircuitError, Result, linear::Diagonals};
 use crate::arith::{Complex, Embedding};
 
 /// The matrices of w (bit-reversed) -> z for n slots, in the order in which they apply: `matrices` of them, as equal as can be.
 ///
 /// # Errors
-/// For n that is no power of two.
+/// For n that is no power of two; no matrix, or more than the log2 n butterflies.
 pub fn to_slots_of(embedding: &Embedding, n: usize, matrices: usize) -> Result<Vec<Diagonals>> {
     let lens: Vec<usize> = (1..=n.max(1).ilog2()).map(|log| 1 << log).collect();
     let butterfly = |len: usize| {
@@ -33,7 +33,7 @@ pub fn to_slots_of(embedding: &Embedding, n: usize, matrices: usize) -> Result<V
 /// The matrices of z -> n w (bit-reversed): the inverses of the others, without their factors 1/2.
 ///
 /// # Errors
-/// For n that is no power of two.
+/// For n that is no power of two; no matrix, or more than the log2 n butterflies.
 pub fn to_coefficients_of(embedding: &Embedding, n: usize, matrices: usize) -> Result<Vec<Diagonals>> {
     let lens: Vec<usize> = (1..=n.max(1).ilog2()).rev().map(|log| 1 << log).collect();
     let butterfly = |len: usize| {
@@ -63,13 +63,23 @@ fn twiddles(embedding: &Embedding, half: usize) -> Vec<Complex> {
         .collect()
 }
 
-/// Products of consecutive butterflies; fewer matrices when there are fewer butterflies.
+/// Products of consecutive butterflies, at least one each.
 fn grouped(
     lens: &[usize],
     matrices: usize,
     n: usize,
     butterfly: impl Fn(usize) -> Result<Diagonals>,
 ) -> Result<Vec<Diagonals>> {
+    if !(1..=lens.len()).contains(&matrices) {
+        let remedy = "use a matrix for each of log2 slots butterflies at the most, and at least one";
+        return Err(CircuitError::mismatch(
+            "slot transform",
+            "matrices",
+            lens.len(),
+            matrices,
+            remedy,
+        ));
+    }
     let mut rest = lens;
     let mut all = Vec::new();
     for left in (1..=matrices).rev() {
@@ -119,6 +129,15 @@ mod tests {
             let back = back.iter().fold(z, |x, m| m.apply(&x));
             let scaled: Vec<Complex> = reversed.iter().map(|w| *w * Complex::from(n as f64)).collect();
             close(&back, &scaled);
+        }
+        // An identity would take a level for nothing.
+        for (n, matrices) in [(2, 2), (512, 10), (512, 0)] {
+            let embedding = Embedding::new(10);
+            assert!(to_slots_of(&embedding, n, matrices).is_err(), "{matrices} of {n}");
+            assert!(
+                to_coefficients_of(&embedding, n, matrices).is_err(),
+                "{matrices} of {n}"
+            );
         }
     }
 }

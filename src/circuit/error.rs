@@ -80,6 +80,23 @@ pub enum CircuitError {
         /// The upper end of the interval.
         high: f64,
     },
+    /// A value too large for what follows.
+    #[error(
+        "{operation}: slot {slot} of item {item} holds {value:?}, of magnitude {:.3} above {most}; read the input at a larger scale \
+         (`divided_by_pow2`)", value.abs()
+    )]
+    Magnitude {
+        /// Who asked.
+        operation: &'static str,
+        /// Which ciphertext.
+        item: usize,
+        /// Which slot.
+        slot: usize,
+        /// What it holds.
+        value: Complex,
+        /// The largest magnitude that is allowed.
+        most: f64,
+    },
     /// Values that would wrap around the modulus.
     #[error(
         "{operation} at {level}: values up to 2^{value_log2:.1} at scale 2^{scale_log2:.1} do not fit into half the modulus of {log2_q:.1} \

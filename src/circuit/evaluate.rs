@@ -176,9 +176,13 @@ impl Polynomial {
         Plan { baby }.run(m, powers, &self.coefficients, level, scale)
     }
 
+    /// The slots whose groups are named, if there is more than one.
+    pub(super) fn group_slots(&self) -> Option<usize> {
+        (self.coefficients.groups > 1).then_some(self.coefficients.group_of.len())
+    }
+
     fn check_slots(&self, slots: usize) -> Result<()> {
-        let own = self.coefficients.group_of.len();
-        if self.coefficients.groups > 1 && own != slots {
+        if let Some(own) = self.group_slots().filter(|own| *own != slots) {
             let remedy = "name the group of every slot";
             return Err(CircuitError::mismatch(
                 "polynomials by group",
@@ -545,6 +549,43 @@ mod tests {
         let y = evaluate(&ev, &ready, &p).unwrap();
         assert_eq!(ready.level().0 - y.level().0, 4);
         set.close("free", &y, &real(&p, &x), 1e5 * set.noise());
+    }
+
+    /// A cubic and a line by turns, on fewer slots than there are: values and noise are foretold slot by slot.
+    #[test]
+    fn polynomials_by_group_are_explained_on_their_slots() {
+        let set = Set::pair();
+        let ev = set.ev();
+        let slots = set.slots() / 4;
+        let cubic = Polynomial::chebyshev(Interval::UNIT, &[0.25, 0.5, 0.0, -0.75]).unwrap();
+        let line = Polynomial::chebyshev(Interval::UNIT, &[-0.5, 0.25]).unwrap();
+        let group_of: Vec<u32> = (0..slots as u32).map(|i| i % 3 % 2).collect();
+        let p = Polynomial::grouped(&[cubic.clone(), line.clone()], &group_of).unwrap();
+        assert_eq!(Circuit::slots(&p), Some(slots));
+        assert_eq!(Circuit::slots(&cubic), None);
+        let x = pseudo_random(slots, 21);
+        let (params, top) = (set.params(), set.params().top());
+        let foretold = p.explain(params, top, 1, std::slice::from_ref(&x)).unwrap();
+        assert_eq!(foretold.depth(), p.depth());
+        assert!(foretold.accuracy.is_empty());
+        let own = |i: usize| if group_of[i] == 0 { &cubic } else { &line };
+        let want: Vec<Complex> = (0..slots).map(|i| own(i).value(x[i]).into()).collect();
+        for (have, want) in foretold.values.iter().zip(&want) {
+            assert!((*have - *want).abs() < 1e-12);
+        }
+        let points: Vec<Complex> = x.iter().map(|x| (*x).into()).collect();
+        let ct = set.ckks.encrypt(&set.sk, &points, 1, top).unwrap();
+        let ct = ct.expand(set.ckks.context()).unwrap();
+        let y = evaluate(&ev, &ct, &p).unwrap();
+        let have = set.decrypt(&y);
+        let square: f64 = have.iter().zip(&want).map(|(a, b)| (*a - *b).abs().powi(2)).sum();
+        let measured = (square / slots as f64).sqrt();
+        let ratio = measured / foretold.noise_rms;
+        assert!(
+            (0.5..2.0).contains(&ratio),
+            "{measured:e}, foretold {:e}",
+            foretold.noise_rms
+        );
     }
 
     #[test]

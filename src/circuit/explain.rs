@@ -18,6 +18,16 @@ pub trait Circuit {
     /// What it computes, in a word or two.
     fn name(&self) -> String;
 
+    /// The slots of its inputs, where it is made for some; any number of them otherwise.
+    fn slots(&self) -> Option<usize> {
+        None
+    }
+
+    /// How far each of its results is from what it approximates; nothing where it computes exactly what it says.
+    fn accuracy(&self) -> Vec<Accuracy> {
+        Vec::new()
+    }
+
     /// The computation.
     fn run<A: Arithmetic>(&self, m: &mut A, inputs: &[A::Value]) -> Result<Vec<A::Value>>;
 
@@ -81,8 +91,9 @@ pub trait Circuit {
         self.apply(ev, inputs)
     }
 
-    /// What it costs and how noisy it is, from inputs at the canonical scale of a level that hold `samples`, equally many points
-    /// for each of `items` items, with the noise of fresh encryptions.
+    /// What it costs, how noisy it is and how far off its approximations are, from inputs at the canonical scale of a level that hold `samples`,
+    /// equally many points for each of `items` items, with the noise of fresh encryptions. Where slots differ ([`slots`](Self::slots)), points are
+    /// those of the slots in order.
     ///
     /// # Errors
     /// As `apply_debug`.
@@ -95,7 +106,7 @@ pub trait Circuit {
     ) -> Result<Explanation> {
         let mut forecast = Forecast::noisy(params);
         let scale = params.level("explain", level)?.scale.clone();
-        let slots = params.degree() / 2;
+        let slots = self.slots().unwrap_or(params.degree() / 2);
         let deviation = Forecast::fresh_deviation(&scale, slots);
         let mut inputs = Vec::with_capacity(samples.len());
         for values in samples {
@@ -114,12 +125,22 @@ pub trait Circuit {
             cost: forecast.cost(),
             noise_rms: (deviations.iter().map(|d| d * d).sum::<f64>() / count).sqrt(),
             noise_worst: deviations.into_iter().fold(0.0, f64::max),
+            accuracy: self.accuracy(),
             values: outputs.iter().flat_map(|o| o.points().to_vec()).collect(),
         })
     }
 }
 
-/// What a circuit costs, and what noise it leaves.
+/// How far a result is from what it approximates, noise apart.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Accuracy {
+    /// Bound on the error.
+    pub error: f64,
+    /// Whether it is relative to the value.
+    pub relative: bool,
+}
+
+/// What a circuit costs, what noise it leaves, and how far off its approximations are.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Explanation {
     /// The circuit.
@@ -134,6 +155,8 @@ pub struct Explanation {
     pub noise_rms: f64,
     /// The largest of these deviations.
     pub noise_worst: f64,
+    /// How far each result is from what it approximates; nothing where the circuit computes exactly what it says.
+    pub accuracy: Vec<Accuracy>,
     /// What the circuit computes at the sample points.
     #[serde(skip)]
     pub values: Vec<Complex>,
@@ -176,13 +199,22 @@ impl fmt::Display for Explanation {
             "  noise 2^{:.1} root mean square over the interval, 2^{:.1} at the worst point",
             self.noise_rms.log2(),
             self.noise_worst.log2()
-        )
+        )?;
+        for Accuracy { error, relative } in &self.accuracy {
+            let of = if *relative { ", relative to the value" } else { "" };
+            write!(f, "\n  approximation off by 2^{:.1} at most{of}", error.log2())?;
+        }
+        Ok(())
     }
 }
 
 impl Circuit for Polynomial {
     fn name(&self) -> String {
         format!("{:?} polynomial of degree {}", self.basis(), self.degree())
+    }
+
+    fn slots(&self) -> Option<usize> {
+        self.group_slots()
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, inputs: &[A::Value]) -> Result<Vec<A::Value>> {

@@ -24,7 +24,7 @@ mod testing;
 pub use arithmetic::{Arithmetic, Encrypted};
 pub use error::CircuitError;
 pub use evaluate::{Output, evaluate, evaluate_all};
-pub use explain::{Circuit, Explanation};
+pub use explain::{Accuracy, Circuit, Explanation};
 pub use forecast::{Cost, Estimate, Forecast};
 pub use interval::Interval;
 pub use polynomial::{Basis, Polynomial};

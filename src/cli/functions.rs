@@ -38,13 +38,12 @@ pub(super) fn run(args: &FunctionsArgs) -> Result<(), Failure> {
 }
 
 fn line(e: &Entry) -> String {
-    let degrees = match e.degrees.as_slice() {
-        [] => String::from("-"),
-        [first, rest @ ..] if rest.len() > 2 && rest.iter().all(|d| d == first) => {
-            format!("{first} x {}", rest.len() + 1)
-        }
-        all => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+    let of = |run: &[usize]| match run {
+        [d, _, _, ..] => vec![format!("{d} x {}", run.len())],
+        few => few.iter().map(ToString::to_string).collect(),
     };
+    let runs = e.degrees.chunk_by(|a, b| a == b);
+    let degrees = runs.flat_map(of).collect::<Vec<_>>().join(",");
     let error = match e.error {
         0.0 => String::from("none"),
         error if e.relative => format!("{:.1e} %", 100.0 * error),
@@ -87,6 +86,21 @@ mod tests {
             assert!(line.ends_with(e.formula) || line.contains("gap"), "{line}");
             let column: String = line.chars().skip(76).collect();
             assert!(column.starts_with(e.formula), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_line_has_its_degrees() {
+        let all = catalogue().unwrap();
+        let of = |name: &str| line(all.iter().find(|e| e.name == name).unwrap());
+        for (name, degrees) in [
+            ("division", "] 2 x 7 "),
+            ("max", "] 15,15 "),
+            ("argmax of 4", "] 15,15 "),
+            ("PowerSoftmax of 128", "] 4,2 x 7 "),
+        ] {
+            let line: Vec<String> = of(name).split_whitespace().map(String::from).collect();
+            assert!(line.join(" ").contains(degrees), "{name}: {}", of(name));
         }
     }
 

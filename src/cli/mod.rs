@@ -396,6 +396,8 @@ struct BootstrapArgs {
     /// Leave times out: where other programs run too, and only errors are wanted
     #[arg(long)]
     untimed: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON: one object a line and bootstrap
     #[arg(long)]
     json: bool,

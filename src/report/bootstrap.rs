@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::rlwe::StoreCounts;
+use super::DeviceReport;
+use crate::rlwe::{Params, StoreCounts};
 
 /// Bits of a kind of message: minus log2 of the error of a slot.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -37,6 +38,35 @@ pub struct Refined {
     pub predicted_bits: BTreeMap<&'static str, Bits>,
 }
 
+/// The primes of a bootstrap's parameters, and the security that they leave.
+#[derive(Clone, Debug, Serialize)]
+pub struct Moduli {
+    /// log2 of every prime of a level.
+    pub log_primes: Vec<f64>,
+    /// log2 of every special prime.
+    pub log_special: Vec<f64>,
+    /// log2 of the product of all primes.
+    pub log_qp: f64,
+    /// Classical security in bits by the 2024 guideline table.
+    pub security_bits: u32,
+    /// log2 of the modulus under which the sparse secret is used.
+    pub log_sparse_qp: f64,
+}
+
+impl Moduli {
+    /// Of parameters, with log2 of the modulus of the sparse secret.
+    pub fn new(params: &Params, log_sparse_qp: f64) -> Self {
+        let log2 = |i: &u32| f64::from(params.basis().prime(*i).value()).log2();
+        Self {
+            log_primes: params.primes_up_to(params.top()).iter().map(log2).collect(),
+            log_special: params.special().iter().map(log2).collect(),
+            log_qp: params.log2_qp(),
+            security_bits: params.security_bits(),
+            log_sparse_qp,
+        }
+    }
+}
+
 /// Bootstraps with one set of parameters.
 #[derive(Clone, Debug, Serialize)]
 pub struct BootstrapReport {
@@ -46,8 +76,9 @@ pub struct BootstrapReport {
     pub log_n: u32,
     /// Slots.
     pub slots: usize,
-    /// The device.
-    pub backend: &'static str,
+    /// What computed.
+    #[serde(flatten)]
+    pub device: DeviceReport,
     /// Threads of the CPU backend.
     pub threads: usize,
     /// Median seconds of a bootstrap; absent, as all other times, where they were not wanted.
@@ -70,16 +101,9 @@ pub struct BootstrapReport {
     pub refined: Option<Refined>,
     /// The level of results.
     pub levels_left: u32,
-    /// log2 of every prime of a level.
-    pub log_primes: Vec<f64>,
-    /// log2 of every special prime.
-    pub log_special: Vec<f64>,
-    /// log2 of the product of all primes.
-    pub log_qp: f64,
-    /// Classical security in bits by the 2024 guideline table.
-    pub security_bits: u32,
-    /// log2 of the modulus under which the sparse secret is used.
-    pub log_sparse_qp: f64,
+    /// The primes.
+    #[serde(flatten)]
+    pub moduli: Moduli,
     /// log2 of the probability that a bootstrap of one ciphertext fails.
     pub failure_log2: f64,
     /// Keys.
@@ -98,7 +122,7 @@ pub struct BootstrapReport {
     pub seeded_key_bytes: usize,
     /// What measures it again.
     pub command: String,
-    /// Most memory that the process had meanwhile, keys as they travel included, and what it had not given back from measurements before;
+    /// Most memory that the process had on the host meanwhile, keys as they travel included, and what it had not given back from measurements before;
     /// 0 where the system does not say.
     pub peak_bytes: usize,
 }

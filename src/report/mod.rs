@@ -11,7 +11,7 @@ mod power;
 mod text;
 
 pub use attention::{AttentionReport, AttentionRun};
-pub use bootstrap::{Bits, BootstrapReport, Refined, Successive};
+pub use bootstrap::{Bits, BootstrapReport, Moduli, Refined, Successive};
 pub use classification::{Answer, Bytes, HeldOut, Seconds, Summary, TextReport};
 pub use curves::error_curves;
 pub use device::DeviceReport;

@@ -222,6 +222,11 @@ pub struct RaiseKeys<B: Backend> {
 }
 
 impl<B: Backend> RaiseKeys<B> {
+    /// Demands that they were made for the parameters of a context.
+    pub(crate) fn check(&self, ctx: &Context<B>, operation: &str) -> Result<()> {
+        ctx.params().check(operation, "the raise key", &self.params)
+    }
+
     /// Bytes of residues on the device.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -298,7 +303,7 @@ impl<B: Backend> Context<B> {
     pub fn raise(&self, ct: &Ciphertext<B>, keys: &RaiseKeys<B>) -> Result<Ciphertext<B>> {
         let operation = "raise";
         ct.check_context(operation, self)?;
-        self.params().check(operation, "the raise key", &keys.params)?;
+        keys.check(self, operation)?;
         ct.check_components(operation, 2, "relinearise first")?;
         if ct.level() != Level(0) {
             let remedy = "bring the ciphertext to level 0 with `adjust`";

@@ -80,10 +80,10 @@ pub enum RlweError {
         /// The highest level of the key.
         held: Level,
     },
-    /// Keys that do not fit into their store.
+    /// Keys, or work beside them, that do not fit into their store.
     #[error(
-        "{operation} takes {needed} bytes of keys, and the store's budget is {budget}; use a larger budget, fewer keys or keys of \
-         lower levels, or expand them on use"
+        "{operation} takes {needed} bytes with what the store holds, and its budget is {budget}; use a larger budget, fewer keys or keys \
+         of lower levels, expand them on use, or do less at a time"
     )]
     KeyBudget {
         /// Who asked.

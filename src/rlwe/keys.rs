@@ -314,6 +314,20 @@ impl<B: Backend> EvaluationKeys<B> {
             .ok_or_else(|| self.missing(operation, MissingKey::Galois(g)))
     }
 
+    /// Demands all that a computation needs, each key up to its level; the error names `operation`.
+    ///
+    /// # Errors
+    /// The first key that is missing, too short or of other parameters.
+    pub fn check(&self, ctx: &Context<B>, operation: &str, needs: &KeyNeeds) -> Result<()> {
+        if let Some(level) = needs.relinearisation() {
+            ctx.check_key(operation, level, self.relinearisation(operation)?)?;
+        }
+        for (g, level) in needs.galois() {
+            ctx.check_key(operation, level, self.galois(operation, g)?)?;
+        }
+        Ok(())
+    }
+
     /// Bytes of all keys as they are held.
     pub fn bytes(&self) -> usize {
         self.all().map(SwitchKey::bytes).sum()

@@ -27,7 +27,7 @@ pub use keys::{EvaluationKeys, KeyNeeds, PublicKey, SeededEvaluationKeys, Seeded
 pub use params::{Level, LevelParams, Params, Spec};
 pub use poly::{Coeff, Domain, Eval, Poly};
 pub use secret::SecretKey;
-pub use store::{Expansion, KeyStore, StoreCounts};
+pub use store::{Expansion, KeyStore, Room, StoreCounts};
 pub use switch::Digits;
 
 /// Result of an operation of this layer.

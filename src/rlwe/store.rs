@@ -2,7 +2,7 @@
 //!
 //! A seeded key has half the bytes of an expanded one, and what is left out is computed from its seed again. A [`KeyStore`] counts
 //! what rests and what is expanded against one number of bytes. Expanded keys stay until their room is needed; the least recently
-//! used goes first, and none that is in use.
+//! used goes first, and none that is in use. Computations may take the memory of their work from the same number (`reserve`).
 
 use std::{
     ops::Deref,
@@ -202,6 +202,16 @@ impl<B: Backend> KeyStore<B> {
         Ok(held)
     }
 
+    /// Takes bytes for work beside the keys until the result is dropped; expanded keys that nobody uses leave room for it.
+    ///
+    /// # Errors
+    /// [`RlweError::KeyBudget`] without room, with what would be in use.
+    pub fn reserve(&self, operation: &'static str, bytes: usize) -> Result<Room<B>> {
+        let mut state = self.state();
+        state.make_room(operation, bytes, self.budget())?;
+        Ok(self.room(&mut state, bytes))
+    }
+
     /// The key that a seeded one of a number expands to.
     fn expanded(&self, ctx: &Context<B>, seeded: &SeededSwitchKey<B>, number: u64) -> Result<Arc<B::Key>> {
         let bytes = seeded.expanded_bytes(ctx);
@@ -274,7 +284,7 @@ impl<B: Backend> State<B> {
 }
 
 /// Bytes of a store for work that goes on, given back when it ends in whatever way.
-struct Room<B: Backend> {
+pub struct Room<B: Backend> {
     store: KeyStore<B>,
     bytes: usize,
 }
@@ -516,6 +526,35 @@ mod tests {
                 "{expansion:?}: {taken} bytes taken, {counted} counted"
             );
         }
+    }
+
+    #[test]
+    fn work_takes_room_of_the_same_budget() {
+        let set = Set::new();
+        let ctx = &set.ctx;
+        let (seeded, expanded) = (set.keys().bytes(ctx), set.keys().expanded_bytes(ctx));
+        let largest = expanded / 5;
+        let store = KeyStore::new(seeded + 4 * largest);
+        let keys = store.hold(ctx, set.keys(), Expansion::OnUse).unwrap();
+        for k in STEPS {
+            let key = keys.galois("test", set.rotation(k)).unwrap();
+            drop(prepared(ctx, &[key]).unwrap());
+        }
+        let before = store.bytes();
+        assert!(before > seeded + largest, "{before}");
+        // Expanded keys leave for the work, and seeded ones stay.
+        let work = store.reserve("work", 3 * largest).unwrap();
+        assert!(store.bytes() <= store.budget() && store.counts().evicted > 0);
+        let error = store.reserve("more work", 2 * largest).err().unwrap();
+        let needed = seeded + 5 * largest;
+        assert!(
+            matches!(error, RlweError::KeyBudget { operation: "more work", needed: n, .. } if n == needed),
+            "{error}"
+        );
+        drop(work);
+        assert!(store.reserve("more work", 4 * largest).is_ok());
+        drop(keys);
+        assert_eq!(store.bytes(), 0);
     }
 
     #[test]

@@ -35,9 +35,9 @@ pub struct PowerAttention {
 }
 
 impl PowerAttention {
-    /// Levels that it uses, if scores come at about the canonical scale.
+    /// Levels that it uses at the most, if scores come at about the canonical scale.
     pub fn depth(&self) -> u32 {
-        1 + self.softmax.depth()
+        1 + self.softmax.most_depth()
     }
 
     /// The keys that `forward` uses, for an input at the top level.
@@ -72,16 +72,16 @@ impl PowerAttention {
     }
 
     /// Features of a head.
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.query.outputs / self.heads.max(1)
     }
 
-    /// What attention adds to x: one ciphertext a feature, [`depth`](Self::depth) levels down; the scale is that of the level times 2^w.
+    /// What attention adds to x: one ciphertext a feature, up to [`depth`](Self::depth) levels down; the scale is that of the level times 2^w.
     ///
     /// x holds one ciphertext a feature at the canonical scale of its level.
     ///
     /// # Errors
-    /// Too few levels, a missing key, inputs of other shapes.
+    /// Too few levels, a missing key, before work starts; inputs of other shapes.
     pub fn forward<B: Backend>(
         &self,
         ev: &Evaluator<'_, B>,
@@ -96,6 +96,11 @@ impl PowerAttention {
                 remedy: String::from("encrypt at that level or above"),
             });
         }
+        let needs = self
+            .columns
+            .attention_keys(KeyNeeds::new(ev.ckks().context().params()).up_to(x.level()));
+        ev.keys()
+            .check(ev.ckks().context(), "attention with PowerSoftmax", &needs)?;
         let mut m = Encrypted::new(ev);
         progress.expect(4 + 3 * self.heads);
         let q = progress.time(Stage::Projections, || self.query.apply(ev, x))?;
@@ -143,6 +148,7 @@ mod tests {
         ckks::{Ckks, Release},
         ring::{ChainKind, ChainSpec, build},
         rlwe::{Context, EvaluationKeys, Level, Params, SecretKey, Spec},
+        transformer::PlainAttention,
     };
 
     const BITS: u32 = 8;
@@ -268,6 +274,59 @@ mod tests {
             worst < a.softmax.error() * 4.0 * most + 1e-4,
             "{worst:e} of {most}"
         );
+
+        // Keys are demanded before anything is computed.
+        let refused = |needs: KeyNeeds, words: &str| {
+            let keys = secret.evaluation_keys(&needs).unwrap().expand(&ctx).unwrap();
+            let mut parts = 0;
+            let mut count = |_, _, _| parts += 1;
+            let ev = Evaluator::new(&ckks, &keys);
+            let error = a.forward(&ev, &ct, &mut Progress::new(&mut count)).err().unwrap();
+            assert!(error.to_string().contains(words), "{error}");
+            assert_eq!(parts, 0);
+        };
+        let needs = || KeyNeeds::new(&params);
+        refused(needs().relinearise().rotate([16]), "needs the key");
+        refused(a.columns.attention_keys(needs().up_to(Level(1))), "level 1 only");
+
+        // With the plain values beside it, a score out of range is named.
+        let mut debug = |a: &PowerAttention, x: &[f64]| {
+            a.forward_debug(&ev, &ct, x, &mut Progress::new(&mut show))
+                .err()
+                .unwrap()
+        };
+        let scores = |b: usize| PlainAttention::new(&a, &x, b).scores();
+        let (mut place, mut most) = ((0, 0, 0), 0.0f64);
+        for b in 0..batch {
+            for (h, head) in scores(b).iter().enumerate() {
+                for (t, row) in head.iter().enumerate() {
+                    for (u, score) in row.iter().enumerate() {
+                        if score.abs() > most {
+                            (place, most) = ((h, columns.slot(t, b), u), score.abs());
+                        }
+                    }
+                }
+            }
+        }
+        assert!((most - largest).abs() < 1e-9, "{most} {largest}");
+        // An interval that the largest score alone is outside of; its ends have 24 bits.
+        let narrow = attention(tokens, batch, dim, most * (1.0 - 1e-6));
+        let error = debug(&narrow, &x);
+        let CircuitError::Outside {
+            function,
+            item,
+            slot,
+            value,
+            ..
+        } = &error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!((*slot, *item), (place.1, place.2), "{error}");
+        assert!(function.contains(&format!("head {}", place.0)), "{error}");
+        assert!((value.re.abs() - most).abs() < 1e-12, "{error}");
+        let error = debug(&a, &x[1..]);
+        assert!(matches!(error, CircuitError::Mismatch { .. }), "{error}");
 
         let low = ev.drop_to(&ct, Level(a.depth() - 1));
         let low = low.unwrap_or_else(|_| {

@@ -1,6 +1,6 @@
 //! A layer in column packing, for many requests.
 
-use super::{AttentionShape, HEAD, Random, WEIGHT_BITS, apply, compare, sigma, sigma_chain, work};
+use super::{AttentionShape, HEAD, Random, WEIGHT_BITS, compare, sigma, sigma_chain, work};
 use crate::{
     arith::Complex,
     backend::{Backend, null::Null},
@@ -8,7 +8,7 @@ use crate::{
     ckks::{Ciphertext, Ckks, Evaluator, SeededCiphertext},
     matmul::{ColumnWeights, Columns},
     rlwe::{Context, EvaluationKeys, Params, SecretKey, SeededEvaluationKeys},
-    transformer::{Attention, Progress},
+    transformer::{Attention, Progress, affine},
 };
 
 /// A layer in column packing.
@@ -62,7 +62,7 @@ impl ColumnAttention {
                     (0..dim).map(x).collect()
                 })
                 .collect();
-            let map = |m: &ColumnWeights| rows.iter().map(|x| apply(m, x)).collect::<Vec<_>>();
+            let map = |m: &ColumnWeights| rows.iter().map(|x| affine(m, x)).collect::<Vec<_>>();
             let (q, k, v) = (map(&attention.query), map(&attention.key), map(&attention.value));
             for (t, q) in q.iter().enumerate() {
                 let mut o = vec![0.0; attention.value.outputs];
@@ -74,7 +74,7 @@ impl ColumnAttention {
                         o.iter_mut().zip(of(v)).for_each(|(o, v)| *o += p * v);
                     }
                 }
-                let want = apply(&attention.output, &o);
+                let want = affine(&attention.output, &o);
                 let pairs = want.iter().enumerate();
                 let (off, most) = compare(pairs.map(|(c, want)| (have.get(at(c, t)).map(|z| z.re), *want)));
                 (error, largest) = (error.max(off), largest.max(most));

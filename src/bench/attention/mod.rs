@@ -98,14 +98,6 @@ impl Random {
     }
 }
 
-/// W x + b.
-pub(crate) fn apply(map: &ColumnWeights, x: &[f64]) -> Vec<f64> {
-    let unit = f64::from(1u32 << map.weight_bits).recip();
-    let rows = map.weights.chunks_exact(map.inputs).zip(&map.bias);
-    let sum = |row: &[i16]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
-    rows.map(|(row, bias)| sum(row) * unit + bias).collect()
-}
-
 /// A chain for the three steps of attention with a polynomial, of which the first absorbs twice `weight_bits` bits of weights and the last
 /// once.
 fn sigma_chain(log_n: u32, weight_bits: u32) -> Result<Params> {

@@ -22,7 +22,10 @@
 //! **Failure.** Of all N coefficients none exceeds K but for a probability that [`failure_log2`] computes: a bootstrap that fails
 //! gives wrong values, without a word.
 
+mod debug;
 mod distortion;
+#[cfg(test)]
+mod faults;
 mod keys;
 mod memory;
 mod messages;

@@ -7,7 +7,7 @@ use crate::{
     circuit::{CircuitError, Polynomial, Result, dft, linear::Transform},
     ckks::{Ckks, Evaluator, step_ratio},
     ring::Scale,
-    rlwe::{EPHEMERAL_WEIGHT, Encapsulation, KeyNeeds, Level, Params},
+    rlwe::{EPHEMERAL_WEIGHT, Encapsulation, KeyNeeds, KeyStore, Level, Params, RaiseKeys},
 };
 
 /// Which transform comes first.
@@ -26,9 +26,9 @@ pub enum Order {
 pub struct BootstrapSpec {
     /// Slots of the ciphertexts, a power of two from 2 to N/2.
     pub slots: usize,
-    /// Matrices of coefficients to slots, one level each.
+    /// Matrices of coefficients to slots, one level each; from 1 to log2 of the slots.
     pub to_slots: usize,
-    /// Matrices of slots to coefficients, one level each.
+    /// Matrices of slots to coefficients, one level each; from 1 to log2 of the slots.
     pub to_coefficients: usize,
     /// K: the overflow lies in [-K, K].
     pub range: u32,
@@ -46,12 +46,13 @@ pub struct BootstrapSpec {
 }
 
 impl BootstrapSpec {
-    /// Three matrices each way, K = 16, degree 31 and two double angles: the usual one.
+    /// Three matrices each way, or as many as there are butterflies, log2 `slots`; K = 16, degree 31 and two double angles: the usual one.
     pub fn new(slots: usize) -> Self {
+        let matrices = slots.max(2).ilog2().min(3) as usize;
         Self {
             slots,
-            to_slots: 3,
-            to_coefficients: 3,
+            to_slots: matrices,
+            to_coefficients: matrices,
             range: 16,
             degree: 31,
             double_angles: 2,
@@ -118,16 +119,20 @@ pub struct Bootstrapper<B: Backend> {
     pub(super) after: Scale,
     pub(super) to_coefficients: Vec<Transform<B>>,
     pub(super) errors: [f64; 2],
+    /// What the modular reduction of one ciphertext takes.
+    pub(super) reduction_bytes: usize,
     /// Most bytes that a bootstrap may take.
     pub(super) budget: Option<usize>,
+    /// What the memory of work is taken from.
+    pub(super) store: Option<KeyStore<B>>,
 }
 
 impl<B: Backend> Bootstrapper<B> {
     /// Prepares a bootstrap from level 0, at its canonical scale, to the level that is left.
     ///
     /// # Errors
-    /// [`CircuitError::Levels`] when the parameters have too few levels; slots that are no power of two from 2 to N/2; parameters
-    /// whose base is too large for a sparse secret.
+    /// [`CircuitError::Levels`] when the parameters have too few levels; slots that are no power of two from 2 to N/2; more matrices than
+    /// butterflies; parameters whose base is too large for a sparse secret.
     pub fn new(ckks: &Ckks<B>, spec: &BootstrapSpec) -> Result<Self> {
         let params = ckks.context().params().clone();
         let (slots, most) = (spec.slots, ckks.max_slots());
@@ -254,7 +259,7 @@ impl<B: Backend> Bootstrapper<B> {
             to_coefficients.push(Transform::new(ckks, &matrix, level, &scale, &output)?);
             (scale, level) = (output, below);
         }
-        Ok(Self {
+        let mut all = Self {
             ckks: ckks.clone(),
             spec: spec.clone(),
             lift,
@@ -266,8 +271,12 @@ impl<B: Backend> Bootstrapper<B> {
             after,
             to_coefficients,
             errors: [cosine_error, arcsine_error],
+            reduction_bytes: 0,
             budget: None,
-        })
+            store: None,
+        };
+        all.reduction_bytes = all.counted_reduction()?;
+        Ok(all)
     }
 
     /// The same with all diagonals as residues, which takes more memory ([`memory`](Self::memory) says how much) and less time.
@@ -362,9 +371,10 @@ impl<B: Backend> Bootstrapper<B> {
     }
 
     /// Demands every key before work starts.
-    pub(super) fn check_keys(&self, ev: &Evaluator<'_, B>) -> Result<()> {
+    pub(super) fn check_keys(&self, ev: &Evaluator<'_, B>, raise: &RaiseKeys<B>) -> Result<()> {
         let (ctx, keys) = (self.ckks.context(), ev.keys());
         let operation = "bootstrap";
+        raise.check(ctx, operation)?;
         let rotation = |k: usize| crate::ring::Galois::rotation(k as i64, ctx.log_n());
         for k in self.trace() {
             ctx.check_key(

@@ -55,6 +55,13 @@ impl<B: Backend> Bootstrapper<B> {
         self.predict_successive(message, 1, runs)
     }
 
+    /// Standard deviation of the complex error of a slot of one bootstrap, of all slots alike, what the reduction makes of the message left out.
+    pub(super) fn deviation(&self, message: &[Complex]) -> Result<f64> {
+        let square = message.iter().map(|z| z.abs().powi(2)).sum::<f64>();
+        let size = (square / message.len().max(1) as f64).sqrt();
+        Ok(self.noise(size)?.mean().sqrt())
+    }
+
     /// The same for as many bootstraps of one ciphertext, each from the level to which the one before it left it: noise of each and of the
     /// changes of scale between them, and the distortion of each in the same direction.
     ///

@@ -28,7 +28,8 @@ impl<B: Backend> Bootstrapper<B> {
     ///
     /// # Errors
     /// As [`bootstrap`](Self::bootstrap); [`CircuitError::Levels`] for an operand too low, or results without a level to give;
-    /// [`CircuitError::Mismatch`] for bits that the scales do not take; an operand at another scale: all before the first bootstrap.
+    /// [`CircuitError::Mismatch`] for bits that the scales do not take; an operand at another scale; memory above the budget: all before the
+    /// first bootstrap.
     pub fn bootstrap_refined(
         &self,
         keys: &BootstrapKeys<B>,
@@ -50,6 +51,10 @@ impl<B: Backend> Bootstrapper<B> {
             });
         };
         self.check_bits(bits, needed, below)?;
+        if self.budget.is_some() {
+            self.check_budget(keys, self.memory_refined(ct.items())?)?;
+        }
+        let _room = self.reserve(self.kept_by_refined(ct.items())?)?;
         let ev = Evaluator::new(&self.ckks, &keys.evaluation);
         let canonical = self.ckks.scale(needed)?.clone();
         let at = |x: &Ciphertext<B>| -> Result<Ciphertext<B>> {

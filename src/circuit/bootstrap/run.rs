@@ -9,6 +9,7 @@ use crate::{
     backend::Backend,
     circuit::{Arithmetic, CircuitError, Encrypted, Output, Polynomial, Result},
     ckks::{Ciphertext, Evaluator, step_ratio},
+    ring::Scale,
     rlwe::Level,
 };
 
@@ -33,8 +34,8 @@ impl<B: Backend> Bootstrapper<B> {
     /// at most 1 in magnitude: their polynomial has coefficients below the scale of level 0, as the sine is taken near 0.
     ///
     /// # Errors
-    /// Other slots, another scale at level 0, three components, a key that is missing or too short: before work starts. A failure of
-    /// the device.
+    /// Other slots, another scale at level 0, three components, a key that is missing, too short or of other parameters, memory above the
+    /// budget: before work starts. A failure of the device.
     pub fn bootstrap(&self, keys: &BootstrapKeys<B>, ct: &Ciphertext<B>) -> Result<Ciphertext<B>> {
         self.bootstrap_with(keys, ct, |_| Ok(()))
     }
@@ -79,6 +80,16 @@ impl<B: Backend> Bootstrapper<B> {
     ) -> Result<Ciphertext<B>> {
         let ev = Evaluator::new(&self.ckks, &keys.evaluation);
         self.check(&ev, keys, ct)?;
+        let _room = match self.store {
+            Some(_) => self.reserve(self.memory(ct.items())?.working)?,
+            None => None,
+        };
+        self.trim();
+        let mut done = |stage: Stage| -> Result<()> {
+            let told = done(stage);
+            self.trim();
+            told
+        };
         let mut low = self.lowered(&ev, ct)?;
         let first = self.spec.order == Order::CoefficientsFirst;
         if first {
@@ -161,28 +172,40 @@ impl<B: Backend> Bootstrapper<B> {
     }
 
     fn check(&self, ev: &Evaluator<'_, B>, keys: &BootstrapKeys<B>, ct: &Ciphertext<B>) -> Result<()> {
-        let mismatch = |what, left: String, right: String, remedy| {
-            Err(CircuitError::mismatch("bootstrap", what, left, right, remedy))
-        };
-        if ct.slots() != self.spec.slots {
-            let (left, right) = (self.spec.slots.to_string(), ct.slots().to_string());
-            return mismatch(
-                "slot counts",
-                left,
-                right,
-                "prepare a bootstrapper for as many slots",
-            );
-        }
         if ct.components() != 2 {
-            let right = ct.components().to_string();
-            return mismatch("components", String::from("2"), right, "relinearise first");
+            let remedy = "relinearise first";
+            return Err(CircuitError::mismatch(
+                "bootstrap",
+                "components",
+                2,
+                ct.components(),
+                remedy,
+            ));
         }
-        self.check_memory(keys, ct.items())?;
+        if self.budget.is_some() {
+            self.check_budget(keys, self.memory(ct.items())?)?;
+        }
+        self.check_shape(ct.slots(), ct.level(), ct.scale())?;
+        self.check_keys(ev, &keys.raise)
+    }
+
+    /// Demands slots, level and scale of an operand.
+    pub(super) fn check_shape(&self, slots: usize, level: Level, scale: &Scale) -> Result<()> {
+        if slots != self.spec.slots {
+            let remedy = "prepare a bootstrapper for as many slots";
+            return Err(CircuitError::mismatch(
+                "bootstrap",
+                "slot counts",
+                self.spec.slots,
+                slots,
+                remedy,
+            ));
+        }
         let lowest = self.spec.input_level();
-        if ct.level() < lowest {
+        if level < lowest {
             return Err(CircuitError::Levels {
                 operation: String::from("this bootstrap, before it raises anything,"),
-                level: ct.level(),
+                level,
                 needed: lowest.0,
                 remedy: format!(
                     "bootstrap at {lowest} or above, or prepare one that raises first, without a mask"
@@ -190,12 +213,17 @@ impl<B: Backend> Bootstrapper<B> {
             });
         }
         let canonical = self.ckks.scale(lowest)?;
-        if ct.level() == lowest && ct.scale() != canonical {
-            let (left, right) = (canonical.to_string(), ct.scale().to_string());
+        if level == lowest && scale != canonical {
             let remedy = "bootstrap one level earlier, or `adjust` to the canonical scale from above";
-            return mismatch("scales", left, right, remedy);
+            return Err(CircuitError::mismatch(
+                "bootstrap",
+                "scales",
+                canonical,
+                scale,
+                remedy,
+            ));
         }
-        self.check_keys(ev)
+        Ok(())
     }
 
     /// From level 0 to the top: x = I + m / q_0 at a scale near that of the top.

@@ -46,6 +46,11 @@ impl<B: Backend> Bootstrapper<B> {
         Ok(best.1.iter().zip(&signs).map(|(z, s)| *z * *s).collect())
     }
 
+    /// The message that the mask turns into equal slots, which the reduction distorts most; none without a mask.
+    pub fn aligned_message(&self) -> Option<Vec<Complex>> {
+        self.spec.mask.then(|| self.signs())
+    }
+
     /// The point of the unit disc that is distorted most.
     fn worst_point(&self) -> Complex {
         let ([angles, radii], f) = (GRID, self.distorting());

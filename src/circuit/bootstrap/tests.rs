@@ -11,24 +11,28 @@ use crate::{
     backend::{Backend, cpu::Cpu},
     circuit::CircuitError,
     ckks::{Ciphertext, Ckks, CkksError, Release},
-    rlwe::{Context, EvaluationKeys, Expansion, KeyNeeds, KeyStore, Level, RlweError, SecretKey},
+    rlwe::{Context, EvaluationKeys, Expansion, KeyNeeds, KeyStore, Level, Params, RlweError, SecretKey},
 };
 
-struct Set {
-    ckks: Ckks<Cpu>,
-    secret: SecretKey<Cpu>,
-    bootstrapper: Bootstrapper<Cpu>,
-    keys: BootstrapKeys<Cpu>,
+pub(super) struct Set {
+    pub(super) ckks: Ckks<Cpu>,
+    pub(super) secret: SecretKey<Cpu>,
+    pub(super) bootstrapper: Bootstrapper<Cpu>,
+    pub(super) keys: BootstrapKeys<Cpu>,
 }
 
 impl Set {
-    fn new(name: &str, change: impl FnOnce(&mut BootstrapSpec)) -> Self {
+    pub(super) fn new(name: &str, change: impl FnOnce(&mut BootstrapSpec)) -> Self {
         let preset = preset(name).unwrap();
-        let ctx = Context::new(Cpu::new(), preset.params().unwrap()).unwrap();
+        let mut spec = preset.spec.clone();
+        change(&mut spec);
+        Self::of(preset.params().unwrap(), spec)
+    }
+
+    pub(super) fn of(params: Params, spec: BootstrapSpec) -> Self {
+        let ctx = Context::new(Cpu::new(), params).unwrap();
         let ckks = Ckks::new(&ctx);
         let secret = SecretKey::insecure_deterministic(&ctx, [7; 32]).unwrap();
-        let mut spec = preset.spec;
-        change(&mut spec);
         let bootstrapper = Bootstrapper::new(&ckks, &spec).unwrap();
         let needs = KeyNeeds::new(ctx.params());
         let seeded = SeededBootstrapKeys::generate(&secret, &bootstrapper, needs, |_, _| ()).unwrap();
@@ -41,17 +45,17 @@ impl Set {
         }
     }
 
-    fn usual() -> &'static Self {
+    pub(super) fn usual() -> &'static Self {
         static SET: OnceLock<Set> = OnceLock::new();
         SET.get_or_init(|| Self::new("insecure-tiny", |_| ()))
     }
 
-    fn encrypt(&self, values: &[Complex], items: usize, level: Level) -> Ciphertext<Cpu> {
+    pub(super) fn encrypt(&self, values: &[Complex], items: usize, level: Level) -> Ciphertext<Cpu> {
         let ct = self.ckks.encrypt(&self.secret, values, items, level).unwrap();
         ct.expand(self.ckks.context()).unwrap()
     }
 
-    fn error(&self, ct: &Ciphertext<Cpu>, values: &[Complex]) -> f64 {
+    pub(super) fn error(&self, ct: &Ciphertext<Cpu>, values: &[Complex]) -> f64 {
         let have = self
             .ckks
             .decrypt(&self.secret, ct)
@@ -64,7 +68,7 @@ impl Set {
     }
 
     /// Bits of the largest error after a bootstrap from a level.
-    fn bits(&self, values: &[Complex], items: usize, level: Level) -> f64 {
+    pub(super) fn bits(&self, values: &[Complex], items: usize, level: Level) -> f64 {
         let ct = self.encrypt(values, items, level);
         let out = self.bootstrapper.bootstrap(&self.keys, &ct).unwrap();
         assert_eq!(out.level(), self.bootstrapper.output_level());
@@ -74,7 +78,7 @@ impl Set {
     }
 }
 
-fn random(count: usize) -> Vec<Complex> {
+pub(super) fn random(count: usize) -> Vec<Complex> {
     let mut state = 9u64;
     let mut next = || {
         state = state
@@ -131,7 +135,9 @@ fn two_real_ciphertexts_share_a_bootstrap() {
 fn few_slots_are_refreshed_as_one_ciphertext() {
     for slots in [2, 16, 256] {
         let set = Set::new("insecure-tiny", |spec| {
-            (spec.slots, spec.to_slots, spec.to_coefficients) = (slots, 1 + usize::from(slots > 2), 2);
+            let usual = BootstrapSpec::new(slots);
+            (spec.slots, spec.to_slots) = (slots, usual.to_slots.min(2));
+            spec.to_coefficients = usual.to_coefficients.min(2);
         });
         let bits = set.bits(&random(2 * slots), 2, Level(0));
         assert!(bits > 15.0, "{slots} slots: {bits:.1} bits");
@@ -189,8 +195,19 @@ fn expanded_diagonals_give_the_same_bits() {
 /// The random message, and the one that is distorted most.
 #[test]
 fn ten_bootstraps_in_a_row_are_as_precise_as_foretold() {
-    for name in ["insecure-tiny", "insecure-precision", "insecure-first"] {
-        let set = Set::new(name, |_| ());
+    let masked = |spec: &mut BootstrapSpec| spec.mask = true;
+    for (name, change) in [
+        ("insecure-tiny", (|_| ()) as fn(&mut BootstrapSpec)),
+        ("insecure-tiny", masked),
+        ("insecure-precision", |_| ()),
+        ("insecure-first", |_| ()),
+    ] {
+        let set = Set::new(name, change);
+        let name = if set.bootstrapper.spec().mask {
+            "masked"
+        } else {
+            name
+        };
         let searched = set.bootstrapper.searched_message().unwrap();
         for (kind, values) in [("random", random(512)), ("searched", searched)] {
             let mut ct = set.encrypt(&values, 1, set.bootstrapper.spec().input_level());
@@ -334,6 +351,7 @@ fn a_bootstrap_within_a_budget_has_the_same_bits() {
         let needs = KeyNeeds::new(ctx.params());
         let seeded = SeededBootstrapKeys::generate(&secret, &bootstrapper, needs, |_, _| ()).unwrap();
         assert_eq!(seeded.evaluation.bytes(ctx), predicted.seeded);
+        assert_eq!(seeded.bytes(ctx), predicted.seeded + predicted.raise_seeded);
         let keys = seeded.hold(ctx, &store, Expansion::WhereItFits).unwrap();
         let out = bootstrapper.bootstrap(&keys, &ct).unwrap();
         assert!(words(&out) == want, "{budget} bytes");
@@ -343,6 +361,7 @@ fn a_bootstrap_within_a_budget_has_the_same_bits() {
         // Without room for a single expanded key beside the seeded ones nothing starts.
         assert!(make().within(keys.bytes()).bootstrap(&keys, &ct).is_err());
     }
+    assert_eq!(make().least_budget(1, 1).unwrap(), least);
     let error = make().key_budget(1, 1, least - 1).err().unwrap();
     assert!(
         matches!(error, CircuitError::Memory { needed, .. } if needed == least),

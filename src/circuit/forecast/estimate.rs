@@ -27,6 +27,16 @@ impl Estimate {
         &self.scale
     }
 
+    /// Number of ciphertexts.
+    pub fn items(&self) -> usize {
+        self.items
+    }
+
+    /// Numbers in each.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// Values at the points, one item after the other.
     pub fn points(&self) -> &[Complex] {
         &self.points

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     arith::Complex,
     circuit::{
-        Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
-        approximate::minimax_sign,
+        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
+        approximate::{Certificate, minimax_sign},
         explain::input_of,
         powers::log2_ceil,
         scaled::{brought_to, change_cost, change_of_canonical, drift_for},
@@ -27,6 +27,7 @@ pub struct ArgMax {
     stages: Vec<Polynomial>,
     gap: f64,
     error: f64,
+    certificate: Certificate,
 }
 
 impl ArgMax {
@@ -52,6 +53,7 @@ impl ArgMax {
             range: Interval::symmetric(range)?,
             difference,
             stages,
+            certificate: s.certificate,
             gap: difference.half() * (-alpha).exp2(),
             // L - 1 factors within e / 2 of 0 or 1, each below 1 + e / 2.
             error: (1.0 + s.error / 2.0).powi(items as i32 - 1) - 1.0,
@@ -66,6 +68,16 @@ impl ArgMax {
     /// What items have to differ by.
     pub fn gap(&self) -> f64 {
         self.gap
+    }
+
+    /// The degrees of the sign.
+    pub fn degrees(&self) -> Vec<usize> {
+        self.stages.iter().map(Polynomial::degree).collect()
+    }
+
+    /// How the bound of the sign was found, from which the error follows.
+    pub fn certificate(&self) -> Certificate {
+        self.certificate
     }
 
     /// Where inputs may be.
@@ -100,6 +112,13 @@ impl ArgMax {
 impl Circuit for ArgMax {
     fn name(&self) -> String {
         String::from("argmax")
+    }
+
+    fn accuracy(&self) -> Vec<Accuracy> {
+        vec![Accuracy {
+            error: self.error(),
+            relative: false,
+        }]
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {

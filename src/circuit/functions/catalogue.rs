@@ -1,6 +1,6 @@
 //! The ready-made functions as data.
 
-use super::{ArgMax, Division, Function, Maximum, PowerSoftmax, Tournament};
+use super::{ArgMax, Division, Function, Maximum, PowerSoftmax, Stage, Tournament};
 use crate::circuit::{Interval, Result, approximate::Certificate};
 
 /// A function as a table shows it.
@@ -14,7 +14,7 @@ pub struct Entry {
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// The degrees of its polynomials, or of the rounds of its iteration.
+    /// The degrees of its polynomials, powers, and rounds of its iteration, one after the other; of a tournament those of one round.
     pub degrees: Vec<usize>,
     /// Levels for inputs that were scaled to a half-width of 1 beforehand.
     pub depth: u32,
@@ -26,12 +26,29 @@ pub struct Entry {
     pub relative: bool,
     /// Inputs below this in magnitude (differences, where two are compared) are outside the bound.
     pub gap: f64,
-    /// How the bound was found.
+    /// How the bound was found, or that of the sign from which it follows; nothing where it follows from a formula alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
 }
 
 impl Entry {
+    /// Of a circuit of several inputs, which says the rest.
+    fn of_several(name: &str, formula: &'static str, interval: Interval, depth_of_canonical: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            formula,
+            low: interval.low(),
+            high: interval.high(),
+            degrees: Vec::new(),
+            depth: depth_of_canonical,
+            depth_of_canonical,
+            error: 0.0,
+            relative: false,
+            gap: 0.0,
+            certificate: None,
+        }
+    }
+
     fn of(f: &Function, formula: &'static str) -> Self {
         use crate::circuit::Circuit;
         Self {
@@ -92,79 +109,68 @@ pub fn catalogue() -> Result<Vec<Entry>> {
         .map(|(f, formula)| Entry::of(f, formula))
         .collect();
     let division = Division::new(1.0, 1.0 / 1024.0, 1.0, 10.0)?;
-    all.push(pair(
-        "division",
-        "a / b",
-        division.interval(),
-        division.depth(),
-        (division.error(), true, 0.0),
-    ));
+    all.push(Entry {
+        degrees: division.degrees(),
+        depth: levels(&division.stages()),
+        error: division.error(),
+        relative: true,
+        ..Entry::of_several("division", "a / b", division.interval(), division.depth())
+    });
     let maximum = Maximum::new(0.5, &[15, 15])?;
-    all.push(pair(
-        "max",
-        "max(a, b)",
-        maximum.interval(),
-        maximum.depth(),
-        (maximum.error(), false, 0.0),
-    ));
+    all.push(Entry {
+        degrees: maximum.degrees(),
+        depth: levels(&maximum.stages()),
+        error: maximum.error(),
+        certificate: Some(maximum.certificate()),
+        ..Entry::of_several("max", "max(a, b)", maximum.interval(), maximum.depth())
+    });
     let argmax = ArgMax::new(4, 0.5, &[15, 15], 5.0)?;
-    let error = (argmax.error(), false, argmax.gap());
-    all.push(pair(
-        "argmax of 4",
-        "one-hot of the largest",
-        argmax.interval(),
-        argmax.depth(),
-        error,
-    ));
+    let formula = "one-hot of the largest";
+    all.push(Entry {
+        degrees: argmax.degrees(),
+        depth: levels(&argmax.stages()),
+        error: argmax.error(),
+        gap: argmax.gap(),
+        certificate: Some(argmax.certificate()),
+        ..Entry::of_several("argmax of 4", formula, argmax.interval(), argmax.depth())
+    });
     let tournament = Tournament::new(16, 0.5, &[15, 15], 5.0)?;
-    let (interval, depth) = (tournament.interval(), tournament.depth());
     for (name, formula, error, gap) in [
         ("max of 16", "max(x_1, .., x_16)", tournament.error(), 0.0),
         (
             "argmax of 16",
-            "one-hot of the largest",
+            formula,
             tournament.place_error(),
             tournament.gap(),
         ),
     ] {
-        let entry = pair(name, formula, interval, depth, (error, false, gap));
         all.push(Entry {
             degrees: tournament.degrees(),
-            ..entry
+            depth: levels(&tournament.stages()),
+            error,
+            gap,
+            certificate: Some(tournament.certificate()),
+            ..Entry::of_several(name, formula, tournament.interval(), tournament.depth())
         });
     }
     let softmax = PowerSoftmax::new(128, 8.0, 4, 1e-3, 10.0)?;
-    let error = (softmax.error(), true, 0.0);
     let formula = "(x_j / R)^4 / (128 (eps + mean (x / R)^4))";
-    all.push(pair(
-        "PowerSoftmax of 128",
-        formula,
-        softmax.interval(),
-        softmax.depth(),
-        error,
-    ));
+    all.push(Entry {
+        degrees: softmax.degrees(),
+        depth: levels(&softmax.stages()),
+        error: softmax.error(),
+        relative: true,
+        ..Entry::of_several(
+            "PowerSoftmax of 128",
+            formula,
+            softmax.interval(),
+            softmax.depth(),
+        )
+    });
     Ok(all)
 }
 
-/// An entry of a circuit of several inputs: `depth` is that of canonical inputs.
-fn pair(
-    name: &str,
-    formula: &'static str,
-    interval: Interval,
-    depth: u32,
-    (error, relative, gap): (f64, bool, f64),
-) -> Entry {
-    Entry {
-        name: name.to_owned(),
-        formula,
-        low: interval.low(),
-        high: interval.high(),
-        degrees: Vec::new(),
-        depth,
-        depth_of_canonical: depth,
-        error,
-        relative,
-        gap,
-        certificate: None,
-    }
+/// Levels of all parts, one after the other.
+fn levels(stages: &[Stage]) -> u32 {
+    stages.iter().map(|s| s.depth).sum()
 }

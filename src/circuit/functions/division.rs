@@ -1,9 +1,9 @@
 //! a / b: the reciprocal of b, then one product.
 
-use super::Reciprocal;
+use super::{Reciprocal, Stage};
 use crate::{
     circuit::{
-        Arithmetic, Circuit, CircuitError, Interval, Result,
+        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Result,
         explain::inputs,
         scaled::{change_cost, product_with_free},
     },
@@ -36,6 +36,20 @@ impl Division {
         self.reciprocal.interval()
     }
 
+    /// Its parts, the change of variable apart.
+    pub fn stages(&self) -> Vec<Stage> {
+        let last = Stage {
+            name: String::from("product with the dividend"),
+            depth: 1,
+        };
+        self.reciprocal.stages().into_iter().chain([last]).collect()
+    }
+
+    /// The degrees of the rounds of the reciprocal.
+    pub fn degrees(&self) -> Vec<usize> {
+        vec![2; self.reciprocal.iterations()]
+    }
+
     /// Levels for inputs of the canonical scale.
     pub fn depth(&self) -> u32 {
         self.reciprocal.depth_of_canonical() + 1
@@ -45,6 +59,13 @@ impl Division {
 impl Circuit for Division {
     fn name(&self) -> String {
         String::from("division")
+    }
+
+    fn accuracy(&self) -> Vec<Accuracy> {
+        vec![Accuracy {
+            error: self.error(),
+            relative: true,
+        }]
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {

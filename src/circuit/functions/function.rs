@@ -9,7 +9,7 @@ use super::{
 use crate::{
     arith::Complex,
     circuit::{
-        Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
+        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
         approximate::Certificate,
         powers::log2_ceil,
         scaled::{change_cost, change_of_canonical, drift_for, power, product_with_free},
@@ -251,6 +251,14 @@ impl Function {
 impl Circuit for Function {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn accuracy(&self) -> Vec<Accuracy> {
+        let (error, relative) = (self.error(), self.is_relative());
+        match self.method {
+            Method::Power(_) => Vec::new(),
+            _ => vec![Accuracy { error, relative }],
+        }
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, inputs: &[A::Value]) -> Result<Vec<A::Value>> {

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     circuit::{
-        Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
+        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
+        approximate::Certificate,
         explain::inputs,
         scaled::{change_cost, change_of_canonical, drift_for, product_with_free},
     },
@@ -21,6 +22,7 @@ pub struct Maximum {
     /// sign(x) / 2 of the difference.
     stages: Vec<Polynomial>,
     error: f64,
+    certificate: Certificate,
 }
 
 impl Maximum {
@@ -35,6 +37,7 @@ impl Maximum {
             range: Interval::symmetric(range)?,
             difference,
             stages,
+            certificate: s.certificate,
             // |d| (1 - |s|) / 2 = the error of max(d, 0), on [-2 range, 2 range].
             error: difference.half() * s.relu_error(),
         })
@@ -43,6 +46,16 @@ impl Maximum {
     /// Bound on the error of the approximation.
     pub fn error(&self) -> f64 {
         self.error
+    }
+
+    /// The degrees of the sign.
+    pub fn degrees(&self) -> Vec<usize> {
+        self.stages.iter().map(Polynomial::degree).collect()
+    }
+
+    /// How the bound of the sign was found, from which the error follows.
+    pub fn certificate(&self) -> Certificate {
+        self.certificate
     }
 
     /// Where both inputs may be.
@@ -77,6 +90,13 @@ impl Maximum {
 impl Circuit for Maximum {
     fn name(&self) -> String {
         String::from("max")
+    }
+
+    fn accuracy(&self) -> Vec<Accuracy> {
+        vec![Accuracy {
+            error: self.error(),
+            relative: false,
+        }]
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {

@@ -12,7 +12,7 @@ use super::{Reciprocal, Stage};
 use crate::{
     arith::Complex,
     circuit::{
-        Arithmetic, Circuit, CircuitError, Interval, Result,
+        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Result,
         explain::input_of,
         powers::log2_ceil,
         scaled::{change_cost, change_of_canonical, change_variable, drift_for, power, product_with_free},
@@ -101,6 +101,12 @@ impl PowerSoftmax {
         y.iter().map(|y| y / total).collect()
     }
 
+    /// The power, and the degrees of the rounds of the reciprocal.
+    pub fn degrees(&self) -> Vec<usize> {
+        let rounds = vec![2; self.reciprocal.iterations()];
+        [vec![self.power], rounds].concat()
+    }
+
     /// Its parts, the change of variable apart.
     pub fn stages(&self) -> Vec<Stage> {
         let stage = |name: String, depth| Stage { name, depth };
@@ -123,6 +129,12 @@ impl PowerSoftmax {
     pub fn depth(&self) -> u32 {
         let stages: u32 = self.stages().iter().map(|s| s.depth).sum();
         stages + change_of_canonical(self.variable, self.drift())
+    }
+
+    /// The most levels for inputs whose scale is about the canonical one: off by half of what the powers bear.
+    pub fn most_depth(&self) -> u32 {
+        let stages: u32 = self.stages().iter().map(|s| s.depth).sum();
+        stages + change_of_canonical(self.variable, self.drift() / 2.0)
     }
 
     /// 1 / (eps + mean) of a sum of powers: for sums that are formed otherwise than over items. `sum` holds the mean.
@@ -154,6 +166,13 @@ impl PowerSoftmax {
 impl Circuit for PowerSoftmax {
     fn name(&self) -> String {
         format!("PowerSoftmax of power {}", self.power)
+    }
+
+    fn accuracy(&self) -> Vec<Accuracy> {
+        vec![Accuracy {
+            error: self.error(),
+            relative: true,
+        }]
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     arith::Complex,
     circuit::{
-        Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
-        approximate::minimax_sign,
+        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
+        approximate::{Certificate, minimax_sign},
         explain::input_of,
         powers::log2_ceil,
         scaled::{brought_to, change_cost, change_of_canonical, drift_for, product_with_free},
@@ -36,6 +36,7 @@ pub struct Tournament {
     gap: f64,
     error: f64,
     place_error: f64,
+    certificate: Certificate,
 }
 
 /// Who is left: a value, and the weights of the places that it may be from; none for the one place of an item that has not played.
@@ -80,6 +81,7 @@ impl Tournament {
             stages,
             // Both sides of a comparison may have taken an error in every round before.
             gap: difference.half() * (-alpha).exp2() + 2.0 * (rounds - 1.0) * each,
+            certificate: s.certificate,
             error: rounds * each,
             place_error: (1.0 + s.error / 2.0).powf(rounds) - 1.0,
         })
@@ -98,6 +100,11 @@ impl Tournament {
     /// What the largest item has to exceed the others by for the places.
     pub fn gap(&self) -> f64 {
         self.gap
+    }
+
+    /// How the bound of the sign was found, from which the errors follow.
+    pub fn certificate(&self) -> Certificate {
+        self.certificate
     }
 
     /// Where inputs may be.
@@ -217,6 +224,14 @@ impl Tournament {
 impl Circuit for Tournament {
     fn name(&self) -> String {
         format!("tournament of {}", self.items)
+    }
+
+    fn accuracy(&self) -> Vec<Accuracy> {
+        let of = |error| Accuracy {
+            error,
+            relative: false,
+        };
+        vec![of(self.error()), of(self.place_error())]
     }
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {

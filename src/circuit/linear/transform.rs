@@ -181,15 +181,17 @@ impl<B: Backend> Transform<B> {
             self.steps.giant.len(),
             level.extended.len(),
         );
-        // Digits, babies, sums, the total, and one sum divided, switched and moved.
-        let sums = if self.residues.is_some() { giants } else { 1 };
-        let each = level.digits.len() + 2 * (babies + sums + 1) + 3;
-        let lifted = if self.residues.is_some() {
-            0
-        } else {
-            self.lifted_bytes(ckks, 1)?
+        let digits = level.digits.len();
+        let (sums, lifted) = match self.residues {
+            Some(_) => (giants, 0),
+            None => (1, self.lifted_bytes(ckks, 1)?),
         };
-        Ok(((each * items * rows) << (ctx.log_n() + 2)) + lifted)
+        // Giant steps: babies, sums, the total; of one sum what was divided, its digits, its key switch's sums, and those moved.
+        let giant = items * (2 * (babies + sums + 1) + digits + 5);
+        // Baby steps: all of them, and of one operand the digits, what they come from, and the sums of its key switches.
+        let baby = items * 2 * babies + digits + 1 + 2 * babies;
+        let bytes = |polys: usize| (polys * rows) << (ctx.log_n() + 2);
+        Ok((bytes(giant) + lifted).max(bytes(baby)))
     }
 
     /// Lifts all diagonals once and keeps their residues, for less work in every use: rows of the level and of P for each, of N words or as

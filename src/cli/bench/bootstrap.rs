@@ -3,16 +3,19 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
-    backend::{Backend, clock::processor_seconds, cpu::Cpu},
+    backend::{
+        clock::processor_seconds,
+        device::{Device, DeviceBackend, on},
+    },
     bench::{slowness, use_threads},
     circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Stage, preset, presets},
     ckks::Ckks,
     cli::{
         BootstrapArgs, Failure,
         bench::precision::{Bench, Errors},
-        show,
+        device, show,
     },
-    report::{Bits, BootstrapReport, bar, bytes, seconds},
+    report::{Bits, BootstrapReport, Moduli, bar, bytes, seconds},
     rlwe::{Context, Encapsulation, Expansion, KeyNeeds, KeyStore, SecretKey},
 };
 
@@ -38,7 +41,7 @@ fn restart_peak() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// The most memory that this process had, by /proc, since it started or since the last [`restart_peak`].
+/// The most memory that this process had on the host, by /proc, since it started or since the last [`restart_peak`].
 fn peak_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
@@ -54,9 +57,9 @@ fn medians(stages: BTreeMap<&'static str, Vec<f64>>) -> BTreeMap<&'static str, f
 }
 
 /// What measures it again.
-fn command(preset: &Preset, args: &BootstrapArgs) -> String {
+fn command(preset: &Preset, args: &BootstrapArgs, backend: &str) -> String {
     let mut command = format!(
-        "cipherformer bench bootstrap --preset {} --runs {} --threads {}",
+        "cipherformer bench bootstrap --preset {} --runs {} --threads {} --backend {backend}",
         preset.name, args.runs, args.threads
     );
     if args.expanded {
@@ -81,11 +84,19 @@ fn command(preset: &Preset, args: &BootstrapArgs) -> String {
 }
 
 /// `first` says that the process measured nothing before.
-fn measure(preset: &Preset, args: &BootstrapArgs, first: bool) -> Result<BootstrapReport, Failure> {
+fn measure<B: DeviceBackend>(
+    preset: &Preset,
+    args: &BootstrapArgs,
+    first: bool,
+    device: &Device,
+    backend: B,
+) -> Result<BootstrapReport, Failure> {
+    // What a measurement before this one left is not for this one.
+    backend.trim();
     let own_peak = restart_peak() || first;
     let progress = show::progress("bootstrap");
     let params = preset.params()?;
-    let ctx = Context::new(Cpu::new(), params)?;
+    let ctx = Context::new(backend, params)?;
     let (ckks, params) = (Ckks::new(&ctx), ctx.params());
     progress.set_message(format!("{}: matrices", preset.name));
     let mut bootstrapper = Bootstrapper::new(&ckks, &preset.spec)?;
@@ -98,7 +109,7 @@ fn measure(preset: &Preset, args: &BootstrapArgs, first: bool) -> Result<Bootstr
             bootstrapper = bootstrapper.within(budget);
             room
         }
-        None if args.expand_on_use => KeyStore::<Cpu>::least_budget(predicted.seeded, predicted.largest, 1),
+        None if args.expand_on_use => KeyStore::<B>::least_budget(predicted.seeded, predicted.largest, 1),
         None => usize::MAX,
     };
     let (store, expansion) = match args.expand_on_use {
@@ -171,16 +182,17 @@ fn measure(preset: &Preset, args: &BootstrapArgs, first: bool) -> Result<Bootstr
     if args.untimed {
         stages.clear();
     }
-    if args.untimed || args.threads != 1 {
+    let device = device::report(device);
+    if args.untimed || args.threads != 1 || device.backend != "cpu" {
         processor.clear();
     }
-    let log2 = |i: &u32| f64::from(params.basis().prime(*i).value()).log2();
-    let used: Vec<u32> = params.primes_up_to(params.top()).to_vec();
+    let memory = bootstrapper.memory(1)?;
     Ok(BootstrapReport {
         preset: preset.name,
         log_n: params.log_n(),
         slots: preset.spec.slots,
-        backend: ctx.backend().capabilities().name,
+        command: command(preset, args, device.backend),
+        device,
         threads: args.threads,
         seconds: time,
         scaled_seconds: time.zip(slowness()).map(|(time, s)| time / s),
@@ -192,20 +204,15 @@ fn measure(preset: &Preset, args: &BootstrapArgs, first: bool) -> Result<Bootstr
         successive,
         refined,
         levels_left: bootstrapper.output_level().0,
-        log_primes: used.iter().map(log2).collect(),
-        log_special: params.special().iter().map(log2).collect(),
-        log_qp: params.log2_qp(),
-        security_bits: params.security_bits(),
-        log_sparse_qp: Encapsulation::new(params)?.log2_qp(),
+        moduli: Moduli::new(params, Encapsulation::new(params)?.log2_qp()),
         failure_log2: bootstrapper.failure_log2(),
         keys: count,
         key_bytes: keys.bytes(),
         key_store: store.counts(),
-        matrix_bytes: bootstrapper.memory(1)?.matrices,
-        working_bytes: bootstrapper.memory(1)?.working,
+        matrix_bytes: memory.matrices,
+        working_bytes: memory.working,
         budget_bytes: args.budget,
         seeded_key_bytes: seeded_bytes,
-        command: command(preset, args),
         peak_bytes: if own_peak { peak_bytes() } else { 0 },
     })
 }
@@ -227,8 +234,10 @@ pub(crate) fn run(args: &BootstrapArgs) -> Result<(), Failure> {
     if !use_threads(args.threads) {
         return Err("the number of threads is set already; this is a defect, please report it".into());
     }
+    let device = args.device.open()?;
     for (i, preset) in chosen.iter().enumerate() {
-        let report = measure(preset, args, i == 0)?;
+        let report =
+            on!(device.any(), backend => measure(preset, args, i == 0, &device, backend.as_ref().clone()))?;
         if args.json {
             say!("{}", serde_json::to_string(&report)?);
         } else {
@@ -242,14 +251,15 @@ fn print(r: &BootstrapReport, preset: &Preset) {
     say!();
     say!("  {}: {}", show::bold(r.preset), preset.about);
     say!(
-        "  N = 2^{}, {} slots, log2 QP = {:.1}, {} bits of security; {} backend, {} threads",
+        "  N = 2^{}, {} slots, log2 QP = {:.1}, {} bits of security; {}, {} threads",
         r.log_n,
         r.slots,
-        r.log_qp,
-        r.security_bits,
-        r.backend,
+        r.moduli.log_qp,
+        r.moduli.security_bits,
+        device::name(&r.device),
         r.threads
     );
+    device::warn_of_emulation(&r.device);
     say!();
     let order = [
         "raise",

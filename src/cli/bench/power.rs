@@ -10,15 +10,15 @@ use crate::{
     },
     bench::{
         AttentionShape,
-        attention::{Random, WEIGHT_BITS, apply, chain},
+        attention::{Random, WEIGHT_BITS, chain},
     },
     circuit::functions::PowerSoftmax,
     ckks::{Ciphertext, Ckks, Evaluator, Release},
     cli::{AttentionArgs, Failure, device, show},
-    matmul::{ColumnWeights, Columns},
+    matmul::Columns,
     report::{AttentionRun, PowerAttentionReport, bytes},
     rlwe::{Context, EvaluationKeys, Params, SecretKey},
-    transformer::{PowerAttention, Progress, Stage},
+    transformer::{PlainAttention, PowerAttention, Progress, Stage},
 };
 
 const SCALE_BITS: f64 = 40.0;
@@ -37,61 +37,6 @@ fn params(log_n: u32, levels: u32) -> Result<Params, Failure> {
         *last = 2 * WEIGHT_BITS as i32;
     }
     Ok(chain(log_n, SCALE_BITS, absorbed_bits, WEIGHT_BITS, 3)?)
-}
-
-/// The plain computation of one request.
-struct Plain<'a> {
-    attention: &'a PowerAttention,
-    rows: Vec<Vec<f64>>,
-}
-
-impl<'a> Plain<'a> {
-    fn new(attention: &'a PowerAttention, x: &[f64], request: usize) -> Self {
-        let (columns, dim) = (attention.columns, attention.query.inputs);
-        let feature = |c: usize, t: usize| x[c * columns.slots() + columns.slot(t, request)];
-        let row = |t: usize| (0..dim).map(|c| feature(c, t)).collect();
-        let rows = (0..columns.tokens()).map(row).collect();
-        Self { attention, rows }
-    }
-
-    fn map(&self, map: &ColumnWeights) -> Vec<Vec<f64>> {
-        self.rows.iter().map(|x| apply(map, x)).collect()
-    }
-
-    /// Scores by head, token and token.
-    fn scores(&self) -> Vec<Vec<Vec<f64>>> {
-        let (q, k) = (self.map(&self.attention.query), self.map(&self.attention.key));
-        let width = self.attention.query.outputs / self.attention.heads;
-        let product = |q: &[f64], k: &[f64]| q.iter().zip(k).map(|(a, b)| a * b).sum::<f64>();
-        let head = |h: usize| {
-            let of = h * width..(h + 1) * width;
-            let of_token = |q: &Vec<f64>| {
-                k.iter()
-                    .map(|k| product(&q[of.clone()], &k[of.clone()]))
-                    .collect()
-            };
-            q.iter().map(of_token).collect()
-        };
-        (0..self.attention.heads).map(head).collect()
-    }
-
-    /// Results by token and feature.
-    fn results(&self) -> Vec<Vec<f64>> {
-        let (v, scores) = (self.map(&self.attention.value), self.scores());
-        let width = self.attention.value.outputs / self.attention.heads;
-        let token = |t: usize| {
-            let mut o = vec![0.0; self.attention.value.outputs];
-            for (h, (scores, o)) in scores.iter().zip(o.chunks_mut(width)).enumerate() {
-                let weights = self.attention.softmax.reference(&scores[t]);
-                for (p, v) in weights.iter().zip(&v) {
-                    let pairs = o.iter_mut().zip(&v[h * width..]);
-                    pairs.for_each(|(o, v)| *o += p * v);
-                }
-            }
-            apply(&self.attention.output, &o)
-        };
-        (0..self.rows.len()).map(token).collect()
-    }
 }
 
 pub(super) fn run(args: &AttentionArgs) -> Result<(), Failure> {
@@ -125,7 +70,7 @@ pub(super) fn run(args: &AttentionArgs) -> Result<(), Failure> {
     let x = random.numbers(dim * slots, 1.0);
     let mut range = 0.0f64;
     for request in 0..batch {
-        let scores = Plain::new(&attention, &x, request).scores();
+        let scores = PlainAttention::new(&attention, &x, request).scores();
         range = scores
             .iter()
             .flatten()
@@ -210,7 +155,11 @@ fn measure<B: DeviceBackend>(
     let (columns, softmax) = (attention.columns, &attention.softmax);
     let (mut max_abs_error, mut max_abs_output) = (0.0f64, 0.0f64);
     for request in 0..columns.batch() {
-        for (t, row) in Plain::new(attention, x, request).results().iter().enumerate() {
+        for (t, row) in PlainAttention::new(attention, x, request)
+            .results()
+            .iter()
+            .enumerate()
+        {
             for (c, want) in row.iter().enumerate() {
                 let have = have.get(c * columns.slots() + columns.slot(t, request));
                 let error = have.map_or(f64::INFINITY, |z| (z.re - want).abs());
@@ -229,12 +178,13 @@ fn measure<B: DeviceBackend>(
         heads: attention.heads,
     };
     let asked = (shape, columns.batch());
+    let levels = params.top().0 - result.level().0;
     Ok(PowerAttentionReport {
         kind: "power",
         run: AttentionRun {
             rotations: attention.rotations(),
             relinearisations: switches - attention.rotations(),
-            levels: params.top().0 - result.level().0,
+            levels,
             ciphertext_bytes: operands.sent_bytes[0],
             key_bytes: operands.sent_bytes[1],
             max_abs_error,
@@ -246,7 +196,8 @@ fn measure<B: DeviceBackend>(
         eps: softmax.eps(),
         weight_error: softmax.error(),
         softmax_seconds: of(&times, Stage::Sigma).unwrap_or(0.0),
-        softmax_levels: softmax.depth(),
+        // Scores take one.
+        softmax_levels: levels - 1,
     })
 }
 

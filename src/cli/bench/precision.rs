@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     arith::Complex,
-    backend::cpu::Cpu,
+    backend::Backend,
     circuit::bootstrap::{BootstrapKeys, Bootstrapper, Prediction, messages},
     ckks::{Ciphertext, Ckks, Release},
     cli::Failure,
@@ -45,21 +45,21 @@ fn bits(prediction: Prediction) -> Bits {
 }
 
 /// A bootstrap, its keys and the secret key.
-pub(super) struct Bench<'a> {
-    pub(super) ckks: &'a Ckks<Cpu>,
-    pub(super) secret: &'a SecretKey<Cpu>,
-    pub(super) bootstrapper: &'a Bootstrapper<Cpu>,
-    pub(super) keys: &'a BootstrapKeys<Cpu>,
+pub(super) struct Bench<'a, B: Backend> {
+    pub(super) ckks: &'a Ckks<B>,
+    pub(super) secret: &'a SecretKey<B>,
+    pub(super) bootstrapper: &'a Bootstrapper<B>,
+    pub(super) keys: &'a BootstrapKeys<B>,
 }
 
-impl Bench<'_> {
+impl<B: Backend> Bench<'_, B> {
     /// Messages of a run: those of every bootstrap, and the one that `searched_message` found for this one.
     pub(super) fn messages(&self, run: usize, searched: &[Complex]) -> Vec<Message> {
         let usual = messages(self.bootstrapper.spec().slots, run).into_iter();
         usual.chain([("searched", searched.to_vec())]).collect()
     }
 
-    pub(super) fn encrypt(&self, values: &[Complex], level: Level) -> Result<Ciphertext<Cpu>, Failure> {
+    pub(super) fn encrypt(&self, values: &[Complex], level: Level) -> Result<Ciphertext<B>, Failure> {
         let fresh = self.ckks.encrypt(self.secret, values, 1, level)?;
         Ok(fresh.expand(self.ckks.context())?)
     }
@@ -68,7 +68,7 @@ impl Bench<'_> {
     pub(super) fn add(
         &self,
         errors: &mut Errors,
-        ct: &Ciphertext<Cpu>,
+        ct: &Ciphertext<B>,
         values: &[Complex],
     ) -> Result<(), Failure> {
         let have = self.ckks.decrypt(self.secret, ct)?.release(Release::Owner)?;

@@ -1,16 +1,123 @@
-//! `params --bootstrap`: the bootstraps that come with the crate.
+//! `params --bootstrap`: the bootstraps that come with the crate, and what each takes before there is anything of it.
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::Failure;
 use crate::{
     backend::null::Null,
-    circuit::bootstrap::{Bootstrapper, Preset, messages, presets},
+    circuit::bootstrap::{BootstrapSpec, Bootstrapper, Memory, Prediction, Preset, messages, presets},
     ckks::Ckks,
-    rlwe::{Context, Encapsulation},
+    report::{Moduli, bytes},
+    rlwe::{Context, Encapsulation, KeyNeeds, Level},
 };
+
+/// A preset with what is known of it beforehand.
+#[derive(Serialize)]
+struct Row {
+    preset: &'static str,
+    chain: &'static str,
+    about: String,
+    log_n: u32,
+    spec: BootstrapSpec,
+    levels_left: u32,
+    scale_log2: f64,
+    #[serde(flatten)]
+    moduli: Moduli,
+    failure_log2: f64,
+    /// By kind of message.
+    predicted_bits: BTreeMap<&'static str, Prediction>,
+    /// Switching keys, and the two of the encapsulation.
+    keys: usize,
+    /// In use, and as they travel.
+    key_bytes: usize,
+    seeded_key_bytes: usize,
+    matrix_bytes: usize,
+    working_bytes: usize,
+    /// Of keys in use, matrices and work of one ciphertext.
+    total_bytes: usize,
+    /// With keys expanded on use: the least budget.
+    least_bytes: usize,
+}
+
+impl Row {
+    fn new(preset: &Preset) -> Result<Self, Failure> {
+        let (params, spec) = (preset.params()?, &preset.spec);
+        let ckks = Ckks::new(&Context::new(Null::new(), params.clone())?);
+        let bootstrapper = Bootstrapper::new(&ckks, spec)?;
+        let mut predicted = BTreeMap::new();
+        let aligned = bootstrapper.aligned_message().map(|message| ("aligned", message));
+        for (kind, message) in messages(spec.slots, 0).into_iter().chain(aligned) {
+            predicted.insert(kind, bootstrapper.predict(&message, 1)?);
+        }
+        let mut about = preset.about.to_owned();
+        if let Some(aligned) = predicted.get("aligned") {
+            about += &format!("; {:.1} bits for messages aligned with the mask", aligned.worst);
+        }
+        let (memory, keys) = (bootstrapper.memory(1)?, bootstrapper.key_bytes()?);
+        let Memory {
+            matrices, working, ..
+        } = memory;
+        Ok(Self {
+            preset: preset.name,
+            chain: preset.chain,
+            about,
+            log_n: params.log_n(),
+            spec: spec.clone(),
+            levels_left: bootstrapper.output_level().0,
+            scale_log2: ckks.scale(Level(0))?.log2(),
+            moduli: Moduli::new(&params, Encapsulation::new(&params)?.log2_qp()),
+            failure_log2: bootstrapper.failure_log2(),
+            predicted_bits: predicted,
+            keys: bootstrapper.add_needs(KeyNeeds::new(&params)).count() + 2,
+            key_bytes: memory.keys,
+            seeded_key_bytes: keys.seeded + keys.raise_seeded,
+            matrix_bytes: matrices,
+            working_bytes: working,
+            total_bytes: memory.total(),
+            least_bytes: bootstrapper.least_budget(1, 1)?,
+        })
+    }
+
+    fn print(&self) {
+        say!(
+            "  {:<20}{:>6}{:>8}{:>8}{:>7.0}{:>9.1}{:>7}{:>11.1}{:>10}",
+            self.preset,
+            format!("2^{}", self.log_n),
+            self.spec.slots,
+            self.levels_left,
+            self.scale_log2,
+            self.moduli.log_qp,
+            self.moduli.security_bits,
+            self.moduli.log_sparse_qp,
+            format!("2^{:.1}", self.failure_log2)
+        );
+        say!("      {}", self.about);
+        let bits = (self.predicted_bits.iter())
+            .map(|(kind, p)| format!("{} {:.1}, {:.1}", kind.replace('_', " "), p.mean, p.worst));
+        say!(
+            "      bits foretold, mean and worst: {}",
+            bits.collect::<Vec<_>>().join("; ")
+        );
+        say!(
+            "      memory: {} keys {} in use, {} as they travel; matrices {}; work {}; in all {}, or {} with keys expanded on use",
+            self.keys,
+            bytes(self.key_bytes),
+            bytes(self.seeded_key_bytes),
+            bytes(self.matrix_bytes),
+            bytes(self.working_bytes),
+            bytes(self.total_bytes),
+            bytes(self.least_bytes)
+        );
+        let list = |primes: &[f64]| {
+            let each: Vec<String> = primes.iter().map(|log2| format!("{log2:.2}")).collect();
+            each.join(" ")
+        };
+        say!("      log2 of the primes: {}", list(&self.moduli.log_primes));
+        say!("      of the special ones: {}", list(&self.moduli.log_special));
+    }
+}
 
 pub(super) fn list(json: bool) -> Result<(), Failure> {
     if !json {
@@ -29,54 +136,22 @@ pub(super) fn list(json: bool) -> Result<(), Failure> {
         );
     }
     for preset in presets() {
-        let params = preset.params()?;
-        let sparse = Encapsulation::new(&params)?.log2_qp();
-        let Preset {
-            name, spec, about, ..
-        } = &preset;
-        let left = params.top().0.saturating_sub(spec.depth());
-        let scale = params.level("params", crate::rlwe::Level(0))?.scale.log2();
-        let failure = spec.failure_log2(params.log_n());
-        let ckks = Ckks::new(&Context::new(Null::new(), params.clone())?);
-        let bootstrapper = Bootstrapper::new(&ckks, spec)?;
-        let mut predicted = BTreeMap::new();
-        for (kind, message) in messages(spec.slots, 0) {
-            predicted.insert(kind, bootstrapper.predict(&message, 1)?);
-        }
+        let row = Row::new(&preset)?;
         if json {
-            say!(
-                "{}",
-                json!({
-                    "preset": name, "chain": preset.chain, "about": about, "log_n": params.log_n(), "spec": spec,
-                    "levels_left": left, "scale_log2": scale, "log_qp": params.log2_qp(), "log_sparse_qp": sparse,
-                    "security_bits": params.security_bits(), "failure_log2": failure, "predicted_bits": predicted,
-                })
-            );
-            continue;
+            say!("{}", serde_json::to_string(&row)?);
+        } else {
+            row.print();
         }
-        say!(
-            "  {name:<20}{:>6}{:>8}{left:>8}{scale:>7.0}{:>9.1}{:>7}{sparse:>11.1}{:>10}",
-            format!("2^{}", params.log_n()),
-            spec.slots,
-            params.log2_qp(),
-            params.security_bits(),
-            format!("2^{failure:.1}")
-        );
-        say!("      {about}");
-        let bits = predicted
-            .iter()
-            .map(|(kind, p)| format!("{} {:.1}, {:.1}", kind.replace('_', " "), p.mean, p.worst));
-        say!(
-            "      bits foretold, mean and worst: {}",
-            bits.collect::<Vec<_>>().join("; ")
-        );
     }
     if !json {
         say!();
         say!(
             "  bits: classical security by eprint 2024/463; failure: probability that a bootstrap of one ciphertext goes wrong"
         );
-        say!("  times, precision and memory: `cipherformer bench bootstrap --preset NAME`");
+        say!(
+            "  memory: matrices as they are kept unless expanded to residues; released buffers, which the CPU keeps for reuse where there is no budget, not counted"
+        );
+        say!("  times and precision as measured: `cipherformer bench bootstrap --preset NAME`");
         say!();
     }
     Ok(())

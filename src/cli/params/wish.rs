@@ -10,7 +10,8 @@ const MOST_BITS: f64 = 60.0;
 pub(in crate::cli) fn depth(text: &str) -> Result<u32, String> {
     let refused = || {
         format!(
-            "{text:?} is no number of products from 1 to {MOST_DEPTH}; deeper computations need bootstrapping, which is not there yet"
+            "{text:?} is no number of products from 1 to {MOST_DEPTH}; deeper computations bootstrap in between: `cipherformer params --bootstrap` \
+             lists parameters for that"
         )
     };
     let depth = text.parse().map_err(|_| refused())?;
