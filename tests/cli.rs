@@ -354,6 +354,8 @@ fn products_are_measured_beside_the_plain_one() {
             "9",
             "--seconds",
             "0",
+            "--rounds",
+            "2",
             "--backend",
             "cpu",
         ];

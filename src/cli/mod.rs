@@ -335,6 +335,9 @@ struct MatmulArgs {
     /// Hold predictions of the planner against what is measured; without a shape, for twenty of them
     #[arg(long)]
     predict: bool,
+    /// Measurements of all products, one round after the other; least times and least predictions count
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    rounds: usize,
     #[command(flatten)]
     device: DeviceArgs,
     /// Threads

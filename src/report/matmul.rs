@@ -41,7 +41,7 @@ pub struct MatmulReport {
     pub cpu_us: Option<f64>,
     /// Microseconds of encoding the weights, the lesser of least and processor time; 0 where both operands are encrypted.
     pub prepare_us: f64,
-    /// What a product takes by itself (`own_us`) and `prepare_us` together, on the machine of reference, if a peer's transform was timed to tell.
+    /// `median_us` and `prepare_us` together, on the machine of reference, if a peer's transform was timed to tell.
     pub scaled_us: Option<f64>,
     /// Median microseconds of the plain product in single precision.
     pub plain_gemm_us: f64,
@@ -75,9 +75,90 @@ impl MatmulReport {
         self.cpu_us.map_or(self.min_us, |cpu| cpu.min(self.min_us))
     }
 
+    /// Two measurements of one product: the least times of both, and of the predictions made with each.
+    pub fn least(self, other: &Self) -> Self {
+        let known = |a: Option<f64>, b: Option<f64>| Some(a?.min(b?));
+        let median_us = self.median_us.min(other.median_us);
+        let plain_gemm_us = self.plain_gemm_us.min(other.plain_gemm_us);
+        Self {
+            median_us,
+            min_us: self.min_us.min(other.min_us),
+            cpu_us: known(self.cpu_us, other.cpu_us),
+            prepare_us: self.prepare_us.min(other.prepare_us),
+            scaled_us: known(self.scaled_us, other.scaled_us),
+            plain_gemm_us,
+            ratio: median_us / plain_gemm_us,
+            residue_gemm_us: known(self.residue_gemm_us, other.residue_gemm_us),
+            max_error: self.max_error.max(other.max_error),
+            predicted_us: self.predicted_us.min(other.predicted_us),
+            predicted_prepare_us: self.predicted_prepare_us.min(other.predicted_prepare_us),
+            ..self
+        }
+    }
+
     /// Whether predicted bytes both ways are within `part` of what was sent.
     pub fn predicts_bytes(&self, part: f64) -> bool {
         let near = |a: usize, b: usize| (a as f64 / b as f64 - 1.0).abs() <= part;
         near(self.predicted_bytes_up, self.bytes_up) && near(self.predicted_bytes_down, self.bytes_down)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(time: f64, cpu_us: Option<f64>) -> MatmulReport {
+        MatmulReport {
+            scheme: "ckks",
+            packing: "blocks",
+            encrypted: "left",
+            m: 1,
+            k: 2,
+            n: 3,
+            batch: 1,
+            chain: "chain".into(),
+            log_n: 12,
+            security_bits: 128,
+            device: DeviceReport {
+                backend: "cpu",
+                device: "CPU".into(),
+                emulated: false,
+                why: "asked for".into(),
+            },
+            threads: 1,
+            median_us: 2.0 * time,
+            min_us: time,
+            cpu_us,
+            prepare_us: 10.0 - time,
+            scaled_us: None,
+            plain_gemm_us: 2.0,
+            ratio: time,
+            residue_gemm_us: None,
+            bytes_up: 100,
+            bytes_down: 10,
+            key_bytes: 0,
+            max_error: time / 100.0,
+            error_bound: 1.0,
+            predicted_us: 3.0 * time,
+            predicted_prepare_us: 1.0,
+            predicted_bytes_up: 96,
+            predicted_bytes_down: 10,
+        }
+    }
+
+    #[test]
+    fn of_two_measurements_the_least_times_and_the_largest_error_count() {
+        let least = report(4.0, Some(3.5)).least(&report(3.0, Some(3.75)));
+        assert_eq!(
+            (least.median_us, least.min_us, least.cpu_us),
+            (6.0, 3.0, Some(3.5))
+        );
+        assert_eq!(
+            (least.prepare_us, least.predicted_us, least.ratio),
+            (6.0, 9.0, 3.0)
+        );
+        assert_eq!((least.max_error, least.own_us()), (0.04, 3.0));
+        assert_eq!(report(4.0, None).least(&report(3.0, Some(1.0))).cpu_us, None);
+        assert!(least.predicts_bytes(0.05) && !least.predicts_bytes(0.03));
     }
 }

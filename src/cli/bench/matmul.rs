@@ -162,8 +162,8 @@ impl Setting {
             key_bytes: 0,
             max_error: f64::NAN,
             error_bound: cost.error_bound,
-            predicted_us: f64::NAN,
-            predicted_prepare_us: f64::NAN,
+            predicted_us: cost.run_us,
+            predicted_prepare_us: cost.prepare_us,
             predicted_bytes_up: cost.bytes_up,
             predicted_bytes_down: cost.bytes_down,
         }
@@ -235,20 +235,19 @@ impl Setting {
         Ok(())
     }
 
-    /// Measures a plan, and predicts it from rates that are measured before and after.
+    /// Measures a plan.
     fn measure<B: DeviceBackend>(
         &self,
         backend: &B,
         (shape, planned, cost): (Shape, &Planned, &Cost),
     ) -> Result<MatmulReport, Failure> {
         let mut report = self.report(shape, cost);
-        let (cost, ()) = planned.around(backend, &cost.chain, || match planned {
-            Planned::Ckks(plan) => self.approximate(backend, plan, &mut report),
-            Planned::Bfv(plan) => self.exact(backend, plan, &mut report),
-        })?;
-        (report.predicted_us, report.predicted_prepare_us) = (cost.run_us, cost.prepare_us);
+        match planned {
+            Planned::Ckks(plan) => self.approximate(backend, plan, &mut report)?,
+            Planned::Bfv(plan) => self.exact(backend, plan, &mut report)?,
+        }
         report.ratio = report.median_us / report.plain_gemm_us;
-        report.scaled_us = self.slowness.map(|s| (report.own_us() + report.prepare_us) / s);
+        report.scaled_us = self.slowness.map(|s| (report.median_us + report.prepare_us) / s);
         Ok(report)
     }
 }
@@ -271,6 +270,9 @@ pub(crate) fn run(args: &MatmulArgs) -> Result<(), Failure> {
     if !(1..=1024).contains(&args.threads) || !(0.0..=3600.0).contains(&args.seconds) {
         return Err("choose 1 to 1024 threads and 0 to 3600 seconds for each product".into());
     }
+    if !(1..=1000).contains(&args.rounds) {
+        return Err("choose 1 to 1000 rounds".into());
+    }
     let shapes = shapes(args)?;
     if !use_threads(args.threads) {
         return Err("the number of threads is set already; this is a defect, please report it".into());
@@ -286,7 +288,7 @@ fn run_on<B: DeviceBackend>(
     backend: &B,
 ) -> Result<(), Failure> {
     let bar = show::progress("bench");
-    bar.set_length(shapes.len() as u64);
+    bar.set_length((shapes.len() * args.rounds) as u64);
     let mut setting = Setting {
         plain_gemm_us: f64::NAN,
         slowness: slowness(),
@@ -294,27 +296,40 @@ fn run_on<B: DeviceBackend>(
         device: device::report(device),
         encrypted: args.encrypted.into(),
     };
-    let mut reports = Vec::new();
-    for shape in shapes {
-        bar.set_message(format!("{shape}"));
-        let mut plain = PlainGemm::new(shape.rows(), shape.k, shape.n);
-        let times = time(setting.budget, || {
-            plain.run();
-            Ok(())
-        })?;
-        setting.plain_gemm_us = times.median_us;
-        for (planned, cost) in costed(*shape, setting.encrypted, backend)? {
-            if args.packing.is_some_and(|p| p.0 != cost.packing) {
-                continue;
+    // What is chosen first is measured in every round.
+    let mut chosen: Vec<Vec<(Planned, Cost, Option<MatmulReport>)>> = Vec::new();
+    for round in 0..args.rounds {
+        for (i, shape) in shapes.iter().enumerate() {
+            bar.set_message(format!("{shape}"));
+            let mut plain = PlainGemm::new(shape.rows(), shape.k, shape.n);
+            let times = time(setting.budget, || {
+                plain.run();
+                Ok(())
+            })?;
+            setting.plain_gemm_us = times.median_us;
+            if chosen.len() == i {
+                let mut all = costed(*shape, setting.encrypted, backend)?;
+                all.retain(|(_, cost)| args.packing.is_none_or(|p| p.0 == cost.packing));
+                chosen.push(all.into_iter().map(|(plan, cost)| (plan, cost, None)).collect());
             }
-            let report = setting.measure(backend, (*shape, &planned, &cost))?;
-            if args.json {
-                say!("{}", serde_json::to_string(&report)?);
+            for (plan, cost, report) in chosen.get_mut(i).into_iter().flatten() {
+                if round > 0 {
+                    *cost = plan.cost(backend, &cost.chain)?;
+                }
+                let now = setting.measure(backend, (*shape, plan, cost))?;
+                let least = match report.take() {
+                    Some(earlier) => now.least(&earlier),
+                    None => now,
+                };
+                if args.json && round + 1 == args.rounds {
+                    say!("{}", serde_json::to_string(&least)?);
+                }
+                *report = Some(least);
             }
-            reports.push(report);
+            bar.inc(1);
         }
-        bar.inc(1);
     }
+    let reports: Vec<MatmulReport> = chosen.into_iter().flatten().filter_map(|c| c.2).collect();
     bar.finish_and_clear();
     if !args.json {
         print(&reports, setting.slowness);

@@ -63,16 +63,6 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// The least of two measurements of one plan, part by part: two are disturbed less than one.
-    pub fn least(mut self, other: &Self) -> Self {
-        for (ours, theirs) in [(&mut self.prepare, &other.prepare), (&mut self.run, &other.run)] {
-            for (part, other) in ours.iter_mut().zip(theirs) {
-                part.each_us = part.each_us.min(other.each_us);
-            }
-        }
-        self
-    }
-
     /// Microseconds of encoding the weights.
     pub fn prepare_us(&self) -> f64 {
         sum(&self.prepare)
@@ -184,15 +174,5 @@ mod tests {
         }
         // A piece of one says nothing about what does not grow.
         assert_eq!(extrapolated(4, 1, line).unwrap(), 20.0);
-    }
-
-    #[test]
-    fn the_least_of_two_is_taken_part_by_part() {
-        let of = |a: f64, b: f64| Rates {
-            prepare: vec![Part::new("x", 2.0, a)],
-            run: vec![Part::new("y", 3.0, b), Part::new("z", 1.0, a)],
-        };
-        let least = of(1.0, 5.0).least(&of(2.0, 4.0));
-        assert_eq!((least.prepare_us(), least.run_us()), (2.0, 13.0));
     }
 }
