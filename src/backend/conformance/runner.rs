@@ -278,8 +278,8 @@ fn distance(have: Result<Vec<u32>, String>, want: &Result<Vec<u32>, String>) -> 
         .map(|[re, im]| re.hypot(*im))
         .fold(0.0, f64::max);
     let most = largest * 2f64.powi(-44);
-    // Not-a-number is near nothing.
-    let far = have.iter().zip(&want).position(|(a, b)| !((a - b).abs() <= most));
+    let beyond = |error: f64| error > most || error.is_nan();
+    let far = have.iter().zip(&want).position(|(a, b)| beyond((a - b).abs()));
     match far {
         _ if have.len() != want.len() => Some(format!("{} parts of slots, not {}", have.len(), want.len())),
         Some(i) => Some(format!(
