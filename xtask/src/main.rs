@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo xtask <verb>`.
 
+mod bootstraps;
 mod bundle;
 mod chains;
 mod chart;
@@ -8,7 +9,6 @@ mod cuda;
 mod curves;
 mod layers;
 mod results;
-mod stages;
 mod traffic;
 mod train;
 
@@ -26,7 +26,7 @@ const CHORES: &[Chore] = &[
     (
         "bootstrap-report",
         "draw docs/bootstrapping.svg and the table of docs/bootstrapping.md from benches/results/bootstrap (--check: compare only)",
-        stages::run,
+        bootstraps::run,
     ),
     (
         "budget",
