@@ -68,11 +68,14 @@ convert_rows(BY_VALUE(Shape) shape, BY_VALUE(Shape) from, BY_VALUE(Rows) dst, BY
 // Several conversions at once, each with the outer pass of the transform of its targets: what goes to memory is ready for the inner pass.
 //
 // grid: (N / 1024, groups of GROUP targets of all conversions, items x polynomials), 512 threads. Sources are scaled already. A block has all
-// sources of 1024 coefficients, 2^S rows of the outer pass by 1024 / 2^S columns, in shared memory, and forms four targets at a time,
-// which go through their stages side by side, a quarter of the block each.
+// sources of 1024 coefficients, 2^S rows of the outer pass by 1024 / 2^S columns, and forms four targets at a time, which go through their
+// stages side by side, a quarter of the block each. The first KEPT sources stay in shared memory, so that two blocks fit a multiprocessor;
+// those beyond are read again for every four targets.
 #define WORKERS 512
 #define GROUP 24
 #define AT_ONCE 4
+// No more than a sum takes before it is reduced.
+#define KEPT TERMS
 #define MAX_CONVERSIONS 16
 #define MAX_TARGETS 512
 #define TILE (1 << Quarter::LOG_TILE)
@@ -118,7 +121,7 @@ __device__ __forceinline__ void convert_outer(const Shape &from, const Rows &src
 #pragma unroll
     for (int k = 0; k < 2; k++) {
       const u32 word = row[x[k]];
-      y[i * TILE + threadIdx.x + WORKERS * k] = word;
+      if (i < KEPT) y[i * TILE + threadIdx.x + WORKERS * k] = word;
       const u64 product = word * fraction;
       low[k] += product;
       high[k] += (u32)__umul64hi(word, fraction) + (low[k] < product);
@@ -145,8 +148,19 @@ __device__ __forceinline__ void convert_outer(const Shape &from, const Rows &src
       sums[2][k] = (u64)high[k] * overflow.z;
       sums[3][k] = (u64)high[k] * overflow.w;
     }
-    for (u32 i = 0; i < sources; i++) {
-      if (i && i % TERMS == 0) {
+    const auto add = [&](const uint4 four, int k, u64 word) {
+      sums[0][k] += word * four.x;
+      sums[1][k] += word * four.y;
+      sums[2][k] += word * four.z;
+      sums[3][k] += word * four.w;
+    };
+    for (u32 i = 0; i < min(sources, KEPT); i++) {
+      const uint4 four = w[i];
+#pragma unroll
+      for (int k = 0; k < 2; k++) add(four, k, y[i * TILE + threadIdx.x + WORKERS * k]);
+    }
+    for (u32 i = KEPT; i < sources; i++) {
+      if (i % TERMS == 0) {
 #pragma unroll
         for (int t = 0; t < AT_ONCE; t++) {
           const Prime m = primes[prime[min(first + t, count - 1)]];
@@ -154,15 +168,10 @@ __device__ __forceinline__ void convert_outer(const Shape &from, const Rows &src
           sums[t][1] = reduce(sums[t][1], m);
         }
       }
+      const u32 *row = row_of(src, from, item, poly, c.source[part] + i);
       const uint4 four = w[i];
 #pragma unroll
-      for (int k = 0; k < 2; k++) {
-        const u64 word = y[i * TILE + threadIdx.x + WORKERS * k];
-        sums[0][k] += word * four.x;
-        sums[1][k] += word * four.y;
-        sums[2][k] += word * four.z;
-        sums[3][k] += word * four.w;
-      }
+      for (int k = 0; k < 2; k++) add(four, k, row[x[k]]);
     }
     // The words of the four targets before may still be read.
     __syncthreads();

@@ -229,17 +229,23 @@ unembed_inner(BY_VALUE(Shape), double *numbers, const double *__restrict__ twidd
 // Balanced mixed-radix digits of a coefficient and their sum over the scale (src/ring/mixed_radix.rs).
 //
 // `constants`: start, own, then the `rows` factors of lower digits, for each row; `values`: M_i over the scale, for the first `known` digits.
-// Slot k is put at bitrev(k). `beyond` becomes 1 if a digit beyond the known ones is not zero. grid: (slots / DECODERS, 1, items), digits of
-// a thread in its own places of shared memory.
+// Slot k is put at bitrev(k). `beyond` becomes 1 if a digit beyond the known ones is not zero. grid: (slots / DECODERS, 1, items). Digits of a
+// thread lie in its own places: the first KEPT_DIGITS in shared memory, of which half of the warps then have enough, the others in
+// `spilled`, [item][digit][slot].
 #define DECODERS 128
+#define KEPT_DIGITS 38
 KERNEL __launch_bounds__(DECODERS)
-decode_lift(BY_VALUE(Shape) shape, BY_VALUE(Rows) src, double *slots_out, const u32 *__restrict__ constants,
+decode_lift(BY_VALUE(Shape) shape, BY_VALUE(Rows) src, double *slots_out, u32 *spilled, const u32 *__restrict__ constants,
             const double *__restrict__ values, const u32 known, const u32 log_slots, u32 *beyond,
             const Prime *__restrict__ primes) {
   u32 *digits = dynamic_shared() + threadIdx.x;
   const u32 slots = 1u << log_slots, k = blockIdx.x * DECODERS + threadIdx.x, item = blockIdx.z + shape.first;
   if (k >= slots) return;
   const u32 half = 1u << (shape.log_n - 1), gap = half >> log_slots;
+  if (shape.rows > KEPT_DIGITS) spilled += (((u64)item * (shape.rows - KEPT_DIGITS)) << log_slots) + k;
+  const auto digit_at = [&](u32 j) -> u32 {
+    return j < KEPT_DIGITS ? digits[j * DECODERS] : spilled[(u64)(j - KEPT_DIGITS) << log_slots];
+  };
   double *to = slots_out + 2 * ((u64)item * slots + (log_slots ? __brev(k) >> (32 - log_slots) : 0));
   for (u32 part = 0; part < 2; part++) {
     const u32 x = part * half + k * gap;
@@ -250,10 +256,11 @@ decode_lift(BY_VALUE(Shape) shape, BY_VALUE(Rows) src, double *slots_out, const 
       u64 sum = c[0] + (u64)row_of(src, shape, item, 0, i)[x] * c[1];
       for (u32 j = 0; j < i; j++) {
         if (j && j % (TERMS - 1) == 0) sum = reduce(sum, m);
-        sum += (u64)digits[j * DECODERS] * c[2 + j];
+        sum += (u64)digit_at(j) * c[2 + j];
       }
       const u32 digit = reduce(sum, m);
-      digits[i * DECODERS] = digit;
+      if (i < KEPT_DIGITS) digits[i * DECODERS] = digit;
+      else spilled[(u64)(i - KEPT_DIGITS) << log_slots] = digit;
       if (digit != (m.p - 1) / 2) used = i + 1;
     }
     if (used > known) {
@@ -262,7 +269,7 @@ decode_lift(BY_VALUE(Shape) shape, BY_VALUE(Rows) src, double *slots_out, const 
     }
     Twofold sum = {0, 0};
     while (used-- > 0) {
-      const i32 digit = (i32)digits[used * DECODERS] - (i32)((primes[shape.prime[used]].p - 1) / 2);
+      const i32 digit = (i32)digit_at(used) - (i32)((primes[shape.prime[used]].p - 1) / 2);
       const Twofold p = Twofold::two_product(values[2 * used], digit);
       sum = sum + Twofold::quick_two_sum(p.hi, __dadd_rn(p.lo, __dmul_rn(values[2 * used + 1], digit)));
     }

@@ -18,7 +18,8 @@ use wgpu::naga::{
 /// What WebGPU promises of every adapter, and wgpu does not check: bytes of workgroup memory.
 const WORKGROUP_BYTES: u32 = 16_384;
 const INVOCATIONS: u32 = 256;
-const STORAGE_BUFFERS: usize = 8;
+/// What the backend asks of an adapter; WebGPU promises eight.
+const STORAGE_BUFFERS: usize = 6;
 
 fn parse(stem: &str, source: &str) -> Module {
     wgsl::parse_str(source).unwrap_or_else(|e| panic!("{stem}: {}", e.emit_to_string(source)))

@@ -10,26 +10,30 @@ mod classification;
 use std::{process::ExitCode, sync::OnceLock};
 
 use cipherformer::{
-    arith::{Complex, ntt_primes},
+    arith::ntt_primes,
     backend::{
         Backend, BackendError, Mut, Ref, Span, compact,
         conformance::{Report, Scope, run},
         cpu::Cpu,
         wgpu::{Options, Wgpu, WgpuError},
     },
-    ckks::{Ckks, Evaluator},
-    ring::{Basis, ChainKind, ChainSpec, build},
-    rlwe::{Context, KeyNeeds, Params, SecretKey, Spec},
+    ring::Basis,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
 #[path = "shared/bootstrap.rs"]
 mod bootstrap;
+#[path = "shared/work.rs"]
+mod work;
 
 #[path = "shared/matmul.rs"]
 mod matmul;
 
 use bootstrap::{ALL_SLOTS, ARCSINE, Case, FEW_SLOTS, MATRICES_FIRST};
+use work::{ALL_SHAPES, Circuit, FEW_SHAPES, circuit, levels_agree, transforms_agree};
+
+/// Set for a process that only says what it finds of adapters.
+const PROBE: &str = "CIPHERFORMER_PROBE_WGPU";
 
 const CORE: Options = Options {
     core_only: true,
@@ -101,106 +105,33 @@ fn conformance_in_parts() -> Result<(), Failed> {
     judged(|| device.clone(), &scope)
 }
 
-/// Both directions at the degrees of one pass and of two, against the CPU.
-fn transforms_agree(device: &Wgpu, degrees: impl Iterator<Item = u32>) -> Result<(), Failed> {
-    fn run<B: Backend>(b: &B, basis: &Basis, span: Span, words: &[u32]) -> [Vec<u32>; 2] {
-        let tables = b.tables(basis).unwrap();
-        let mut buffer = b.alloc(basis.log_n(), span.count()).unwrap();
-        b.upload(Mut::new(&mut buffer, span), words).unwrap();
-        let mut results = [words.to_vec(), words.to_vec()];
-        b.ntt(&tables, Mut::new(&mut buffer, span)).unwrap();
-        b.download(Ref::new(&buffer, span), &mut results[0]).unwrap();
-        b.upload(Mut::new(&mut buffer, span), words).unwrap();
-        b.intt(&tables, Mut::new(&mut buffer, span)).unwrap();
-        b.download(Ref::new(&buffer, span), &mut results[1]).unwrap();
-        results
-    }
-    for log_n in degrees {
-        let primes: Vec<u32> = ntt_primes(log_n, 2, 1 << 30).take(2).collect();
-        let basis = Basis::new(log_n, &primes)?;
-        let rows = compact(&[1, 0]);
-        let span = Span::dense(1, 1, &rows);
-        let words: Vec<u32> = (0..2u64 << log_n)
-            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 35) as u32 % primes[1].min(primes[0]))
-            .collect();
-        if run(device, &basis, span, &words) != run(&Cpu::new(), &basis, span, &words) {
-            return Err(format!("a transform of 2^{log_n} differs").into());
-        }
+fn transforms(core_only: bool) -> Result<(), Failed> {
+    let device = open(core_only);
+    for log_n in 1..=17 {
+        transforms_agree(&device, log_n)?;
     }
     Ok(())
 }
 
-fn transforms(core_only: bool) -> Result<(), Failed> {
-    transforms_agree(&open(core_only), 1..=17)
-}
-
-/// Residues after a product, a merged relinearisation and rescaling, and rotations.
-fn circuit<B: Backend>(backend: B) -> Result<Vec<u32>, String> {
-    circuit_rounds(backend, 1, |_| ())
-}
-
-/// The same, so many times; `around` runs before and after each, with nothing brought to the host between.
-fn circuit_rounds<B: Backend>(
-    backend: B,
-    rounds: usize,
-    mut around: impl FnMut(&B),
-) -> Result<Vec<u32>, String> {
-    let spec = ChainSpec {
-        log_n: 8,
-        kind: ChainKind::Rational,
-        scale_bits: vec![40.0; 3],
-        absorbed_bits: vec![0; 2],
-        base_bits: 50.0,
-        digits: 2,
-        special_margin_bits: 2.0,
-        max_log2_qp: Some(4000.0),
-    };
-    let params = Params::insecure(Spec {
-        chain: build(&spec).unwrap(),
-    })
-    .unwrap();
-    let text = |e: &dyn std::fmt::Display| e.to_string();
-    let ctx = Context::new(backend, params).map_err(|e| text(&e))?;
-    let ckks = Ckks::new(&ctx);
-    let sk = SecretKey::insecure_deterministic(&ctx, [7; 32]).map_err(|e| text(&e))?;
-    let needs = KeyNeeds::new(ctx.params()).relinearise().rotate([1, 5]);
-    let keys = sk.evaluation_keys(&needs).map_err(|e| text(&e))?;
-    let keys = keys.expand(&ctx).map_err(|e| text(&e))?;
-    let ev = Evaluator::new(&ckks, &keys);
-    let values: Vec<Complex> = (0..256).map(|i| Complex::new(i as f64 / 256.0, -0.5)).collect();
-    let x = ckks
-        .encrypt(&sk, &values, 2, ctx.params().top())
-        .map_err(|e| text(&e))?;
-    let x = x.expand(&ctx).map_err(|e| text(&e))?;
-    let round = || {
-        let product = ev.mul(&x, &x).map_err(|e| text(&e))?;
-        let product = ev.relinearise_rescale(&product).map_err(|e| text(&e))?;
-        ev.rotate_hoisted(&product, &[1, 5]).map_err(|e| text(&e))
-    };
-    let mut last = Vec::new();
-    for _ in 0..rounds {
-        around(ctx.backend());
-        last = round()?;
-        around(ctx.backend());
-    }
-    let mut words = Vec::new();
-    for rotated in last {
-        let view = rotated.rlwe().view();
-        let mut own = vec![0; view.span.count() << ctx.log_n()];
-        ctx.backend().download(view, &mut own).map_err(|e| text(&e))?;
-        words.extend(own);
-    }
-    Ok(words)
-}
+/// The degree of the short circuits.
+const LOG_N: u32 = 8;
 
 fn a_circuit_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
-    let want = circuit(Cpu::new())?;
+    let want = circuit(Cpu::new(), LOG_N)?;
     for core_only in [true, false] {
-        if circuit(open(core_only))? != want {
+        if circuit(open(core_only), LOG_N)? != want {
             return Err(format!("other bits, core only: {core_only}").into());
         }
     }
     Ok(())
+}
+
+fn every_level_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
+    let shapes = match scope().as_str() {
+        "quick" => FEW_SHAPES,
+        _ => ALL_SHAPES,
+    };
+    Ok(levels_agree(&[open(true), open(false)], shapes)?)
 }
 
 /// Whole bootstraps: each part on the device, from the key switch to the sparse secret to the last matrix.
@@ -210,8 +141,11 @@ fn a_bootstrap_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
         _ => &[&FEW_SLOTS, &ALL_SLOTS, &ARCSINE, &MATRICES_FIRST],
     };
     for (i, case) in cases.iter().enumerate() {
-        if case.run(open(false))? != case.run(Cpu::new())? {
-            return Err(format!("bootstrap {i} has other bits").into());
+        let want = case.run(Cpu::new())?;
+        for core_only in [true, false] {
+            if case.run(open(core_only))? != want {
+                return Err(format!("bootstrap {i} has other bits, core only: {core_only}").into());
+            }
         }
     }
     Ok(())
@@ -220,10 +154,13 @@ fn a_bootstrap_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
 /// A circuit that ran some times takes no memory from the device, waits for nothing, and goes in few submissions. (Some, not once: the
 /// pool may give a buffer to less than it could hold, and need another.)
 fn a_warm_circuit_neither_allocates_nor_waits() -> Result<(), Failed> {
-    let mut counts = Vec::new();
-    circuit_rounds(open(true), 8, |b| counts.push(b.counts()))?;
-    for (round, pair) in counts.chunks(2).enumerate() {
-        let [allocations, submissions, waits] = [0, 1, 2].map(|i| pair[1][i] - pair[0][i]);
+    let device = open(true);
+    let circuit = Circuit::new(device.clone(), LOG_N)?;
+    for round in 0..8 {
+        let before = device.counts();
+        drop(circuit.run()?);
+        let after = device.counts();
+        let [allocations, submissions, waits] = [0, 1, 2].map(|i| after[i] - before[i]);
         println!("round {round}: {allocations} allocations, {submissions} submissions, {waits} waits");
         if round > 4 && (allocations, waits) != (0, 0) || submissions > 2 {
             return Err("a warm round allocates, waits, or goes in many submissions".into());
@@ -263,19 +200,58 @@ fn a_budget_is_kept() -> Result<(), Failed> {
 
 /// A circuit in too little memory says so, for every budget up to the one that suffices.
 fn a_circuit_without_memory_is_an_error() -> Result<(), Failed> {
-    let want = circuit(Cpu::new())?;
+    let want = circuit(Cpu::new(), LOG_N)?;
     let mut failures = 0;
     for budget in (17..26).map(|bits| 1 << bits) {
-        match circuit(Wgpu::with_budget(0, budget)?) {
+        match circuit(Wgpu::with_budget(0, budget)?, LOG_N) {
             Ok(words) => assert_eq!(words, want),
-            Err(message) => {
+            Err(error) => {
                 failures += 1;
-                assert!(message.contains("out of device memory"), "{message}");
+                assert!(error.to_string().contains("out of device memory"), "{error}");
             }
         }
     }
     println!("{failures} of 9 budgets were too small");
     assert!((1..9).contains(&failures), "{failures}");
+    Ok(())
+}
+
+/// Allocation n of a short circuit fails, for every n: an error each time, and the device goes on.
+fn every_failing_allocation_is_reported() -> Result<(), Failed> {
+    let device = open(true);
+    let want = circuit(device.clone(), LOG_N)?;
+    let mut failures = 0;
+    for n in 0.. {
+        device.fail_allocations(Some(n))?;
+        let result = circuit(device.clone(), LOG_N);
+        device.fail_allocations(None)?;
+        match result {
+            Ok(words) => {
+                assert_eq!(words, want);
+                break;
+            }
+            Err(error) => {
+                failures += 1;
+                assert!(error.to_string().contains("out of device memory"), "{error}");
+            }
+        }
+    }
+    println!("{failures} allocations failed in turn");
+    assert!(failures > 20, "{failures}");
+    Ok(())
+}
+
+/// A process that finds the Vulkan loader and no driver.
+fn an_absent_adapter_is_reported() -> Result<(), Failed> {
+    let none = "/nonexistent/driver.json";
+    let output = std::process::Command::new(std::env::current_exe()?)
+        .env(PROBE, "1")
+        .env("VK_DRIVER_FILES", none)
+        .env("VK_ICD_FILENAMES", none)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("no GPU for wgpu"), "{said}");
     Ok(())
 }
 
@@ -408,8 +384,8 @@ fn faults_are_found() -> Result<(), Failed> {
         );
         let fault = Some(fault);
         let device = Wgpu::with_options(0, Options { fault, ..CORE })?;
-        let found = match transforms_agree(&device, 12..=12) {
-            Err(finding) => finding.message().unwrap_or_default().to_owned(),
+        let found = match transforms_agree(&device, 12) {
+            Err(finding) => finding.to_string(),
             Ok(()) => {
                 let report = run(|| device.clone(), &Scope::quick());
                 report
@@ -428,6 +404,13 @@ fn faults_are_found() -> Result<(), Failed> {
 }
 
 fn main() -> ExitCode {
+    if std::env::var_os(PROBE).is_some() {
+        match Wgpu::open(0) {
+            Ok(backend) => println!("opened {}", backend.capabilities().device),
+            Err(why) => println!("{why}"),
+        }
+        return ExitCode::SUCCESS;
+    }
     let args = Arguments::from_args();
     let device = Wgpu::open(0).map(|b| b.capabilities().device);
     let required = std::env::var_os("CIPHERFORMER_REQUIRE_WGPU").is_some();
@@ -456,6 +439,10 @@ fn main() -> ExitCode {
             a_circuit_gives_the_bits_of_the_cpu,
         ),
         trial(
+            "every_level_gives_the_bits_of_the_cpu",
+            every_level_gives_the_bits_of_the_cpu,
+        ),
+        trial(
             "a_bootstrap_gives_the_bits_of_the_cpu",
             a_bootstrap_gives_the_bits_of_the_cpu,
         ),
@@ -473,6 +460,11 @@ fn main() -> ExitCode {
             "a_circuit_without_memory_is_an_error",
             a_circuit_without_memory_is_an_error,
         ),
+        trial(
+            "every_failing_allocation_is_reported",
+            every_failing_allocation_is_reported,
+        ),
+        trial("an_absent_adapter_is_reported", an_absent_adapter_is_reported),
         trial("a_lost_device_says_so", a_lost_device_says_so),
         trial(
             "adapters_are_listed_and_found_by_name",

@@ -12,6 +12,9 @@ use super::{
     work::{Circuit, circuit},
 };
 
+/// What the driver is told of memory pools: there are some, as on every GPU of today, or none.
+const POOLS: [bool; 2] = [false, true];
+
 /// A degree without and one with fused transforms.
 const DEGREES: [u32; 2] = [8, 12];
 
@@ -25,6 +28,11 @@ impl Faults {
     pub const LAUNCHES: i32 = 1;
     pub const IMAGES: i32 = 2;
     pub const ANY: i32 = 3;
+    /// Calls that are counted: waits for a stream, waits for the whole device, allocations, releases.
+    pub const STREAM_WAITS: i32 = 0;
+    pub const DEVICE_WAITS: i32 = 1;
+    pub const ALLOCATED: i32 = 2;
+    pub const RELEASED: i32 = 3;
 
     pub fn new() -> Self {
         // SAFETY: the library is loaded already.
@@ -59,13 +67,59 @@ impl Faults {
         }
     }
 
-    fn version(&self, version: i32) {
+    /// Calls of a kind so far.
+    pub fn calls(&self, kind: i32) -> i64 {
         // SAFETY: as above.
         unsafe {
-            let set: Symbol<'_, unsafe extern "C" fn(i32)> = self.driver.get(b"emuVersion").unwrap();
-            set(version);
+            let calls: Symbol<'_, unsafe extern "C" fn(i32) -> i64> = self.driver.get(b"emuCalls").unwrap();
+            calls(kind)
         }
     }
+
+    /// Launches of a kernel so far.
+    pub fn launches(&self, kernel: &str) -> i64 {
+        let name = std::ffi::CString::new(kernel).unwrap();
+        // SAFETY: as above; the name ends with a zero.
+        unsafe {
+            let launches: Symbol<'_, unsafe extern "C" fn(*const std::ffi::c_char) -> i64> =
+                self.driver.get(b"emuLaunches").unwrap();
+            launches(name.as_ptr())
+        }
+    }
+
+    /// Whether devices that are opened from now on have memory pools.
+    fn pools(&self, exist: bool) {
+        self.set(b"emuPools", i32::from(exist));
+    }
+
+    /// Sets a number of the driver.
+    fn set(&self, what: &[u8], value: i32) {
+        // SAFETY: as above.
+        unsafe {
+            let set: Symbol<'_, unsafe extern "C" fn(i32)> = self.driver.get(what).unwrap();
+            set(value);
+        }
+    }
+}
+
+/// Runs a test on devices whose memory comes from calls that wait, and in the order of a stream.
+pub fn both_ways(test: fn() -> Result<(), Failed>) -> Result<(), Failed> {
+    let faults = Faults::new();
+    for exist in POOLS {
+        faults.pools(exist);
+        let [allocations, device_waits] = [Faults::ALLOCATED, Faults::DEVICE_WAITS].map(|c| faults.calls(c));
+        let result = test();
+        faults.pools(true);
+        result?;
+        // Without pools memory is released by a call that waits for the device, with them never.
+        assert!(faults.calls(Faults::ALLOCATED) > allocations);
+        assert_eq!(
+            faults.calls(Faults::DEVICE_WAITS) > device_waits,
+            !exist,
+            "pools: {exist}"
+        );
+    }
+    Ok(())
 }
 
 pub fn every_failing_allocation_is_reported() -> Result<(), Failed> {
@@ -170,14 +224,25 @@ pub fn drivers_and_devices_that_do_not_fit_are_refused() -> Result<(), Failed> {
     faults.plant(Faults::IMAGES, -1);
     assert!(matches!(error, CudaError::Image { .. }), "{error:?}");
     assert!(error.to_string().contains("do not load"), "{error}");
-    faults.version(12_020);
+    faults.set(b"emuVersion", 12_020);
     let error = Cuda::open(0).err().unwrap();
-    faults.version(13_000);
+    faults.set(b"emuVersion", 13_000);
     assert_eq!(
         error,
         CudaError::OldDriver {
             have: 12_020,
             wanted: 12_040
+        }
+    );
+    faults.set(b"emuCapability", 7);
+    let error = Cuda::open(0).err().unwrap();
+    faults.set(b"emuCapability", 8);
+    assert_eq!(
+        error,
+        CudaError::OldDevice {
+            device: String::from(super::EMULATION),
+            major: 7,
+            minor: 0
         }
     );
     let error = Cuda::open(7).err().unwrap();

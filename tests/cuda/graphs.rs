@@ -2,7 +2,7 @@
 
 use cipherformer::{
     backend::{Backend, BackendError, Mut, Span, compact, cpu::Cpu},
-    rlwe::{Context, Level},
+    rlwe::{Context, Expansion, KeyStore, Level},
 };
 use libtest_mimic::Failed;
 
@@ -118,7 +118,9 @@ pub fn keys_of_a_store_are_not_expanded_by_a_recording() -> Result<(), Failed> {
     let cuda = open();
     let own = Circuit::new(cuda.clone(), LOG_N)?;
     let want = own.read(&own.run()?)?;
-    let circuit = Circuit::stored(cuda.clone(), LOG_N)?;
+    let store = KeyStore::new(usize::MAX);
+    let hold = |ctx: &_, keys| Ok(store.hold(ctx, keys, Expansion::OnUse)?);
+    let circuit = Circuit::with(cuda.clone(), LOG_N, hold)?;
     let error = cuda.record(|| circuit.run()).err();
     let error = error.map(|e| e.to_string()).unwrap_or_default();
     assert!(

@@ -13,6 +13,9 @@ mod faults;
 mod graphs;
 #[path = "../shared/matmul.rs"]
 mod matmul;
+mod shared_memory;
+mod warm;
+#[path = "../shared/work.rs"]
 mod work;
 
 use cipherformer::{
@@ -28,7 +31,8 @@ use cipherformer::{
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use bootstrap::{ALL_SLOTS, ARCSINE, Case, FEW_SLOTS, MATRICES_FIRST};
-use work::{circuit, every_level};
+use faults::both_ways;
+use work::{ALL_SHAPES, FEW_SHAPES, circuit, levels_agree, transforms_agree};
 
 /// Set for a process that only says what it finds of a driver.
 const PROBE: &str = "CIPHERFORMER_PROBE_CUDA";
@@ -38,6 +42,10 @@ const EMULATION: &str = "CPU emulation";
 
 fn open() -> Cuda {
     Cuda::open(0).unwrap()
+}
+
+fn quick() -> bool {
+    std::env::var("CIPHERFORMER_SCOPE").as_deref() == Ok("quick")
 }
 
 fn judged(report: &Report) -> Result<(), Failed> {
@@ -50,7 +58,7 @@ fn judged(report: &Report) -> Result<(), Failed> {
 }
 
 fn conformance() -> Result<(), Failed> {
-    if std::env::var("CIPHERFORMER_SCOPE").as_deref() != Ok("quick") {
+    if !quick() {
         return judged(&run(open, &Scope::full()));
     }
     // Two degrees, without and with two passes.
@@ -72,36 +80,14 @@ fn conformance_of_large_rings() -> Result<(), Failed> {
     judged(&run(open, &scope))
 }
 
-/// Both directions at the degrees of the two passes, against the CPU.
+/// The degrees of the two passes.
 fn transforms() -> Result<(), Failed> {
-    fn run<B: Backend>(b: &B, basis: &Basis, span: Span, words: &[u32]) -> [Vec<u32>; 2] {
-        let tables = b.tables(basis).unwrap();
-        let mut buffer = b.alloc(basis.log_n(), span.count()).unwrap();
-        b.upload(Mut::new(&mut buffer, span), words).unwrap();
-        let mut results = [words.to_vec(), words.to_vec()];
-        b.ntt(&tables, Mut::new(&mut buffer, span)).unwrap();
-        b.download(Ref::new(&buffer, span), &mut results[0]).unwrap();
-        b.upload(Mut::new(&mut buffer, span), words).unwrap();
-        b.intt(&tables, Mut::new(&mut buffer, span)).unwrap();
-        b.download(Ref::new(&buffer, span), &mut results[1]).unwrap();
-        results
-    }
-    let degrees = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
-        Ok("quick") => 12..=12,
-        _ => 12..=17,
+    let degrees = match quick() {
+        true => 12..=12,
+        false => 12..=17,
     };
     for log_n in degrees {
-        let primes: Vec<u32> = ntt_primes(log_n, 2, 1 << 30).take(2).collect();
-        let basis = Basis::new(log_n, &primes)?;
-        let rows = compact(&[1, 0]);
-        let span = Span::dense(1, 1, &rows);
-        let words: Vec<u32> = (0..2u64 << log_n)
-            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 35) as u32 % primes[1].min(primes[0]))
-            .collect();
-        let want = run(&Cpu::new(), &basis, span, &words);
-        if run(&open(), &basis, span, &words) != want {
-            return Err(format!("a transform of 2^{log_n} differs").into());
-        }
+        transforms_agree(&open(), log_n)?;
     }
     Ok(())
 }
@@ -118,9 +104,9 @@ fn a_circuit_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
 
 /// Whole bootstraps: each part on the device, from the key switch to the sparse secret to the last matrix.
 fn a_bootstrap_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
-    let cases: &[&Case] = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
-        Ok("quick") => &[&FEW_SLOTS],
-        _ => &[&FEW_SLOTS, &ALL_SLOTS, &ARCSINE, &MATRICES_FIRST],
+    let cases: &[&Case] = match quick() {
+        true => &[&FEW_SLOTS],
+        false => &[&FEW_SLOTS, &ALL_SLOTS, &ARCSINE, &MATRICES_FIRST],
     };
     for (i, case) in cases.iter().enumerate() {
         assert!(case.run(open())? == case.run(Cpu::new())?, "bootstrap {i}");
@@ -128,25 +114,15 @@ fn a_bootstrap_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Key switches, hoisted and alone, merged divisions and steps of every level of a chain, for one item and three.
 fn every_level_gives_the_bits_of_the_cpu() -> Result<(), Failed> {
-    let scopes: &[(u32, usize, usize)] = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
-        Ok("quick") => &[(12, 2, 3)],
-        _ => &[(9, 4, 3), (12, 4, 1), (12, 4, 3), (13, 2, 2), (16, 3, 1)],
+    let shapes = match quick() {
+        true => FEW_SHAPES,
+        false => ALL_SHAPES,
     };
-    for (log_n, levels, items) in scopes {
-        let have = every_level(open(), *log_n, *levels, *items)?;
-        let want = every_level(Cpu::new(), *log_n, *levels, *items)?;
-        assert!(have == want, "N = 2^{log_n}, {items} items");
-        println!(
-            "N = 2^{log_n}, {levels} levels, {items} items: {} words agree",
-            have.len()
-        );
-    }
-    Ok(())
+    Ok(levels_agree(&[open()], shapes)?)
 }
 
-/// Slots to rows bit for bit, and back to the contract's tolerance.
+/// Slots to rows and back, bit for bit: the contract lets decoded slots differ, and these do not.
 fn slots_and_rows() -> Result<(), Failed> {
     fn run<B: Backend>(
         b: &B,
@@ -179,9 +155,9 @@ fn slots_and_rows() -> Result<(), Failed> {
         )?;
         Ok((words, back))
     }
-    let degrees: &[u32] = match std::env::var("CIPHERFORMER_SCOPE").as_deref() {
-        Ok("quick") => &[5, 12],
-        _ => &[1, 5, 12, 13, 15, 16],
+    let degrees: &[u32] = match quick() {
+        true => &[5, 12],
+        false => &[1, 5, 12, 13, 15, 16],
     };
     let mut state = 3u64;
     let mut random = || {
@@ -213,13 +189,16 @@ fn slots_and_rows() -> Result<(), Failed> {
                 let (want, slots_of_cpu) = run(&Cpu::new(), &basis, &slots, items, bits)?;
                 let place = format!("N = 2^{log_n}, 2^{log_slots} slots, scale 2^{bits}");
                 assert!(words == want, "{place}");
-                let largest = slots_of_cpu.iter().map(|z| z.abs()).fold(0.0, f64::max);
-                for (a, b) in back.iter().zip(&slots_of_cpu) {
-                    let error = (*a - *b).abs();
-                    assert!(
-                        error <= largest * 2f64.powi(-44),
-                        "{place}: {error:e} of {largest:e}"
-                    );
+                let same = |a: &Complex, b: &Complex| {
+                    [a.re, a.im].map(f64::to_bits) == [b.re, b.im].map(f64::to_bits)
+                };
+                let other = back.iter().zip(&slots_of_cpu).position(|(a, b)| !same(a, b));
+                if let Some(k) = other {
+                    return Err(format!(
+                        "{place}: slot {k} is {:?}, {:?} on the CPU",
+                        back[k], slots_of_cpu[k]
+                    )
+                    .into());
                 }
             }
         }
@@ -312,6 +291,16 @@ fn main() -> ExitCode {
         ),
         trial("matmul_agrees", || Ok(matmul::agree(open, Cpu::new)?), true),
         trial("slots_and_rows", slots_and_rows, true),
+        trial(
+            "a_warm_circuit_neither_allocates_nor_waits",
+            warm::a_warm_circuit_neither_allocates_nor_waits,
+            emulated,
+        ),
+        trial(
+            "kernels_with_shared_memory_give_the_bits_of_the_cpu",
+            shared_memory::kernels_with_shared_memory_give_the_bits_of_the_cpu,
+            true,
+        ),
         trial("a_budget_is_kept", a_budget_is_kept, true),
         trial("many_layers", many_layers, true),
         trial(
@@ -321,12 +310,12 @@ fn main() -> ExitCode {
         ),
         trial(
             "a_recorded_circuit_keeps_what_it_needs",
-            graphs::a_recorded_circuit_keeps_what_it_needs,
+            || both_ways(graphs::a_recorded_circuit_keeps_what_it_needs),
             emulated,
         ),
         trial(
             "recordings_refuse_what_they_cannot_hold",
-            graphs::recordings_refuse_what_they_cannot_hold,
+            || both_ways(graphs::recordings_refuse_what_they_cannot_hold),
             emulated,
         ),
         trial(
@@ -336,27 +325,27 @@ fn main() -> ExitCode {
         ),
         trial(
             "failing_recordings_leave_nothing",
-            graphs::failing_recordings_leave_nothing,
+            || both_ways(graphs::failing_recordings_leave_nothing),
             emulated,
         ),
         trial(
             "every_failing_allocation_is_reported",
-            faults::every_failing_allocation_is_reported,
+            || both_ways(faults::every_failing_allocation_is_reported),
             emulated,
         ),
         trial(
             "a_failed_launch_loses_the_device_and_says_so",
-            faults::a_failed_launch_loses_the_device_and_says_so,
+            || both_ways(faults::a_failed_launch_loses_the_device_and_says_so),
             emulated,
         ),
         trial(
             "a_lost_device_is_reported_at_any_call",
-            faults::a_lost_device_is_reported_at_any_call,
+            || both_ways(faults::a_lost_device_is_reported_at_any_call),
             emulated,
         ),
         trial(
             "drivers_and_devices_that_do_not_fit_are_refused",
-            faults::drivers_and_devices_that_do_not_fit_are_refused,
+            || both_ways(faults::drivers_and_devices_that_do_not_fit_are_refused),
             emulated,
         ),
         trial(

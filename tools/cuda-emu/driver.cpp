@@ -2,8 +2,10 @@
 //
 // It checks what a driver checks and more: sizes of grids and blocks, shared memory beyond what was asked for, copies beyond an
 // allocation. Fresh memory is filled with 0xA5. A stream that is captured collects launches and copies instead of doing them, and a graph does
-// them: arguments have the values of the capture, memory is that of the time of the replay. Faults are planted by `emuFail`.
+// them: arguments have the values of the capture, memory is that of the time of the replay. Memory comes in the order of a stream, as on
+// every GPU of today, or from calls that wait for the device (`emuPools`). Faults are planted by `emuFail`, calls counted by `emuCalls`.
 #include "cuda_emu.h"
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -40,12 +42,19 @@ struct Function {
 };
 
 std::mutex mutex;
-std::map<uintptr_t, size_t> allocations;
+struct Allocation {
+  size_t bytes;
+  // Whether it came in the order of a stream.
+  bool ordered;
+};
+std::map<uintptr_t, Allocation> allocations;
 size_t in_use;
 std::map<std::string, Function> functions;
 thread_local void *context;
 char the_context, the_module;
 int driver_version = 13000;
+// Major compute capability, and whether there are memory pools.
+int capability = 8, pools = 1;
 
 // What a captured stream has collected, and what a graph does.
 typedef std::vector<std::function<int()>> Work;
@@ -64,6 +73,11 @@ enum Kind { ALLOCATE, LAUNCH, LOAD, ANY, KINDS };
 long left[KINDS] = {-1, -1, -1, -1};
 // A launch that failed takes the device with it.
 bool lost;
+
+// Calls so far. Waits for the device are those for all of its work: of a context, and of memory that is released out of a stream's order.
+enum Call { STREAM_WAITS, DEVICE_WAITS, ALLOCATIONS, RELEASES, CALLS };
+std::atomic<long> calls[CALLS];
+std::map<std::string, long> launches;
 
 int count(long by, int result) {
   std::lock_guard<std::mutex> lock(mutex);
@@ -96,7 +110,34 @@ bool within(uintptr_t at, size_t bytes) {
   auto next = allocations.upper_bound(at);
   if (next == allocations.begin()) return false;
   --next;
-  return at + bytes <= next->first + next->second;
+  return at + bytes <= next->first + next->second.bytes;
+}
+
+int allocate(uintptr_t *at, size_t bytes, bool ordered) {
+  calls[ALLOCATIONS]++;
+  if (fails(ALLOCATE)) return OUT_OF_MEMORY;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (bytes == 0) return INVALID_VALUE;
+  if (in_use + bytes > MEMORY) return OUT_OF_MEMORY;
+  void *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (!memory) return OUT_OF_MEMORY;
+  memset(memory, 0xa5, bytes);
+  allocations[uintptr_t(memory)] = {bytes, ordered};
+  in_use += bytes;
+  *at = uintptr_t(memory);
+  return SUCCESS;
+}
+
+// Memory that came in the order of a stream may be released at once; the reverse is an error.
+int release(uintptr_t at, bool ordered) {
+  calls[RELEASES]++;
+  std::lock_guard<std::mutex> lock(mutex);
+  auto found = allocations.find(at);
+  if (found == allocations.end() || (ordered && !found->second.ordered)) return INVALID_VALUE;
+  in_use -= found->second.bytes;
+  allocations.erase(found);
+  free((void *)at);
+  return SUCCESS;
 }
 
 }  // namespace
@@ -121,6 +162,19 @@ extern "C" __attribute__((visibility("default"))) long emuObjects() {
 }
 // The version that the driver says it supports.
 extern "C" __attribute__((visibility("default"))) void emuVersion(int version) { driver_version = version; }
+// The major compute capability that devices say they have.
+extern "C" __attribute__((visibility("default"))) void emuCapability(int major) { capability = major; }
+// Whether contexts that are made from now on find memory pools, and with them memory in the order of a stream.
+extern "C" __attribute__((visibility("default"))) void emuPools(int exist) { pools = exist; }
+// Calls so far: 0 waits for a stream or an event, 1 waits for the whole device, 2 allocations, 3 releases.
+extern "C" __attribute__((visibility("default"))) long emuCalls(int call) {
+  return call >= 0 && call < CALLS ? calls[call].load() : -1;
+}
+// Launches of a kernel so far, those of graphs included.
+extern "C" __attribute__((visibility("default"))) long emuLaunches(const char *kernel) {
+  std::lock_guard<std::mutex> lock(mutex);
+  return launches[kernel];
+}
 
 API cuInit(unsigned) { return SUCCESS; }
 API cuDriverGetVersion(int *version) { return *version = driver_version, SUCCESS; }
@@ -134,9 +188,10 @@ API cuDeviceGetAttribute(int *value, int attribute, int) {
     case 8: *value = int(SHARED_DEFAULT); break;
     case 10: *value = 32; break;               // lanes of a warp
     case 16: *value = 4; break;                // multiprocessors
-    case 75: *value = 8; break;                // compute capability 8.0
+    case 75: *value = capability; break;       // major compute capability; the minor one is 0
     case 97: *value = int(SHARED_MOST); break;
-    default: *value = 0;                       // no memory pools (115), and nothing else
+    case 115: *value = pools; break;
+    default: *value = 0;
   }
   return SUCCESS;
 }
@@ -144,31 +199,28 @@ API cuDevicePrimaryCtxRetain(void **c, int) { return *c = &the_context, count(1,
 API cuDevicePrimaryCtxRelease_v2(int) { return count(-1, SUCCESS); }
 API cuCtxSetCurrent(void *c) { return context = c, SUCCESS; }
 API cuCtxGetCurrent(void **c) { return *c = context, SUCCESS; }
-API cuCtxSynchronize() { return lost ? LAUNCH_FAILED : SUCCESS; }
+API cuCtxSynchronize() { return calls[DEVICE_WAITS]++, lost ? LAUNCH_FAILED : SUCCESS; }
 
 API cuMemAlloc_v2(uintptr_t *at, size_t bytes) {
   if (gone()) return LAUNCH_FAILED;
   if (strict) return CAPTURE_UNSUPPORTED;
-  if (fails(ALLOCATE)) return OUT_OF_MEMORY;
-  std::lock_guard<std::mutex> lock(mutex);
-  if (bytes == 0) return INVALID_VALUE;
-  if (in_use + bytes > MEMORY) return OUT_OF_MEMORY;
-  void *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
-  if (!memory) return OUT_OF_MEMORY;
-  memset(memory, 0xa5, bytes);
-  allocations[uintptr_t(memory)] = bytes;
-  in_use += bytes;
-  *at = uintptr_t(memory);
-  return SUCCESS;
+  return allocate(at, bytes, false);
 }
 API cuMemFree_v2(uintptr_t at) {
-  std::lock_guard<std::mutex> lock(mutex);
-  auto found = allocations.find(at);
-  if (found == allocations.end()) return INVALID_VALUE;
-  in_use -= found->second;
-  allocations.erase(found);
-  free((void *)at);
-  return SUCCESS;
+  calls[DEVICE_WAITS]++;
+  return release(at, false);
+}
+// On a captured stream these would become nodes of the graph, whose memory is no one else's: the backend never wants that.
+API cuMemAllocAsync(uintptr_t *at, size_t bytes, Stream *stream) {
+  if (gone()) return LAUNCH_FAILED;
+  if (stream && stream->captures) return stream->invalid = true, CAPTURE_UNSUPPORTED;
+  return allocate(at, bytes, true);
+}
+API cuMemFreeAsync(uintptr_t at, Stream *stream) {
+  if (stream && stream->captures) return stream->invalid = true, INVALID_VALUE;
+  // A lost device has no memory either; a leak is what is never released.
+  const int released = release(at, true);
+  return gone() ? LAUNCH_FAILED : released;
 }
 API cuMemGetInfo_v2(size_t *available, size_t *total) {
   std::lock_guard<std::mutex> lock(mutex);
@@ -198,6 +250,7 @@ API cuMemsetD8Async(uintptr_t at, unsigned char value, size_t bytes, void *strea
 API cuStreamCreate(Stream **stream, unsigned) { return *stream = new Stream(), count(1, SUCCESS); }
 API cuStreamDestroy_v2(Stream *stream) { return delete stream, count(-1, SUCCESS); }
 API cuStreamSynchronize(Stream *stream) {
+  calls[STREAM_WAITS]++;
   if (gone()) return LAUNCH_FAILED;
   if (stream && stream->captures) return stream->invalid = true, CAPTURE_UNSUPPORTED;
   return SUCCESS;
@@ -241,7 +294,7 @@ API cuGraphLaunch(Work *graph, Stream *stream) {
 API cuEventCreate(void **event, unsigned) { return *event = malloc(1), count(1, SUCCESS); }
 API cuEventDestroy_v2(void *event) { return free(event), count(-1, SUCCESS); }
 API cuEventRecord(void *, void *) { return SUCCESS; }
-API cuEventSynchronize(void *) { return SUCCESS; }
+API cuEventSynchronize(void *) { return calls[STREAM_WAITS]++, SUCCESS; }
 
 // The kernels are part of this library; machine code of another is not.
 API cuModuleLoadData(void **module, const void *image) {
@@ -284,6 +337,10 @@ API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned 
     if (fails(LAUNCH)) return lost = true, LAUNCH_FAILED;
     std::vector<void *> pointers;
     for (const auto &value : values) pointers.push_back(value.get());
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      launches[f->kernel->name]++;
+    }
     emu::launch(*f->kernel, pointers.data(), {gx, gy, gz}, {bx, by, bz}, shared_bytes);
     return SUCCESS;
   });

@@ -5,7 +5,8 @@
 //! one that the machine has: a machine with a GPU of NVIDIA's has its own runs, and the emulation others. What `--full` compares is
 //! shared out over runs of a part each, so many of them side by side as there are processors (or `--jobs`), each on one thread. Their
 //! results are kept below the target folder by commit: a call that was stopped, or had used up its minutes, goes on where it was. The
-//! result is written to `benches/results/conformance/`, with how many of the runs it is of.
+//! result is written to `benches/results/conformance/`, with the parts that were not run by name. A backend that was skipped, since the
+//! machine has no device for it, is an error once all others are judged.
 
 use std::{
     collections::VecDeque,
@@ -134,11 +135,22 @@ pub fn run(args: &[String]) -> Result<(), String> {
     );
     let found = side_by_side(&program, &options, runs, clock)?;
     let done = found.len();
+    let lacks = |share: &usize| found.iter().filter(|(done, _)| done == share).count() < drivers.len();
+    let missing: Vec<&String> = (1..=shares)
+        .filter(lacks)
+        .filter_map(|share| what.get(share - 1))
+        .collect();
     let mut rows = Vec::new();
-    found.into_iter().flatten().for_each(|row| add(&mut rows, row));
+    found
+        .into_iter()
+        .flat_map(|(_, rows)| rows)
+        .for_each(|row| add(&mut rows, row));
     let sum = |key: &str| -> u64 { rows.iter().filter_map(|row| row[key].as_u64()).sum() };
     let (checks, failures, skips) = (sum("checks"), sum("failures"), sum("skips"));
     println!("{done} of {of_runs} runs: {checks} checks, {failures} failures, {skips} parts skipped");
+    for part in missing.iter().filter(|_| full) {
+        println!("not run: {part}");
+    }
 
     let (date, processor) = (results::date()?, results::processor());
     let mut report = json!({
@@ -154,7 +166,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
         "devices": rows,
     });
     let path = if full {
-        (report["rule"], report["what"]) = (json!(FULL), json!(what));
+        (report["rule"], report["what"], report["not_run"]) = (json!(FULL), json!(what), json!(missing));
         let name = options.machine.unwrap_or_else(|| results::slug(&processor));
         let part = if done < of_runs { "-part" } else { "" };
         root().join(DIRECTORY).join(format!("{date}-{name}{part}.json"))
@@ -169,16 +181,40 @@ pub fn run(args: &[String]) -> Result<(), String> {
     if failures > 0 || checks == 0 {
         return Err(format!("{failures} of {checks} checks failed"));
     }
-    Ok(())
+    match skipped(&rows) {
+        none if none.is_empty() => Ok(()),
+        skipped => Err(format!(
+            "SKIPPED, so that nothing is known of it: {}",
+            skipped.join("; ")
+        )),
+    }
 }
 
-/// The rows of runs, as many at a time as there are jobs; after the limit, of those alone that are kept. The first error ends all.
+/// Backends without a single check, and why.
+fn skipped(rows: &[Value]) -> Vec<String> {
+    let of = |kind: BackendKind| rows.iter().filter(move |row| row["backend"] == kind.name());
+    let unjudged = BackendKind::ALL
+        .iter()
+        .copied()
+        .filter(|kind| of(*kind).all(|row| row["checks"].as_u64().unwrap_or(0) == 0));
+    let why = |kind: BackendKind| {
+        of(kind)
+            .find_map(|row| row["why"].as_str())
+            .unwrap_or("no run of it")
+            .to_owned()
+    };
+    unjudged
+        .map(|kind| format!("{}: {}", kind.name(), why(kind)))
+        .collect()
+}
+
+/// The rows of runs, with their shares, as many at a time as there are jobs; after the limit, of those alone that are kept. The first error ends all.
 fn side_by_side(
     program: &Path,
     options: &Options,
     runs: Vec<Run>,
     clock: Instant,
-) -> Result<Vec<Vec<Value>>, String> {
+) -> Result<Vec<(usize, Vec<Value>)>, String> {
     let waiting = Mutex::new(VecDeque::from(runs));
     let take = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let worker = || {
@@ -186,13 +222,13 @@ fn side_by_side(
         while let Some(run) = take() {
             let known = run.file.as_deref().filter(|file| file.exists());
             if let Some(file) = known {
-                found.push(read(file)?);
+                found.push((run.share[0], read(file)?));
             } else if clock.elapsed() < options.limit {
                 let rows = judge(program, options.scope, &run).inspect_err(|_| while take().is_some() {})?;
                 if let Some(file) = &run.file {
                     keep(file, &rows)?;
                 }
-                found.push(rows);
+                found.push((run.share[0], rows));
             }
         }
         Ok::<_, String>(found)

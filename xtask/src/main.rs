@@ -60,7 +60,7 @@ const CHORES: &[Chore] = &[
     ),
     (
         "cuda-test",
-        "test the CUDA backend on the CPU: [plain|asan|tsan] [quick|full|large] [TEST]",
+        "test the CUDA backend on the CPU: [plain|asan|tsan] [quick|full|large] [TEST] [--seed N]",
         cuda::emulation::run_tests,
     ),
     (

@@ -7,7 +7,7 @@ use crate::{
         Backend, BasisStep, DigitStep, Integers, KeySwitch, Matrix, Moved, Mut, Onto, Product, Ref, Span,
         compact, derived,
     },
-    ring::{Conversion, Galois, Step},
+    ring::{Conversion, Crt, Galois, Scale, Step},
     sample::PublicSeed,
 };
 
@@ -64,6 +64,8 @@ pub(super) enum Call<'a> {
     Step(&'a Step),
     KeySwitch(Switch<'a>),
     Embed(&'a Embedding, &'a [Complex], Double),
+    /// Slots of each item, from the rows of the source; nothing is written to rows.
+    Decode(&'a Embedding, &'a Crt, &'a Scale, usize),
 }
 
 impl Call<'_> {
@@ -100,6 +102,7 @@ impl Call<'_> {
             Self::KeySwitch(s) if s.extended_already => "switch_digits",
             Self::KeySwitch(_) => "key_switch",
             Self::Embed(..) => "embed",
+            Self::Decode(..) => "decode",
         }
     }
 
@@ -137,7 +140,33 @@ impl Call<'_> {
                 | Self::Step(_)
                 | Self::KeySwitch(_)
                 | Self::Embed(..)
+                | Self::Decode(..)
         )
+    }
+
+    /// Whether the result is slots, as [`Call::slots`] gives them, and no rows.
+    pub(super) fn gives_slots(&self) -> bool {
+        matches!(self, Self::Decode(..))
+    }
+
+    /// The slots of a call that gives some: the words of their f64, low words first, real parts before imaginary ones.
+    pub(super) fn slots<B: Backend>(
+        &self,
+        b: &B,
+        t: &B::Tables,
+        by_body: bool,
+        src: &[Ref<B>],
+    ) -> Result<Vec<u32>, String> {
+        let (Self::Decode(embedding, crt, scale, count), [src]) = (self, src) else {
+            return Err(String::from("a call that gives no slots"));
+        };
+        let mut slots = vec![Complex::default(); src.span.items * count];
+        let done = match by_body {
+            true => derived::decode(b, t, *src, embedding, crt, scale, &mut slots),
+            false => b.decode(t, *src, embedding, crt, scale, &mut slots),
+        };
+        done.map_err(|e| e.to_string())?;
+        Ok(bytemuck::cast_slice(&slots).to_vec())
     }
 
     /// Runs the backend's method, or the derived body. `src` holds as many operands as the operation has.
@@ -249,6 +278,7 @@ impl Call<'_> {
                 };
                 return done.map_err(|e| e.to_string());
             }
+            Self::Decode(..) => return Err(String::from("a call that gives slots and no rows")),
         };
         done.map_err(|e| e.to_string())
     }

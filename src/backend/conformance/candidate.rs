@@ -37,7 +37,8 @@ impl<'b> Candidate<'b> {
 pub(super) struct Opened(Box<dyn Run>);
 
 impl Opened {
-    /// The rows of the destination after the call, then the guards around it; by the derived body if `by_body` says so.
+    /// The rows of the destination after the call, then the guards around it, or the slots of a call that gives some; by the derived body
+    /// if `by_body` says so.
     pub(super) fn run(
         &self,
         call: &Call,
@@ -68,6 +69,9 @@ impl<B: Backend> Run for On<B> {
             .zip(src)
             .map(|(buffer, s)| Ref::new(buffer, s.span()))
             .collect();
+        if call.gives_slots() {
+            return call.slots(b, t, by_body, &sources);
+        }
         let others = dst.others();
         let guards = Span {
             offset: 0,

@@ -2,16 +2,19 @@
 
 use super::{
     call::Call,
-    operand::{Fill, Operand, Shape},
+    operand::{Fill, Operand, Random, Shape},
     runner::Runner,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
     backend::Integers,
+    ring::{Crt, Scale},
     sample::PublicSeed,
 };
 
 const PRIMES: [u32; 4] = [1, 23, 19, 20];
+/// Primes of a level at which digits of a decoding do not all fit the memory of a block.
+const MANY: u32 = 45;
 
 pub(super) fn check(runner: &mut Runner) {
     for (shape, polys) in [(Shape::Dense, 1), (Shape::Gaps, 2), (Shape::Swapped, 2)] {
@@ -29,6 +32,7 @@ pub(super) fn check(runner: &mut Runner) {
     let dst = runner.operand_of(1, Shape::Dense, 1, &all, Fill::Zero);
     runner.check(&Call::Expand(&[PublicSeed([0xff; 32])], u64::MAX), &dst, &[]);
     embed(runner);
+    decode(runner);
 }
 
 /// Random integers of every magnitude, after the extremes.
@@ -78,5 +82,41 @@ fn embed(runner: &mut Runner) {
             let scale = Double::ONE.ldexp(bits);
             runner.check(&Call::Embed(&embedding, &values, scale), &dst, &[]);
         }
+    }
+}
+
+/// Slots of residues of any size modulo few primes, and of integers below 2^100 modulo so many that their product is beyond f64.
+fn decode(runner: &mut Runner) {
+    let embedding = Embedding::new(runner.log_n());
+    let most = embedding.slots();
+    let counts = match runner.large() {
+        true => vec![most],
+        false => vec![most, most / 8, 1],
+    };
+    let many: Vec<u32> = (0..MANY.min(runner.basis.primes().len() as u32)).collect();
+    for count in counts.into_iter().filter(|count| *count > 0) {
+        let few = runner.operand(Shape::Gaps, 1, &PRIMES, Fill::Random);
+        decode_all(runner, &embedding, &few, &PRIMES, count);
+        let seed = runner.random.next();
+        let placed = Operand::place(&mut runner.random, Shape::Gaps, runner.items, 1, &many);
+        let residue = |item: usize, prime: u32, k: usize| {
+            let mut own = Random(seed ^ (((item as u64) << 32) | k as u64));
+            let wide = (u128::from(own.next()) << 64) | u128::from(own.next());
+            let p = i128::from(runner.prime(prime).value());
+            ((wide as i128) >> 28).rem_euclid(p) as u32
+        };
+        let integers = placed.write(runner.degree(), residue);
+        decode_all(runner, &embedding, &integers, &many, count);
+    }
+}
+
+fn decode_all(runner: &mut Runner, embedding: &Embedding, src: &Operand, primes: &[u32], count: usize) {
+    let moduli: Vec<u32> = primes.iter().map(|i| runner.prime(*i).value()).collect();
+    let Ok(crt) = Crt::new(&moduli) else {
+        return runner.unusable("decode", primes);
+    };
+    for bits in [20, 45] {
+        let call = Call::Decode(embedding, &crt, &Scale::pow2(bits), count);
+        runner.check(&call, src, std::slice::from_ref(src));
     }
 }

@@ -213,6 +213,19 @@ impl<'r> Runner<'r> {
         placed.fill(&mut self.random, &self.basis, fill)
     }
 
+    /// Primes of the runner's own that do not serve an operation are a failure of every candidate.
+    pub(super) fn unusable(&mut self, operation: &str, primes: &[u32]) {
+        let log_n = self.log_n();
+        for report in &mut self.found.reports {
+            report.fail(
+                operation,
+                log_n,
+                format!("primes {primes:?}"),
+                String::from("no basis"),
+            );
+        }
+    }
+
     /// Runs the call on the oracle, once, and on every candidate, and compares; derived operations also by their body on the candidate.
     pub(super) fn check(&mut self, call: &Call, dst: &Operand, src: &[Operand]) {
         let clock = Instant::now();
@@ -232,7 +245,11 @@ impl<'r> Runner<'r> {
                 let clock = Instant::now();
                 let have = candidate.run(call, *by_body, dst, src);
                 report.time += clock.elapsed();
-                let Some(finding) = difference(log_n, dst, have, &want) else {
+                let found = match call.gives_slots() {
+                    true => distance(have, &want),
+                    false => difference(log_n, dst, have, &want),
+                };
+                let Some(finding) = found else {
                     report.checks += 1;
                     continue;
                 };
@@ -245,6 +262,46 @@ impl<'r> Runner<'r> {
     }
 }
 
+/// How far slots are from what is wanted, if it is more than 2^-44 of the largest one.
+fn distance(have: Result<Vec<u32>, String>, want: &Result<Vec<u32>, String>) -> Option<String> {
+    let (have, want) = match both(have, want) {
+        Ok(both) => both,
+        Err(failure) => return Some(failure),
+    };
+    let real = |words: &[u32; 2]| f64::from_bits(u64::from(words[0]) | u64::from(words[1]) << 32);
+    let reals = |words: &[u32]| words.as_chunks().0.iter().map(real).collect::<Vec<f64>>();
+    let (have, want) = (reals(&have), reals(want));
+    let largest = want
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|[re, im]| re.hypot(*im))
+        .fold(0.0, f64::max);
+    let most = largest * 2f64.powi(-44);
+    let beyond = |error: f64| error > most || error.is_nan();
+    let far = have.iter().zip(&want).position(|(a, b)| beyond((a - b).abs()));
+    match far {
+        _ if have.len() != want.len() => Some(format!("{} parts of slots, not {}", have.len(), want.len())),
+        Some(i) => Some(format!(
+            "part {i} of the slots is {:e}, not {:e}",
+            have[i], want[i]
+        )),
+        None => None,
+    }
+}
+
+/// Both results, or which of them there is not.
+fn both(
+    have: Result<Vec<u32>, String>,
+    want: &Result<Vec<u32>, String>,
+) -> Result<(Vec<u32>, &[u32]), String> {
+    match (have, want) {
+        (Ok(have), Ok(want)) => Ok((have, want)),
+        (Err(error), _) => Err(format!("the backend failed: {error}")),
+        (_, Err(error)) => Err(format!("the oracle failed: {error}")),
+    }
+}
+
 /// How a result differs from what is wanted, if it does.
 fn difference(
     log_n: u32,
@@ -252,10 +309,9 @@ fn difference(
     have: Result<Vec<u32>, String>,
     want: &Result<Vec<u32>, String>,
 ) -> Option<String> {
-    let (have, want) = match (have, want) {
-        (Ok(have), Ok(want)) => (have, want),
-        (Err(error), _) => return Some(format!("the backend failed: {error}")),
-        (_, Err(error)) => return Some(format!("the oracle failed: {error}")),
+    let (have, want) = match both(have, want) {
+        Ok(both) => both,
+        Err(failure) => return Some(failure),
     };
     let i = have.iter().zip(want).position(|(a, b)| a != b)?;
     let span = dst.span();

@@ -24,9 +24,13 @@ const MAX_SOURCES: usize = 96;
 const LOG_TILE: u32 = 10;
 const WORKERS: u32 = 512;
 const GROUP: usize = 24;
-/// Words of shared memory of four targets.
-const TILES: usize = 4 * ((1 << LOG_TILE) + (1 << LOG_TILE) / 16);
-/// Sources that fit 163 KiB of shared memory besides.
+/// Targets that are formed together, and words of shared memory of as many.
+const AT_ONCE: usize = 4;
+const TILES: usize = AT_ONCE * ((1 << LOG_TILE) + (1 << LOG_TILE) / 16);
+/// Sources that a block keeps in shared memory: two blocks then fit the 164 KiB of a multiprocessor. Those beyond are read again for every
+/// four targets.
+const KEPT_SOURCES: usize = 15;
+/// Sources with whose weights two blocks still fit.
 const MAX_SOURCES_WITH_TRANSFORM: usize = 35;
 const CONVERT_OUTER: ByStages = [
     "convert_outer_3",
@@ -196,7 +200,8 @@ impl Cuda {
             (table.source[i], table.target[i]) = (narrow(part.source as u32)?, narrow(first)?);
             first += own.targets as u32;
             groups += blocks;
-            read += own.sources * blocks;
+            read += own.sources * blocks
+                + own.sources.saturating_sub(KEPT_SOURCES) * own.targets.div_ceil(AT_ONCE);
             sources = sources.max(own.sources);
         }
         for (i, row) in targets.iter().enumerate() {
@@ -205,7 +210,7 @@ impl Cuda {
         let shape = Shape::new(t.log_n, &src.span)?;
         let layers = src.span.items * src.span.polys;
         let grid = Grid {
-            shared: 4 * (TILES + GROUP * (sources + 1) + (sources << LOG_TILE)) as u32,
+            shared: 4 * (TILES + GROUP * (sources + 1) + (sources.min(KEPT_SOURCES) << LOG_TILE)) as u32,
             ..Grid::new((1 << t.log_n) >> LOG_TILE, WORKERS, layers)
         };
         let arguments = [

@@ -7,7 +7,7 @@ use super::{
     device::{Argument, Cost, Grid, THREADS},
     memory::Buffer,
     ntt::Tables,
-    operands::Shape,
+    operands::{MAX_ROWS, Shape},
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -17,9 +17,9 @@ use crate::{
 
 /// log2 of the numbers of a block whose stages run in shared memory.
 const LOG_BLOCK: u32 = 10;
-/// Threads of a block of `decode_lift`, and rows whose digits then fit 48 KiB of shared memory.
+/// Threads of a block of `decode_lift`, and digits that each keeps in shared memory: half of the warps of a multiprocessor then have enough.
 const DECODERS: u32 = 128;
-const MAX_ROWS: usize = 96;
+const KEPT_DIGITS: usize = 38;
 /// Sums of digits are formed as long as all numbers are below 2^900.
 const MOST_LOG2: i64 = 900;
 /// The largest second grid dimension that items go to.
@@ -221,6 +221,11 @@ impl Cuda {
         // The flag comes last, a row of one word.
         let words = 4 * slots.len() + 1;
         let mut result = self.device.pool.take(0, words)?;
+        let spilled_digits = rows.saturating_sub(KEPT_DIGITS);
+        let spilled = match spilled_digits {
+            0 => None,
+            digits => Some(self.device.pool.take(0, digits * slots.len())?),
+        };
         let flag = result.address() + 4 * (words as u64 - 1);
         let last = Span {
             offset: words - 1,
@@ -231,6 +236,7 @@ impl Cuda {
         let arguments = [
             Argument::read(&src)?,
             Argument::Address(result.address()),
+            Argument::Address(spilled.as_ref().map_or(0, Buffer::address)),
             Argument::Address(constants.address()),
             Argument::Address(parts.address()),
             Argument::Number(values.len() as u32),
@@ -239,16 +245,19 @@ impl Cuda {
             t.primes()?,
         ];
         let grid = Grid {
-            shared: 4 * DECODERS * rows as u32,
+            shared: 4 * DECODERS * rows.min(KEPT_DIGITS) as u32,
             ..Grid::new((count as u32).div_ceil(DECODERS), DECODERS, items)
         };
+        // A spilled digit is written twice, for both parts, and read for every later one and for the sum.
+        let read_again = spilled_digits * (spilled_digits + 1);
         let cost = Cost {
-            read: (8 * rows * slots.len()) as u64,
-            written: (16 * slots.len()) as u64,
+            read: ((8 * rows + 4 * read_again) * slots.len()) as u64,
+            written: ((16 + 8 * spilled_digits) * slots.len()) as u64,
             tables: 0,
         };
         let shape = Shape::new(t.log_n, &src.span)?;
-        // SAFETY: the arguments of `decode_lift`: constants of `rows` digits, `values.len()` values, two f64 a slot and the flag.
+        // SAFETY: the arguments of `decode_lift`: constants of `rows` digits, `values.len()` values, two f64 a slot and the flag, and room for
+        // the digits beyond those that are kept.
         unsafe {
             self.device
                 .launch_rows("decode_lift", &shape, 1, grid, cost, &arguments)

@@ -20,8 +20,9 @@ use crate::{
 
 /// Words of a thread of `key_sums`.
 const PER_THREAD: u32 = 4;
-/// Shared memory of a block that keeps digits for several items.
-const MOST_SHARED: u32 = 48 << 10;
+/// Shared memory of a block that keeps digits for several items, so that four blocks fit a multiprocessor: eight digits and both polynomials of
+/// the addend.
+const MOST_SHARED: u32 = 40 << 10;
 /// Bytes that the digits and sums of the items of one pass may take; more items are switched in several passes.
 const SCRATCH_BYTES: usize = 1 << 30;
 

@@ -1,8 +1,8 @@
 //! The CUDA backend: the kernels of `kernels/`, on one queue of one NVIDIA GPU.
 //!
 //! Builds need no CUDA: the kernels' PTX is part of the crate, and the driver is opened at run time ([`Cuda::open`] says why where it
-//! cannot be). Every operation is one launch or a few; nothing waits for the device but `download` and `wait`. On a
-//! machine without a GPU the same kernels and the same host code run on the CPU, through `cargo xtask emu`.
+//! cannot be). Every operation is one launch or a few; nothing waits for the device but `download`, `decode` and `wait`, and recordings for
+//! their constants and memory. On a machine without a GPU the same kernels and the same host code run on the CPU, through `cargo xtask emu`.
 
 mod basis;
 mod device;

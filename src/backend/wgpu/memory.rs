@@ -35,6 +35,8 @@ struct Shelf {
     /// Bytes held from the device, in use or not.
     held: usize,
     next_id: u64,
+    /// Allocations that still succeed, where a test says so.
+    left: Option<u64>,
 }
 
 /// The pool of one device.
@@ -91,6 +93,7 @@ impl Pool {
             free: BTreeMap::new(),
             held: 0,
             next_id: 1,
+            left: None,
         };
         Self {
             gpu,
@@ -134,7 +137,7 @@ impl Pool {
     }
 
     fn allocate(&self, shelf: &mut Shelf, bytes: usize) -> Result<Option<Memory>> {
-        if self.budget.is_some_and(|budget| shelf.held + bytes > budget) {
+        if self.budget.is_some_and(|budget| shelf.held + bytes > budget) || shelf.left == Some(0) {
             return Ok(None);
         }
         let scope = self.gpu.push_error_scope(ErrorFilter::OutOfMemory);
@@ -156,6 +159,7 @@ impl Pool {
                 .copy_from_slice(&vec![POISON; bytes]);
             raw.unmap();
         }
+        shelf.left = shelf.left.map(|left| left - 1);
         shelf.held += bytes;
         let id = shelf.next_id;
         shelf.next_id += 1;
@@ -168,6 +172,11 @@ impl Pool {
         let released: usize = shelf.free.values().flatten().map(Memory::bytes).sum();
         shelf.free.clear();
         shelf.held -= released;
+    }
+
+    /// After so many further allocations all fail; none, if there is no number.
+    pub(super) fn refuse_after(&self, allocations: Option<u64>) {
+        self.shelf().left = allocations;
     }
 
     /// How often memory was taken from the device.

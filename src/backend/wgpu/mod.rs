@@ -2,7 +2,7 @@
 //!
 //! The kernels are core WGSL: 32-bit words, at most 16 KiB of workgroup memory and 256 threads, six storage buffers. Where shaders
 //! have 64-bit integers, products and sums are taken in them; the bits are the same. Operands beyond what one binding can hold are
-//! taken in parts. Launches are gathered, and nothing waits for the device but `download` and `wait`. Slots are embedded on
+//! taken in parts. Launches are gathered, and nothing waits for the device but `download`, `decode` and `wait`. Slots are embedded on
 //! the host, since WGSL has no double precision.
 
 mod basis;
@@ -82,6 +82,15 @@ impl Wgpu {
     #[doc(hidden)]
     pub fn lose(&self) {
         self.device.gpu.destroy();
+    }
+
+    /// Gives released memory back, and lets all allocations fail after so many further ones, for tests of what happens then; none of them
+    /// without a number.
+    #[doc(hidden)]
+    pub fn fail_allocations(&self, after: Option<u64>) -> Result<()> {
+        self.device.give_back()?;
+        self.device.pool.refuse_after(after);
+        Ok(())
     }
 
     /// Allocations, submissions and waits so far, for tests of what needs none.

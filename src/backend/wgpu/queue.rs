@@ -241,17 +241,22 @@ impl Device {
         if let Some(buffer) = self.pool.take(log_n, rows)? {
             return Ok(buffer);
         }
-        let mut state = self.state();
-        state.groups.clear();
-        self.settle(&mut state)?;
-        self.pool.trim();
-        // A second time, since the device lets go of memory when it is asked.
-        self.settle(&mut state)?;
+        self.give_back()?;
         let room = self.pool.take(log_n, rows)?;
         room.ok_or_else(|| BackendError::OutOfMemory {
             wanted: 4 * (rows << log_n),
             free: self.pool.free(),
         })
+    }
+
+    /// Gives released memory back to the device.
+    pub(super) fn give_back(&self) -> Result<()> {
+        let mut state = self.state();
+        state.groups.clear();
+        self.settle(&mut state)?;
+        self.pool.trim();
+        // A second time, since the device lets go of memory when it is asked.
+        self.settle(&mut state)
     }
 
     /// Puts a launch in the queue.

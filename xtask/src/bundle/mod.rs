@@ -1,7 +1,8 @@
-//! `cargo xtask bundle [FOLDER]`: what a machine with an NVIDIA GPU and without Rust is tested and measured with.
+//! `cargo xtask bundle [--no-wgpu] [FOLDER]`: what a machine with an NVIDIA GPU and without Rust is tested and measured with.
 //!
 //! A folder of stripped programs: the command line, which holds the benchmarks too, and the tests of devices; and `run.sh`, which runs them in
-//! turn, prints a table and writes JSON. It needs nothing but a Linux on x86-64 with glibc, and for its GPU steps the driver.
+//! turn, prints a table and writes JSON. It needs nothing but a Linux on x86-64 with glibc, and for its GPU steps the driver. `--no-wgpu` leaves
+//! out the wgpu backend and its tests, so that programs of the default features, which may be built already, will do.
 
 use std::{
     fs,
@@ -20,8 +21,8 @@ use crate::{
 const MOST_BYTES: u64 = 48 << 20;
 const SCRIPT: &str = include_str!("run.sh");
 const README: &str = include_str!("README.md");
-/// Tests of devices.
-const TESTS: [&str; 3] = ["cuda", "wgpu", "devices"];
+/// Tests of devices, the one that needs the feature `wgpu` last.
+const TESTS: [&str; 3] = ["cuda", "devices", "wgpu"];
 
 /// A program to bundle: its folder, its name, and where cargo put it.
 struct Program {
@@ -32,12 +33,16 @@ struct Program {
 
 /// Runs the chore.
 pub fn run(args: &[String]) -> Result<(), String> {
-    let folder = match args {
+    let (flags, folders): (Vec<&String>, Vec<&String>) = args.iter().partition(|a| a.starts_with("--"));
+    let folder = match folders[..] {
         [] => results::target().join("bundle"),
         [folder] => PathBuf::from(folder),
         _ => return Err(String::from("bundle takes one folder")),
     };
-    let programs = build()?;
+    if let Some(flag) = flags.iter().find(|flag| **flag != "--no-wgpu") {
+        return Err(format!("{flag} is unknown; there is --no-wgpu"));
+    }
+    let programs = build(flags.is_empty())?;
     clear(&folder)?;
     for program in &programs {
         let to = folder.join(program.folder);
@@ -69,18 +74,14 @@ pub fn run(args: &[String]) -> Result<(), String> {
 }
 
 /// Builds everything for release, and says where it is.
-fn build() -> Result<Vec<Program>, String> {
+fn build(wgpu: bool) -> Result<Vec<Program>, String> {
     let mut cargo = results::cargo();
-    cargo.args([
-        "build",
-        "--release",
-        "--features",
-        "wgpu",
-        "--bin",
-        "cipherformer",
-    ]);
+    cargo.args(["build", "--release", "--bin", "cipherformer"]);
     cargo.arg("--message-format=json-render-diagnostics");
-    for name in TESTS {
+    if wgpu {
+        cargo.args(["--features", "wgpu"]);
+    }
+    for name in &TESTS[..TESTS.len() - usize::from(!wgpu)] {
         cargo.args(["--test", name]);
     }
     let output = cargo

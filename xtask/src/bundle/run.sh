@@ -8,11 +8,12 @@ scope=standard
 seconds=0.5
 only=.
 limit=900
+presets="16x32 32x64 64x128"
 small=
 case "${1:-}" in
 "") ;;
 --quick) scope=quick seconds=0.05 only='ntt/forward/1[24]|ckks/(rotate|mul_relin_rescale)/14' limit=300 ;;
---small) scope=quick seconds=0.05 only='ntt/forward/12' limit=900 small="--small: left out are ceilings, and all operations but ntt/forward/12" ;;
+--small) scope=quick seconds=0.05 only='ntt/forward/12' limit=900 small="--small: left out are ceilings, presets of attention, products of matrices, and all operations but ntt/forward/12" ;;
 *)
     echo "usage: $0 [--quick|--small]" >&2
     exit 64
@@ -108,14 +109,28 @@ if [ -n "$device" ]; then
     [ -n "$small" ] || step ceilings "$cf" bench ceilings --json --backend "$backend"
     step ops "$cf" bench ops --json --backend "$backend" --seconds "$seconds" --only "$only"
     if [ "$scope" = quick ]; then
-        for name in test-cuda test-devices test-wgpu attention compute-sanitizer ncu; do skip "$name" "only in a whole run"; done
+        for name in test-cuda test-devices test-wgpu attention attention-presets matmul compute-sanitizer ncu; do skip "$name" "only in a whole run"; done
     else
         for test in cuda devices wgpu; do
+            [ -x "$here/tests/$test" ] || { skip "test-$test" "not in this bundle"; continue; }
             [ "$test" = cuda ] || export CIPHERFORMER_SCOPE=quick
             step "test-$test" sh -c '"$0" --test-threads=1 1>&2' "$here/tests/$test"
             unset CIPHERFORMER_SCOPE
         done
         step attention "$cf" bench attention --json --backend "$backend"
+        if [ -n "$small" ]; then
+            for name in attention-presets matmul; do skip "$name" "too large for --small"; done
+        else
+            for packing in column diagonal; do
+                for preset in $presets; do
+                    step "attention-$packing-$preset" "$cf" bench attention --json --backend "$backend" --packing "$packing" --preset "$preset"
+                done
+            done
+            for encrypted in left both; do
+                step "matmul-$encrypted" "$cf" bench matmul --json --backend "$backend" --m 128 --k 128 --n 128 --encrypted "$encrypted" \
+                    --seconds "$seconds"
+            done
+        fi
         if command -v compute-sanitizer > /dev/null 2>&1 && [ "$emulated" = false ]; then
             for tool in memcheck racecheck; do
                 step "$tool" sh -c 'CIPHERFORMER_SCOPE=quick compute-sanitizer "$@" 1>&2' sh --tool "$tool" --error-exitcode 9 \
@@ -137,7 +152,7 @@ if [ -n "$device" ]; then
         skip conformance-wgpu "$(tail -n 1 "$out/doctor-wgpu.log")"
     fi
 else
-    for name in conformance classification ceilings ops test-cuda test-devices test-wgpu attention compute-sanitizer ncu conformance-wgpu; do
+    for name in conformance classification ceilings ops test-cuda test-devices test-wgpu attention attention-presets matmul compute-sanitizer ncu conformance-wgpu; do
         skip "$name" "no GPU"
     done
 fi

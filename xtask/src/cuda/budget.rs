@@ -1,13 +1,19 @@
 //! The static budget of the kernels: registers, stack, spills and instructions of the machine code, without a GPU.
 //!
 //! Registers may grow by 8, instructions by one in twenty, moves by five points of a hundred; stack, spills and local memory not at
-//! all. Occupancy is what registers and shared memory, that of a launch included, allow of the warps of a multiprocessor.
+//! all. Occupancy is what registers and shared memory, that of a launch included, allow of the warps of a multiprocessor; launches are the
+//! largest that the shipped chains make.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use serde::{Deserialize, Serialize};
 
-use super::{at, nvrtc::Nvrtc, root, wheels, workshop};
+use super::{
+    at,
+    launches::{self, Block},
+    nvrtc::Nvrtc,
+    root, wheels, workshop,
+};
 
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90"];
 const BUDGET: &str = "kernels/budget.json";
@@ -31,21 +37,8 @@ struct Kernel {
     occupancy_percent: u32,
 }
 
-/// Threads of a block and shared bytes of a launch, by the beginning of a kernel's name; the others have 256 threads and none.
-///
-/// Conversions: 15 sources, the most with which two blocks fit. Sums: four digits and two rows of the addend. Slots: 2^10 numbers.
-const LAUNCHES: [(&str, u32, u32); 10] = [
-    ("convert_outer_", 512, 4 * (4 * 1088 + 24 * 16 + 15 * 1024)),
-    ("convert_rows", 128, 4 * 128 * 15),
-    ("gemm_rows", 128, 0),
-    ("block_product_rows", 128, 0),
-    ("key_sums_shared", 256, 6 * 4096),
-    ("embed_inner_single", 256, 16 << 10),
-    ("embed_inner_twofold", 256, 32 << 10),
-    ("unembed_inner", 256, 16 << 10),
-    ("decode_lift", 128, 4 * 128 * 16),
-    ("", 256, 0),
-];
+/// Threads of a block of a pointwise kernel.
+const THREADS: u32 = 256;
 
 type Table = BTreeMap<String, BTreeMap<String, Kernel>>;
 
@@ -53,13 +46,21 @@ type Table = BTreeMap<String, BTreeMap<String, Kernel>>;
 pub fn run(args: &[String]) -> Result<(), String> {
     let folder = wheels::BUDGET.folder()?.join("cu13");
     let compiler = Nvrtc::open(&folder.join("lib"), "libnvrtc.so.13", "libnvrtc-builtins.so.13.0")?;
-    let mut table = Table::new();
+    let (launches, mut table) = (launches::largest()?, Table::new());
     for architecture in ARCHITECTURES {
         let output = compiler.compile(architecture)?;
         let cubin = workshop().join(format!("kernels.{architecture}.cubin"));
         std::fs::write(&cubin, &output.image).map_err(at(cubin.display()))?;
         let mut kernels = from_log(&output.log);
         count_instructions(&folder.join("bin/nvdisasm"), &cubin, &mut kernels)?;
+        for (name, kernel) in &mut kernels {
+            let Block {
+                threads,
+                shared_bytes,
+            } = block(&launches, name);
+            (kernel.threads, kernel.dynamic_bytes) = (threads, shared_bytes);
+            kernel.occupancy_percent = occupancy(kernel);
+        }
         table.insert(architecture.to_owned(), kernels);
     }
     print(&table);
@@ -76,6 +77,17 @@ pub fn run(args: &[String]) -> Result<(), String> {
     }
     let text = serde_json::to_string_pretty(&table).map_err(|e| e.to_string())?;
     std::fs::write(&path, text + "\n").map_err(at(path.display()))
+}
+
+/// The largest block of a kernel and of those that differ from it in a number alone (how many stages, which width): no shipped chain has a
+/// ring of 2^17. Kernels that nothing launched have [`THREADS`] and no shared memory of a launch.
+fn block(launches: &BTreeMap<&'static str, Block>, name: &str) -> Block {
+    let family = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let own = launches.iter().filter(|(other, _)| family(other) == family(name));
+    own.map(|(_, block)| *block).reduce(Block::max).unwrap_or(Block {
+        threads: THREADS,
+        shared_bytes: 0,
+    })
 }
 
 /// What the assembler says of each kernel.
@@ -141,10 +153,6 @@ fn count_instructions(
     for (name, kernel) in kernels {
         let moves = moves.get(name).copied().unwrap_or(0);
         kernel.moves_percent = 100 * moves / kernel.instructions.max(1);
-        if let Some((_, threads, bytes)) = LAUNCHES.iter().find(|(start, ..)| name.starts_with(start)) {
-            (kernel.threads, kernel.dynamic_bytes) = (*threads, *bytes);
-        }
-        kernel.occupancy_percent = occupancy(kernel);
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ struct Fault {
     findings: &'static [&'static str],
 }
 
-const FAULTS: [Fault; 4] = [
+const FAULTS: [Fault; 5] = [
     Fault {
         name: "a missing barrier",
         file: "ntt.cuh",
@@ -81,6 +81,17 @@ const FAULTS: [Fault; 4] = [
         test: "every_level_gives_the_bits_of_the_cpu",
         variant: "tsan",
         findings: &["data race", "ntt.cuh"],
+    },
+    Fault {
+        name: "a missing barrier between stages of a small ring",
+        file: "ntt.cu",
+        change: [
+            "    __syncthreads();\n  }\n  for (u32 x = threadIdx.x; x < n; x += THREADS) row[x] = canonical",
+            "  }\n  for (u32 x = threadIdx.x; x < n; x += THREADS) row[x] = canonical",
+        ],
+        test: "kernels_with_shared_memory_give_the_bits_of_the_cpu",
+        variant: "tsan",
+        findings: &["data race", "ntt.cu"],
     },
     Fault {
         name: "an index off by one",
@@ -154,17 +165,40 @@ pub fn plant(_: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs the tests of the CUDA backend on an emulation: `cargo xtask cuda-test [plain|asan|tsan] [quick|full|large] [TEST]`.
+/// Runs the tests of the CUDA backend on an emulation:
+/// `cargo xtask cuda-test [plain|asan|tsan] [quick|full|large] [TEST] [--seed N]`.
+///
+/// The seed is the order in which the threads of a block run between barriers: 0 ascending, 1 descending, others shuffled.
 pub fn run_tests(args: &[String]) -> Result<(), String> {
-    let name = args.first().map_or("plain", String::as_str);
-    let variant = variant(name)?;
+    let (mut words, mut seed) = (Vec::new(), 0u32);
+    let mut rest = args.iter();
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            "--seed" => {
+                let number = rest.next().and_then(|n| n.parse().ok());
+                seed = number.ok_or("--seed wants a number")?;
+            }
+            _ => words.push(word.as_str()),
+        }
+    }
+    let variant = variant(words.first().unwrap_or(&"plain"))?;
     let folder = folder(variant.name);
     build(variant, &root().join("kernels"), &folder)?;
+    let order = match seed {
+        0 => "ascending",
+        1 => "descending",
+        _ => "shuffled",
+    };
+    println!(
+        "{}: threads of a block in {order} order, EMU_SEED={seed}",
+        variant.name
+    );
     let mut tests = test(variant, &folder);
-    if let Some(scope) = args.get(1) {
+    tests.env("EMU_SEED", seed.to_string());
+    if let Some(scope) = words.get(1) {
         tests.env("CIPHERFORMER_SCOPE", scope);
     }
-    if let Some(name) = args.get(2) {
+    if let Some(name) = words.get(2) {
         tests.args(["--", "--exact", name]);
     }
     run_command(&mut tests)

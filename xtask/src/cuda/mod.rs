@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod emulation;
 pub mod image;
+mod launches;
 mod nvrtc;
 mod wheels;
 

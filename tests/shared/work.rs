@@ -1,20 +1,46 @@
-//! What tests run on two backends: every operation of every level of a chain, and a short circuit.
+//! What tests run on two backends, whose bits have to agree: transforms, every operation of every level of a chain, and a short circuit.
 
 use cipherformer::{
-    arith::Complex,
-    backend::{Backend, KeySwitch, Mut, Ref, Row, Span, compact},
+    arith::{Complex, ntt_primes},
+    backend::{Backend, KeySwitch, Mut, Ref, Row, Span, compact, cpu::Cpu},
     ckks::{Ciphertext, Ckks, Evaluator},
-    ring::{ChainKind, ChainSpec, Galois, build},
-    rlwe::{
-        Context, EvaluationKeys, Expansion, KeyNeeds, KeyStore, Level, Params, SecretKey,
-        SeededEvaluationKeys, Spec,
-    },
+    ring::{Basis, ChainKind, ChainSpec, Galois, build},
+    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey, SeededEvaluationKeys, Spec},
 };
 
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Memory, the rows of a polynomial in it, and how many polynomials there are.
 pub type Rows<B> = (<B as Backend>::Buffer, Vec<Row>, usize);
+
+/// Residues of two rows after the forward, and the inverse transform.
+fn transforms<B: Backend>(b: &B, basis: &Basis, span: Span, words: &[u32]) -> Outcome<[Vec<u32>; 2]> {
+    let tables = b.tables(basis)?;
+    let mut buffer = b.alloc(basis.log_n(), span.count())?;
+    let mut results = [words.to_vec(), words.to_vec()];
+    b.upload(Mut::new(&mut buffer, span), words)?;
+    b.ntt(&tables, Mut::new(&mut buffer, span))?;
+    b.download(Ref::new(&buffer, span), &mut results[0])?;
+    b.upload(Mut::new(&mut buffer, span), words)?;
+    b.intt(&tables, Mut::new(&mut buffer, span))?;
+    b.download(Ref::new(&buffer, span), &mut results[1])?;
+    Ok(results)
+}
+
+/// Both directions of one degree, against the CPU.
+pub fn transforms_agree(device: &impl Backend, log_n: u32) -> Outcome<()> {
+    let primes: Vec<u32> = ntt_primes(log_n, 2, 1 << 30).take(2).collect();
+    let basis = Basis::new(log_n, &primes)?;
+    let rows = compact(&[1, 0]);
+    let span = Span::dense(1, 1, &rows);
+    let words: Vec<u32> = (0..2u64 << log_n)
+        .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 35) as u32 % primes[1].min(primes[0]))
+        .collect();
+    if transforms(device, &basis, span, &words)? != transforms(&Cpu::new(), &basis, span, &words)? {
+        return Err(format!("a transform of 2^{log_n} differs").into());
+    }
+    Ok(())
+}
 
 /// A rational chain, whose steps take primes away and bring others back. Small rings, and for tests alone.
 pub fn params(log_n: u32, levels: usize) -> Params {
@@ -167,8 +193,31 @@ impl<B: Backend> LevelWork<B> {
     }
 }
 
+/// A chain on which all levels are compared: log2 N, levels, items.
+pub type Shape = (u32, usize, usize);
+
+/// A small ring, rings to N = 2^13 in batches of one to three, and three levels of N = 2^16.
+pub const ALL_SHAPES: &[Shape] = &[(9, 4, 3), (12, 4, 1), (12, 4, 3), (13, 2, 2), (16, 3, 1)];
+/// The smallest ring that takes every fused kernel.
+pub const FEW_SHAPES: &[Shape] = &[(12, 2, 3)];
+
+/// Key switches, hoisted and alone, merged divisions and steps of every level, on each device and on the CPU.
+pub fn levels_agree<B: Backend + Clone>(devices: &[B], shapes: &[Shape]) -> Outcome<()> {
+    for (log_n, levels, items) in shapes {
+        let want = every_level(Cpu::new(), *log_n, *levels, *items)?;
+        for device in devices {
+            let place = format!("N = 2^{log_n}, {items} items on {}", device.capabilities().device);
+            if every_level(device.clone(), *log_n, *levels, *items)? != want {
+                return Err(format!("{place}: other bits").into());
+            }
+            println!("{place}, {levels} levels: {} words agree", want.len());
+        }
+    }
+    Ok(())
+}
+
 /// Every level in turn, with new operands: all words.
-pub fn every_level<B: Backend>(backend: B, log_n: u32, levels: usize, items: usize) -> Outcome<Vec<u32>> {
+fn every_level<B: Backend>(backend: B, log_n: u32, levels: usize, items: usize) -> Outcome<Vec<u32>> {
     let ctx = Context::new(backend, params(log_n, levels))?;
     let mut all = Vec::new();
     for level in 0..levels {
@@ -191,15 +240,8 @@ impl<B: Backend> Circuit<B> {
         Self::with(backend, log_n, |ctx, keys| Ok(keys.expand(ctx)?))
     }
 
-    /// The same keys, in a store that expands them on use.
-    pub fn stored(backend: B, log_n: u32) -> Outcome<Self> {
-        let store = KeyStore::new(usize::MAX);
-        Self::with(backend, log_n, |ctx, keys| {
-            Ok(store.hold(ctx, keys, Expansion::OnUse)?)
-        })
-    }
-
-    fn with(
+    /// With keys that `hold` makes of the seeded ones.
+    pub fn with(
         backend: B,
         log_n: u32,
         hold: impl FnOnce(&Context<B>, SeededEvaluationKeys<B>) -> Outcome<EvaluationKeys<B>>,
