@@ -23,16 +23,17 @@
 //! | scores | K c (L' - 1) | M K L' | M K L' log2 F |
 //! | sums | K c (L' - 1) | M c | |
 
-use super::{column::inner_products, demands::Demands, tiled::check_length};
+use super::{
+    column::inner_products,
+    demands::Demands,
+    tiled::{MOST, check_length},
+};
 use crate::{
     arith::Complex,
     backend::Backend,
     ckks::{Ciphertext, Evaluator, Result},
     rlwe::{KeyNeeds, RlweError},
 };
-
-/// Numbers of an operand, and scores, at most.
-const MOST: usize = 1 << 32;
 
 /// The shape of attention for one request: m queries and L keys of d features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

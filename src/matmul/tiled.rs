@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Numbers of an operand, and scores, at most.
-const MOST: usize = 1 << 32;
+pub(super) const MOST: usize = 1 << 32;
 
 /// m queries and l keys of d features, for R requests, in column packing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
