@@ -194,6 +194,10 @@ struct ParamsArgs {
     /// List the bootstraps that come with the crate
     #[arg(long, exclusive = false, conflicts_with_all = ["depth", "precision", "security", "memory", "ciphertexts", "rotations"])]
     bootstrap: bool,
+    /// Foretell the time of each bootstrap too, from its parts: each is measured on the CPU, on all threads. Takes some seconds and some hundred MB a
+    /// bootstrap of N = 2^16
+    #[arg(long, requires = "bootstrap")]
+    time: bool,
     /// Print JSON, with the chain if one is chosen
     #[arg(long)]
     json: bool,

@@ -8,7 +8,7 @@ use crate::{
         device::{Device, DeviceBackend, on},
     },
     bench::{slowness, use_threads},
-    circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Stage, preset, presets},
+    circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Time, preset, presets},
     ckks::Ckks,
     cli::{
         BootstrapArgs, Failure,
@@ -20,15 +20,6 @@ use crate::{
 };
 
 const THREADS: usize = 1024;
-
-fn key(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Raise => "raise",
-        Stage::CoefficientsToSlots => "coefficients_to_slots",
-        Stage::ModularReduction => "modular_reduction",
-        Stage::SlotsToCoefficients => "slots_to_coefficients",
-    }
-}
 
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
@@ -140,6 +131,17 @@ fn measure<B: DeviceBackend>(
     let first_messages = bench.messages(0, &searched);
     progress.set_length((args.runs * first_messages.len()) as u64);
     progress.set_position(0);
+    // Parts are measured with expanded keys.
+    let expanded = keys.bytes() == predicted.expanded + predicted.raise;
+    let told = match expanded && !args.untimed {
+        true => {
+            progress.set_message(format!("{}: time", preset.name));
+            let told = bootstrapper.time(1)?;
+            ctx.backend().trim();
+            Some(told)
+        }
+        false => None,
+    };
     let mut total = Vec::new();
     let mut stages: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     let mut processor: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
@@ -153,11 +155,11 @@ fn measure<B: DeviceBackend>(
             let out = bootstrapper.bootstrap_with(&keys, &ct, |stage| {
                 ctx.backend().wait().map_err(crate::ckks::CkksError::from)?;
                 stages
-                    .entry(key(stage))
+                    .entry(stage.name())
                     .or_default()
                     .push(last.elapsed().as_secs_f64());
                 if let Some((now, before)) = processor_seconds().zip(busy) {
-                    processor.entry(key(stage)).or_default().push(now - before);
+                    processor.entry(stage.name()).or_default().push(now - before);
                     busy = Some(now);
                 }
                 last = Instant::now();
@@ -195,8 +197,12 @@ fn measure<B: DeviceBackend>(
         device,
         threads: args.threads,
         seconds: time,
+        predicted_seconds: told.as_ref().map(Time::seconds),
         scaled_seconds: time.zip(slowness()).map(|(time, s)| time / s),
         stages: medians(stages),
+        predicted_stages: (told.iter().flat_map(|told| &told.stages))
+            .map(|stage| (stage.stage.name(), stage.seconds()))
+            .collect(),
         processor_stages: medians(processor),
         precision_bits: errors.iter().map(|(kind, sums)| (*kind, sums.bits())).collect(),
         predicted_bits: bench.foretold(&first_messages, args.runs)?,
@@ -283,6 +289,9 @@ fn print(r: &BootstrapReport, preset: &Preset) {
         .map_or(String::new(), |s| format!("         {} scaled", seconds(s)));
     if let Some(total) = r.seconds {
         say!("  {:<24}{:>9}{scaled}", "total", seconds(total));
+        if let Some(told) = r.predicted_seconds {
+            say!("  {:<24}{:>9}", "foretold", seconds(told));
+        }
         say!();
     }
     let columns = ["mean", "worst", "foretold", "worst"];

@@ -35,7 +35,7 @@ struct Wish {
 
 pub(super) fn run(args: &ParamsArgs) -> Result<(), Failure> {
     if args.bootstrap {
-        return bootstrap::list(args.json);
+        return bootstrap::list(args.time, args.json);
     }
     let asked = args.depth.is_some()
         || args.precision.is_some()
