@@ -5,15 +5,18 @@
 //! | raise | one, measured as a whole: two key switches and the lift |
 //! | trace, conjugation, joining of halves | rotations with their sums |
 //! | a matrix | for each ciphertext extension, ModUp, baby rotations; for all of them sums of products with the diagonals as they are kept, giant rotations, one division |
+//! | planning | how the polynomials are evaluated, and at which scales: one rehearsal on the host, which matters on small rings only |
 //! | modular reduction | what a [`Forecast`] lists when the reduction runs on it: products, relinearisations, constants, by level |
 //!
 //! Sums of products are measured for each matrix, modulo some of its primes; everything else once for each number of digits, at the
 //! highest level, and taken in proportion to the rows at others. A test holds counts, levels and sizes to those of the counting backend: all
 //! listed operations, run one by one, are counted exactly as a bootstrap is.
 
+use std::hint::black_box;
+
 use super::{Bootstrapper, Order, Stage, run::reduce};
 use crate::{
-    backend::{Backend, Part},
+    backend::{Backend, Part, clock::least_us},
     circuit::{
         Forecast, Result,
         linear::Transform,
@@ -65,11 +68,26 @@ impl<B: Backend> Bootstrapper<B> {
         let meter = Meter::new(&self.ckks, self.matrices().collect(), &all)?;
         let mut times = Times::new(&meter, &all)?;
         let stage = |(stage, list): &(Stage, WorkList)| -> Result<StageTime> {
-            let parts = times.parts(list)?;
+            let mut parts = times.parts(list)?;
+            if *stage == Stage::ModularReduction {
+                let us = least_us(self.ckks.context().backend(), 1, || {
+                    self.rehearsed(items).map(|rehearsed| drop(black_box(rehearsed)))
+                })?;
+                parts.push(Part::new("planning", 1.0, us));
+            }
             Ok(StageTime { stage: *stage, parts })
         };
         let stages = work.iter().map(stage).collect::<Result<_>>()?;
         Ok(Time { stages })
+    }
+
+    /// The modular reduction of `items` ciphertexts, real and imaginary parts apart, and the level where it ends.
+    fn rehearsed(&self, items: usize) -> Result<(WorkList, Level)> {
+        let (level, parts) = (self.reduction_level(), if self.is_packed() { 1 } else { 2 });
+        let mut forecast = Forecast::dry(self.ckks.context().params());
+        let x = forecast.shape(level, self.ckks.scale(level)?, parts * items, self.wide());
+        let end = reduce(&mut forecast, &x, self)?.level();
+        Ok((forecast.work().clone(), end))
     }
 
     /// All matrices, as lists of work number them.
@@ -108,11 +126,7 @@ impl<B: Backend> Bootstrapper<B> {
             to_slots.add(Kind::Concatenation(2, 2), reduced, 2 * items);
         }
 
-        let parts = if self.is_packed() { items } else { 2 * items };
-        let mut forecast = Forecast::dry(self.ckks.context().params());
-        let x = forecast.shape(reduced, self.ckks.scale(reduced)?, parts, self.wide());
-        let sine = reduce(&mut forecast, &x, self)?.level();
-        let mut reduction = forecast.work().clone();
+        let (mut reduction, sine) = self.rehearsed(items)?;
 
         let mut back = WorkList::default();
         for (place, matrix) in (self.to_slots.len()..).zip(&self.to_coefficients) {
@@ -127,10 +141,7 @@ impl<B: Backend> Bootstrapper<B> {
             list.add(Kind::Sum([2, 2]), sine, items);
         };
         let to_coefficients = Stage::SlotsToCoefficients;
-        let middle = [
-            (Stage::Raise, raise),
-            (Stage::CoefficientsToSlots, to_slots),
-        ];
+        let middle = [(Stage::Raise, raise), (Stage::CoefficientsToSlots, to_slots)];
         if spec.order == Order::CoefficientsFirst {
             before.extend(&back);
             if self.is_packed() {
@@ -207,6 +218,7 @@ mod tests {
         assert_eq!(work.len(), counted.len(), "{what}");
         for ((stage, list), (at, want)) in work.iter().zip(&counted) {
             let have = Sums::listed(&null, &meter, list);
+            assert_ne!(have, Sums::default());
             assert_eq!((stage, &have), (at, want), "{what}");
         }
     }

@@ -67,12 +67,15 @@ impl<B: Backend> Transform<B> {
                     continue;
                 };
                 let span = Span::dense(items * at_once, 2, &rows);
-                let mut sums = backend.alloc(ctx.log_n(), span.count()).map_err(RlweError::from)?;
+                let mut sums = backend
+                    .alloc(ctx.log_n(), span.count())
+                    .map_err(RlweError::from)?;
                 let (a, b) = (
                     Ref::new(&babies, Span::dense(items * count, 2, &rows)),
                     Ref::new(plain, Span::dense(at_once * count, 1, &rows)),
                 );
-                (backend.sparse_product(tables, Mut::new(&mut sums, span), a, b, count)).map_err(RlweError::from)?;
+                (backend.sparse_product(tables, Mut::new(&mut sums, span), a, b, count))
+                    .map_err(RlweError::from)?;
             }
             Ok(())
         })

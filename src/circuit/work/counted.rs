@@ -95,7 +95,10 @@ fn operations_of_circuits_are_listed_as_they_are_counted() {
     let ctx = Context::new(null.clone(), Params::insecure(Spec { chain }).unwrap()).unwrap();
     let (ckks, top) = (Ckks::new(&ctx), ctx.params().top());
     let needs = KeyNeeds::new(ctx.params()).relinearise();
-    let keys = SecretKey::generate(&ctx).unwrap().evaluation_keys(&needs).unwrap();
+    let keys = SecretKey::generate(&ctx)
+        .unwrap()
+        .evaluation_keys(&needs)
+        .unwrap();
     let keys = keys.into_keys(&ctx).unwrap();
     for (items, slots) in [(1, 128), (3, 16)] {
         let inner = rlwe::Ciphertext::zero(&ctx, top, items, 2).unwrap();
@@ -108,7 +111,11 @@ fn operations_of_circuits_are_listed_as_they_are_counted() {
         let shape = forecast.like(&x);
         all(&mut forecast, &shape).unwrap();
         let meter = Meter::new(&ckks, Vec::new(), forecast.work()).unwrap();
-        assert_eq!(Sums::listed(&null, &meter, forecast.work()), want, "{items} items");
+        assert_eq!(
+            Sums::listed(&null, &meter, forecast.work()),
+            want,
+            "{items} items"
+        );
         // A list of other operations has no keys for these.
         let none = Meter::new(&ckks, Vec::new(), &WorkList::default()).unwrap();
         let relinearisations = forecast.work().iter().map(|(work, _)| none.ready(work));

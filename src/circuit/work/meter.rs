@@ -232,7 +232,10 @@ impl<'a, B: Backend> Meter<'a, B> {
                 run(move || Ok(ctx.reduce_rescale(&a)?))
             }
             Kind::Raise => {
-                let (a, keys) = (zeros(Level(0))?, self.raise.as_ref().ok_or_else(|| unlisted(work))?);
+                let (a, keys) = (
+                    zeros(Level(0))?,
+                    self.raise.as_ref().ok_or_else(|| unlisted(work))?,
+                );
                 run(move || Ok(ctx.raise(&a, keys)?))
             }
             _ => return Err(unlisted(work)),

@@ -8,7 +8,7 @@ use super::Failure;
 use crate::{
     backend::{Backend, cpu::Cpu, null::Null},
     circuit::bootstrap::{
-        BootstrapSpec, Bootstrapper, Memory, Prediction, Preset, StageTime, Time, messages, presets,
+        BootstrapSpec, Bootstrapper, Memory, Prediction, Preset, StageTime, Time, messages, preset, presets,
     },
     ckks::Ckks,
     cli::texts::count,
@@ -160,7 +160,12 @@ impl Foretold {
     }
 }
 
-pub(super) fn list(timed: bool, json: bool) -> Result<(), Failure> {
+/// All secure presets, or the one of a name.
+pub(super) fn list(name: Option<&str>, timed: bool, json: bool) -> Result<(), Failure> {
+    let chosen = match name {
+        Some(name) => vec![preset(name)?],
+        None => presets(),
+    };
     if !json {
         say!();
         say!(
@@ -176,7 +181,7 @@ pub(super) fn list(timed: bool, json: bool) -> Result<(), Failure> {
             "failure"
         );
     }
-    for preset in presets() {
+    for preset in chosen {
         let row = match timed {
             true => Row::new(&preset, Cpu::new(), true)?,
             false => Row::new(&preset, Null::new(), false)?,

@@ -2,7 +2,11 @@
 
 use super::{PRODUCTS, Rates};
 use crate::{
-    backend::{Backend, Entries, Matrix, Mut, Part, Ref, Span, clock::least_us, part::{MEMORY, extrapolated}},
+    backend::{
+        Backend, Entries, Matrix, Mut, Part, Ref, Span,
+        clock::least_us,
+        part::{MEMORY, extrapolated},
+    },
     matmul::{MatmulPlan, Result, Shape, layout::Features},
     rlwe::Context,
 };

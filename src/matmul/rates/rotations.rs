@@ -39,7 +39,10 @@ pub(super) fn measure<B: Backend>(
 
     let all = layout.tiles * layout.inputs;
     let items = all.min(ITEMS);
-    let (x, more) = (Ciphertext::zero(ctx, plan.level, items, 2)?, all as f64 / items as f64);
+    let (x, more) = (
+        Ciphertext::zero(ctx, plan.level, items, 2)?,
+        all as f64 / items as f64,
+    );
     let us = least_us(backend, 1, || -> Result<()> {
         drop(ctx.extend(&x)?);
         Ok(())
@@ -71,7 +74,10 @@ pub(super) fn measure<B: Backend>(
     }
 
     let users = layout.tiles.min(ITEMS);
-    let (x, more) = (Ciphertext::zero(ctx, plan.level, users, 2)?, layout.tiles as f64 / users as f64);
+    let (x, more) = (
+        Ciphertext::zero(ctx, plan.level, users, 2)?,
+        layout.tiles as f64 / users as f64,
+    );
     let (mut total, part) = (ctx.extend(&x)?, ctx.extend(&x)?);
     if layout.giant() > 1 {
         let count = outputs * (layout.giant() - 1);
