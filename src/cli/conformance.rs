@@ -1,4 +1,4 @@
-//! `conformance`: every operation of every device against its definition, to the bit.
+//! `conformance`: every operation of every device against its definition, to the bit; decoded slots to 2^-44.
 
 use std::str::FromStr;
 

@@ -74,7 +74,7 @@ struct SelfTest {
     /// Bits of precision of a squared and rotated vector.
     worst_bits: f64,
     mean_bits: f64,
-    /// Operations compared with their definitions to the bit, and those that differed.
+    /// Operations compared with their definitions, and those that differed.
     checks: usize,
     failures: usize,
     seconds: f64,
@@ -277,7 +277,7 @@ fn print(auto: &Device, findings: &[Finding]) {
         "  {}",
         show::dim(&format!(
             "bits: precision of the worst slot of a squared and rotated vector ({CHAIN}); checks: operations compared with their \
-             definitions to the bit"
+             definitions"
         ))
     );
 }

@@ -61,7 +61,7 @@ enum Command {
     Matmul(Matmul),
     /// Show what this machine offers, and test it
     Doctor(DoctorArgs),
-    /// Compare every operation of every device with its definition, to the bit
+    /// Compare every operation of every device with its definition: to the bit, decoded slots to 2^-44
     Conformance(ConformanceArgs),
     /// Measure
     #[command(subcommand)]

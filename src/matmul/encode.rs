@@ -138,11 +138,14 @@ impl MatmulPlan {
         if self.options.ready {
             all.prepare(ckks.context())?;
         } else if self.packing == Packing::Diagonal {
-            // No coefficient of a plaintext is above its largest slot, w - i w' of two weights.
-            let largest = std::f64::consts::SQRT_2 * self.options.weight_bound;
-            all.settle(ckks.context(), largest * f64::from(self.weight_bits).exp2() + 1.0)?;
+            all.settle(ckks.context(), self.largest_coefficient())?;
         }
         Ok(self.weights(Form::Polynomials(all)))
+    }
+
+    /// A bound on coefficients of diagonals: none is above the largest slot, w - i w' of two weights.
+    pub(super) fn largest_coefficient(&self) -> f64 {
+        std::f64::consts::SQRT_2 * self.options.weight_bound * f64::from(self.weight_bits).exp2() + 1.0
     }
 
     /// The plaintexts of blocks or diagonals, without residues.

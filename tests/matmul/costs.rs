@@ -3,7 +3,7 @@
 use cipherformer::{
     backend::cpu::Cpu,
     ckks::Ckks,
-    matmul::{MatmulError, MatmulPlan, Packing, Rates, Shape, Weights, choose, cost},
+    matmul::{MatmulError, MatmulPlan, Options, Packing, Part, Rates, Shape, Weights, choose, cost},
     rlwe::{Context, SecretKey},
 };
 
@@ -39,6 +39,27 @@ fn predicted_bytes_are_those_of_the_objects() {
                     >= 2 * (sent.bytes(&ctx) - 32 * cost.ciphertexts_up) + outputs.bytes(&ctx)
             );
             assert!(cost.run_us > 0.0 && cost.run_us.is_finite() && cost.prepare_us.is_finite());
+        }
+    }
+}
+
+/// Residues are made before a run or in it, and light diagonals are moved to the device.
+#[test]
+fn parts_are_of_what_is_kept() {
+    let params = params(CHAINS[0]);
+    let ctx = Context::new(Cpu::new(), params.clone()).unwrap();
+    for (packing, light) in [(Packing::Diagonal, true), (Packing::Blocks, false)] {
+        for ready in [true, false] {
+            let options = Options {
+                ready,
+                ..Options::default()
+            };
+            let plan = MatmulPlan::with(Shape::new(3, 9, 7), packing, &params, options).unwrap();
+            let rates = plan.rates(&ctx).unwrap();
+            let has = |parts: &[Part], name: &str| parts.iter().any(|p| p.name == name && p.count > 0.0);
+            assert_eq!(has(&rates.prepare, "residues"), ready);
+            assert_eq!(has(&rates.run, "residues"), !ready);
+            assert_eq!(has(&rates.prepare, "to the device"), light && !ready);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `cargo xtask conformance [--quick|--full] [--minutes N] [--jobs N] [--machine NAME]`: every operation of every device that this machine
-//! has or can emulate, against its definition, to the bit.
+//! has or can emulate, against its definition: to the bit, decoded slots to 2^-44.
 //!
 //! The program's `conformance` does it for all devices at once, CUDA on the emulated driver among them. That driver is never put before
 //! one that the machine has: a machine with a GPU of NVIDIA's has its own runs, and the emulation others. What `--full` compares is

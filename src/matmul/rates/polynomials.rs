@@ -9,6 +9,7 @@ use crate::{
         encode::Diagonals,
         layout::Layout,
         plaintexts::{Plaintexts, Source, accumulate},
+        resident::Resident,
     },
     rlwe::Context,
 };
@@ -65,12 +66,25 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
         Layout::Blocks(blocks) => Source::Blocks(*blocks, shape, vec![1; shape.k * shape.n]),
         _ => Source::Coefficients(vec![1; groups * terms * all.each]),
     };
-    let sample = Plaintexts {
+    let mut sample = Plaintexts {
         source,
         terms,
         groups,
         ..all
     };
+    if !plan.options.ready && matches!(plan.layout, Layout::Diagonal(_)) {
+        let bound = plan.largest_coefficient();
+        let mut resident = Resident::new(ctx, terms, &sample.rows, bound)?;
+        let values = vec![1; terms * sample.each];
+        let us = least_us(backend, sums, || -> Result<()> {
+            Ok(resident.store(ctx, 0, terms, &values)?)
+        })?;
+        let longer = whole as f64 / terms as f64;
+        rates
+            .prepare
+            .push(Part::new("to the device", sums as f64, us * longer));
+        sample.settle(ctx, bound)?;
+    }
     // Plaintexts that are kept go to memory and come from there; others are made where the last ones were.
     let kept = if plan.options.ready { groups } else { 1 };
     let rows = &sample.rows;
