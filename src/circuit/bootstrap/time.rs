@@ -57,7 +57,7 @@ impl Time {
 
 impl<B: Backend> Bootstrapper<B> {
     /// Foretells the time of a bootstrap of `items` ciphertexts of the lowest level, with expanded keys and with diagonals as they are now. Measures
-    /// every part on the context's backend, on zeros and with four keys of its own: at N = 2^16 some seconds and some hundred MB.
+    /// every part on the context's backend, on zeros and with a few keys of its own: at N = 2^16 some seconds and some hundred MB.
     ///
     /// # Errors
     /// No randomness, no memory, a failure of the device.

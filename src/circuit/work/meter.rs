@@ -10,8 +10,9 @@ use crate::{
     rlwe::{self, EvaluationKeys, KeyNeeds, Level, RaiseKeys, SecretKey, SwitchKey},
 };
 
-/// Keys of rotations, which are taken in turn.
+/// Keys of rotations, which are taken in turn, as a computation meets each once or a few times: at least, and at most where keys are small.
 pub(super) const KEYS: usize = 3;
+const MOST_KEYS: usize = 32;
 /// log2 of the scale of constants and plaintexts.
 const CONSTANT_BITS: i32 = 10;
 
@@ -29,6 +30,23 @@ pub(in crate::circuit) struct Meter<'a, B: Backend> {
     raise: Option<RaiseKeys<B>>,
     /// The rotations that there are keys for.
     elements: Vec<Galois>,
+}
+
+/// Keys and their automorphisms.
+type Set<'m, B> = (Vec<&'m SwitchKey<B>>, Vec<Galois>);
+
+/// Sets that are taken one after the other, over and over.
+struct Turns<'m, B: Backend> {
+    sets: Vec<Set<'m, B>>,
+    next: usize,
+}
+
+impl<B: Backend> Turns<'_, B> {
+    fn take(&mut self) -> (&[&SwitchKey<B>], &[Galois]) {
+        let turn = self.sets.get(self.next);
+        self.next = (self.next + 1) % self.sets.len().max(1);
+        turn.map_or((&[], &[]), |(keys, elements)| (keys, elements))
+    }
 }
 
 /// An operation whose result is dropped.
@@ -49,8 +67,13 @@ impl<'a, B: Backend> Meter<'a, B> {
             levels.map(|(work, _)| work.level).max()
         };
         let mut needs = KeyNeeds::new(ctx.params());
+        let mut elements = Vec::new();
         if let Some(level) = highest(&Kind::rotates) {
-            needs = needs.up_to(level).rotate(1..=KEYS as i64);
+            let of = ctx.level("time", level)?;
+            let bytes = (8 * of.digits.len() * of.extended.len()) << ctx.log_n();
+            let steps = 1..=(MEMORY / bytes).clamp(KEYS, MOST_KEYS) as i64;
+            elements = steps.clone().map(|k| Galois::rotation(k, ctx.log_n())).collect();
+            needs = needs.up_to(level).rotate(steps);
         }
         if let Some(level) = highest(&|kind| kind == Kind::Relinearisation) {
             needs = needs.up_to(level).relinearise();
@@ -65,9 +88,7 @@ impl<'a, B: Backend> Meter<'a, B> {
             transforms,
             keys: secret.evaluation_keys(&needs)?.into_keys(ctx)?,
             raise,
-            elements: (1..=KEYS as i64)
-                .map(|k| Galois::rotation(k, ctx.log_n()))
-                .collect(),
+            elements,
         })
     }
 
@@ -168,8 +189,8 @@ impl<'a, B: Backend> Meter<'a, B> {
                 run(move || Ok(ev.rescale(&a)?))
             }
             Kind::Rotation => {
-                let a = zeros(2)?;
-                run(move || Ok(ev.rotate(&a, 1)?))
+                let (a, mut steps) = (zeros(2)?, (1..=self.elements.len() as i64).cycle());
+                run(move || Ok(ev.rotate(&a, steps.next().unwrap_or(1))?))
             }
             Kind::Concatenation(parts, components) => {
                 let items = work.items / parts.max(1);
@@ -185,16 +206,27 @@ impl<'a, B: Backend> Meter<'a, B> {
         })
     }
 
+    /// Sets of `count` keys of rotations, from all that there are.
+    fn turns(&self, count: usize) -> Result<Turns<'_, B>> {
+        let all = self.elements.len();
+        let set = |i: usize| -> Result<Set<'_, B>> {
+            let elements = self.elements.iter().copied().cycle().skip(i * count % all.max(1));
+            let elements: Vec<Galois> = elements.take(count).collect();
+            let keys = elements.iter().map(|g| self.keys.galois("time", *g));
+            Ok((keys.collect::<rlwe::Result<_>>()?, elements))
+        };
+        let sets = (0..all.div_ceil(count.max(1)).max(1)).map(set);
+        Ok(Turns {
+            sets: sets.collect::<Result<_>>()?,
+            next: 0,
+        })
+    }
+
     /// As [`ready`](Self::ready), of ciphertexts that are not divided by P yet.
     fn undivided(&self, work: &Work) -> Result<Run<'_>> {
         let Work { kind, level, items } = *work;
         let ctx = self.ckks.context();
         let zeros = |level: Level| rlwe::Ciphertext::zero(ctx, level, items, 2);
-        let some = |count: usize| -> Result<(Vec<&SwitchKey<B>>, Vec<Galois>)> {
-            let elements: Vec<Galois> = self.elements.iter().copied().cycle().take(count).collect();
-            let keys = elements.iter().map(|g| self.keys.galois("time", *g));
-            Ok((keys.collect::<rlwe::Result<_>>()?, elements))
-        };
         Ok(match kind {
             Kind::Extension => {
                 let a = zeros(level)?;
@@ -205,11 +237,12 @@ impl<'a, B: Backend> Meter<'a, B> {
                 run(move || Ok(ctx.mod_up(&a, 1)?))
             }
             Kind::BabyRotations(count) => {
-                let (a, (keys, elements)) = (zeros(level)?, some(count)?);
+                let (a, mut turns) = (zeros(level)?, self.turns(count)?);
                 let (digits, repeated) = (ctx.mod_up(&a, 1)?, a.every(0, 0, count)?);
                 run(move || {
+                    let (keys, elements) = turns.take();
                     let mut all = ctx.extended(level, count)?;
-                    ctx.rotate_extended_into(all.view_mut(ctx)?, &repeated, &digits, &keys, &elements)?;
+                    ctx.rotate_extended_into(all.view_mut(ctx)?, &repeated, &digits, keys, elements)?;
                     Ok(())
                 })
             }
@@ -224,8 +257,11 @@ impl<'a, B: Backend> Meter<'a, B> {
             }
             Kind::GiantRotation => {
                 let (mut sum, a) = (ctx.extended_zero(level, items)?, ctx.extended_zero(level, items)?);
-                let (keys, elements) = some(1)?;
-                run(move || Ok(ctx.add_rotated(&mut sum, &a, &keys, &elements)?))
+                let mut turns = self.turns(1)?;
+                run(move || {
+                    let (keys, elements) = turns.take();
+                    Ok(ctx.add_rotated(&mut sum, &a, keys, elements)?)
+                })
             }
             Kind::Division => {
                 let a = ctx.extended_zero(level, items)?;
