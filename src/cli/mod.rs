@@ -194,10 +194,13 @@ struct ParamsArgs {
     /// List the bootstraps that come with the crate, or the one of a name
     #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["depth", "precision", "security", "memory", "ciphertexts", "rotations"])]
     bootstrap: Option<Option<String>>,
-    /// Foretell the time of each bootstrap too, from its parts: each is measured on the CPU, on all threads. Takes some seconds and some hundred MB a
-    /// bootstrap of N = 2^16
+    /// Foretell the time of each bootstrap too, from its parts: each is measured on the CPU. Takes some seconds and up to 1 GB for a bootstrap of
+    /// N = 2^16
     #[arg(long, requires = "bootstrap")]
     time: bool,
+    /// Threads for which it is foretold
+    #[arg(long, default_value_t = 1, requires = "time")]
+    threads: usize,
     /// Print JSON, with the chain if one is chosen
     #[arg(long)]
     json: bool,

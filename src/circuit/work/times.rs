@@ -1,7 +1,8 @@
 //! Times of listed operations.
 //!
 //! Each kind is measured at the highest level where it occurs with a number of digits, and taken in proportion to its rows at others: those of
-//! the level and of P for what is extended, those of the level otherwise. More baby rotations than there are keys to take in turn grow by what
+//! the level and of P for what is extended, those of the level otherwise. Where rows of the lowest such level are a tenth fewer, it is measured
+//! there too, and others lie on the line between. More baby rotations than there are keys to take in turn grow by what
 //! one more takes.
 
 use std::collections::BTreeMap;
@@ -13,14 +14,17 @@ use crate::{
     rlwe::Level,
 };
 
+/// Levels with this share of the rows of another are measured there.
+const NEAR: f64 = 0.9;
+
 /// What is measured together: kind, ciphertexts, digits.
 type Group = (Kind, usize, usize);
 
 /// Times of the operations of a list.
 pub(in crate::circuit) struct Times<'m, 'a, B: Backend> {
     meter: &'m Meter<'a, B>,
-    /// The highest level of every group, and how many operations it has.
-    groups: BTreeMap<Group, (Level, usize)>,
+    /// The lowest and the highest level of every group, and how many operations it has.
+    groups: BTreeMap<Group, (Level, Level, usize)>,
     measured: BTreeMap<Work, f64>,
 }
 
@@ -34,8 +38,8 @@ impl<'m, 'a, B: Backend> Times<'m, 'a, B> {
         };
         for (work, count) in all.iter() {
             let group = times.group(work)?;
-            let (level, sum) = times.groups.entry(group).or_insert((work.level, 0));
-            (*level, *sum) = ((*level).max(work.level), *sum + count);
+            let all = times.groups.entry(group).or_insert((work.level, work.level, 0));
+            *all = (all.0.min(work.level), all.1.max(work.level), all.2 + count);
         }
         Ok(times)
     }
@@ -70,19 +74,32 @@ impl<'m, 'a, B: Backend> Times<'m, 'a, B> {
                 self.each_us(&Work { kind, ..*work })
             });
         }
-        let (level, count) = (self.groups.get(&self.group(work)?).copied()).unwrap_or((work.level, 1));
-        let highest = Work { level, ..*work };
-        let us = match self.measured.get(&highest) {
-            Some(us) => *us,
-            None => {
-                let us = self.meter.least_us(&highest, count)?;
-                // Buffers of its size are not kept beside those of the next.
-                self.meter.ckks().context().backend().trim();
-                self.measured.insert(highest, us);
-                us
-            }
-        };
-        Ok(us * self.rows(work)? / self.rows(&highest)?)
+        let group = self.groups.get(&self.group(work)?).copied();
+        let (lowest, highest, count) = group.unwrap_or((work.level, work.level, 1));
+        let at = |level: Level| Work { level, ..*work };
+        let (low, here, high) = (
+            self.rows(&at(lowest))?,
+            self.rows(work)?,
+            self.rows(&at(highest))?,
+        );
+        let most = self.measured_us(&at(highest), count)?;
+        if low >= NEAR * high {
+            return Ok(most * here / high);
+        }
+        let least = self.measured_us(&at(lowest), count)?;
+        Ok(least + (most - least) * (here - low) / (high - low))
+    }
+
+    /// Measures an operation, of which `count` come in a row, the first time.
+    fn measured_us(&mut self, work: &Work, count: usize) -> Result<f64> {
+        if let Some(us) = self.measured.get(work) {
+            return Ok(*us);
+        }
+        let us = self.meter.least_us(work, count)?;
+        // Buffers of its size are not kept beside those of the next.
+        self.meter.ckks().context().backend().trim();
+        self.measured.insert(*work, us);
+        Ok(us)
     }
 
     /// The parts of a list: operations of one name together, each with the mean of their times.

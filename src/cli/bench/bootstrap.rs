@@ -7,19 +7,20 @@ use crate::{
         clock::processor_seconds,
         device::{Device, DeviceBackend, on},
     },
-    bench::{slowness, use_threads},
+    bench::slowness,
     circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Time, preset, presets},
     ckks::Ckks,
     cli::{
         BootstrapArgs, Failure,
-        bench::precision::{Bench, Errors},
+        bench::{
+            precision::{Bench, Errors},
+            start_threads,
+        },
         device, show,
     },
     report::{Bits, BootstrapReport, Moduli, bar, bytes, seconds},
     rlwe::{Context, Encapsulation, Expansion, KeyNeeds, KeyStore, SecretKey},
 };
-
-const THREADS: usize = 1024;
 
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
@@ -232,9 +233,6 @@ fn measure<B: DeviceBackend>(
 }
 
 pub(crate) fn run(args: &BootstrapArgs) -> Result<(), Failure> {
-    if !(1..=THREADS).contains(&args.threads) {
-        return Err(format!("{} threads: choose 1 to {THREADS}", args.threads).into());
-    }
     if !(1..=1000).contains(&args.runs) {
         return Err(format!("{} runs: choose 1 to 1000", args.runs).into());
     }
@@ -245,9 +243,7 @@ pub(crate) fn run(args: &BootstrapArgs) -> Result<(), Failure> {
         Some(name) => vec![preset(name)?],
         None => presets(),
     };
-    if !use_threads(args.threads) {
-        return Err("the number of threads is set already; this is a defect, please report it".into());
-    }
+    start_threads(args.threads)?;
     let device = args.device.open()?;
     for (i, preset) in chosen.iter().enumerate() {
         let report =

@@ -11,7 +11,7 @@ use crate::{
         BootstrapSpec, Bootstrapper, Memory, Prediction, Preset, StageTime, Time, messages, preset, presets,
     },
     ckks::Ckks,
-    cli::texts::count,
+    cli::{bench::start_threads, texts::count},
     report::{Moduli, bytes, seconds},
     rlwe::{Context, Encapsulation, KeyNeeds, Level},
 };
@@ -160,8 +160,11 @@ impl Foretold {
     }
 }
 
-/// All secure presets, or the one of a name.
-pub(super) fn list(name: Option<&str>, timed: bool, json: bool) -> Result<(), Failure> {
+/// All secure presets, or the one of a name; with times on so many threads, if they are wanted.
+pub(super) fn list(name: Option<&str>, threads: Option<usize>, json: bool) -> Result<(), Failure> {
+    if let Some(threads) = threads {
+        start_threads(threads)?;
+    }
     let chosen = match name {
         Some(name) => vec![preset(name)?],
         None => presets(),
@@ -182,7 +185,7 @@ pub(super) fn list(name: Option<&str>, timed: bool, json: bool) -> Result<(), Fa
         );
     }
     for preset in chosen {
-        let row = match timed {
+        let row = match threads.is_some() {
             true => Row::new(&preset, Cpu::new(), true)?,
             false => Row::new(&preset, Null::new(), false)?,
         };
@@ -200,7 +203,7 @@ pub(super) fn list(name: Option<&str>, timed: bool, json: bool) -> Result<(), Fa
         say!(
             "  memory: matrices as they are kept unless expanded to residues; released buffers, which the CPU keeps for reuse where there is no budget, not counted"
         );
-        if timed {
+        if threads.is_some() {
             say!("  time: of one ciphertext, keys expanded, diagonals lifted to residues when they are used");
         }
         say!("  times and precision as measured: `cipherformer bench bootstrap --preset NAME`");

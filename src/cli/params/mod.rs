@@ -35,7 +35,7 @@ struct Wish {
 
 pub(super) fn run(args: &ParamsArgs) -> Result<(), Failure> {
     if let Some(name) = &args.bootstrap {
-        return bootstrap::list(name.as_deref(), args.time, args.json);
+        return bootstrap::list(name.as_deref(), args.time.then_some(args.threads), args.json);
     }
     let asked = args.depth.is_some()
         || args.precision.is_some()
