@@ -4,7 +4,7 @@
 //! | folder below `benches/results/bootstrap/` | results of |
 //! |---|---|
 //! | itself | `bench bootstrap --json`, a preset a file: times and memory of one thread |
-//! | `precision` | the same with `--untimed`: errors of many runs |
+//! | `precision` | the same with `--untimed`: errors of many runs, of bootstraps in a row, of two rounds |
 //! | `others` | the same in other ways: more threads, within a budget |
 //! | `overflow` | `bench overflow --json` |
 
@@ -40,8 +40,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
         ("results", tables::times(&all)?),
         ("other runs", tables::others(&below("others")?)?),
         ("precision", tables::precision(&precise)?),
-        ("bootstraps in a row", tables::in_a_row(&precise)?),
-        ("two rounds", tables::two_rounds(&precise)?),
+        ("bootstraps in a row", tables::in_a_row(&many)?),
+        ("two rounds", tables::two_rounds(&many)?),
         ("overflow", tables::overflow(&below("overflow")?)?),
     ] {
         page = with_table(&page, name, &table)?;
@@ -92,14 +92,15 @@ fn total(run: &Value) -> Result<f64, String> {
     STAGES.iter().map(of).sum()
 }
 
-/// Of every preset the result with many runs, or else what its times were measured with.
+/// Of every preset the result with the most runs, or else what its times were measured with.
 fn most_runs(all: &[Value], many: &[Value]) -> Result<Vec<Value>, String> {
     let of = |run: &Value| -> Result<Value, String> {
         let preset = text(run, "preset")?;
-        let found = many
+        let same = many
             .iter()
-            .find(|other| text(other, "preset").is_ok_and(|name| name == preset));
-        Ok(found.unwrap_or(run).clone())
+            .filter(|other| text(other, "preset").is_ok_and(|name| name == preset));
+        let most = same.max_by_key(|other| other.get("runs").and_then(Value::as_u64));
+        Ok(most.unwrap_or(run).clone())
     };
     all.iter().map(of).collect()
 }
@@ -146,7 +147,10 @@ mod tests {
         let (mut few, mut other) = (example(), example());
         few["runs"] = Value::from(1);
         other["preset"] = Value::from("two");
-        let chosen = most_runs(&[few, other], &[example()]).unwrap_or_default();
+        let mut fewer = example();
+        fewer["runs"] = Value::from(3);
+        let many = [fewer.clone(), example(), fewer];
+        let chosen = most_runs(&[few, other], &many).unwrap_or_default();
         let runs: Vec<_> = chosen
             .iter()
             .map(|run| (run["preset"].as_str(), run["runs"].as_u64()))
