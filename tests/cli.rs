@@ -449,6 +449,9 @@ fn a_bootstrap_is_measured() {
         each.clone().all(|s| s > 0.0) && each.sum::<f64>() < 3.0 * seconds,
         "{run}"
     );
+    let told = run["predicted_stages"].as_object().unwrap();
+    assert_eq!(told.keys().collect::<Vec<_>>(), names);
+    times_add_up(told.values(), number(run, "predicted_seconds"));
     for kind in ["random", "equal", "one_hot", "alternating", "searched"] {
         let (have, told) = (&run["precision_bits"][kind], &run["predicted_bits"][kind]);
         for key in ["mean", "worst"] {
@@ -478,6 +481,49 @@ fn a_bootstrap_is_measured() {
         &["small-ish", "throughput"],
     );
     refused(&["bench", "bootstrap", "--threads", "0"], &["0 threads"]);
+}
+
+/// Positive seconds, and their sum.
+fn times_add_up<'a>(each: impl Iterator<Item = &'a serde_json::Value>, sum: f64) {
+    let each: Vec<f64> = each.map(|s| s.as_f64().unwrap()).collect();
+    assert!(each.iter().all(|s| *s > 0.0), "{each:?}");
+    assert!(
+        (each.iter().sum::<f64>() - sum).abs() < 1e-9 * sum,
+        "{each:?} {sum}"
+    );
+}
+
+/// The time of a bootstrap is foretold where it is asked for, as the sum of its parts.
+#[test]
+fn times_of_bootstraps_are_foretold() {
+    let ask = ["params", "--bootstrap", "insecure-tiny", "--json"];
+    let all = objects(&[&ask[..], &["--time"]].concat());
+    let [tiny] = all.as_slice() else { panic!("{all:?}") };
+    let time = &tiny["time"];
+    assert!(number(time, "threads") >= 1.0);
+    let stages = time["stages"].as_array().unwrap();
+    assert_eq!(stages.len(), 4);
+    let seconds: Vec<serde_json::Value> = (stages.iter())
+        .map(|stage| {
+            let parts = stage["parts"].as_array().unwrap().iter();
+            let us = parts.map(|part| number(part, "count") * number(part, "each_us"));
+            serde_json::Value::from(us.sum::<f64>() * 1e-6)
+        })
+        .collect();
+    times_add_up(seconds.iter(), number(time, "predicted_seconds"));
+    let output = cipherformer(&[&ask[..3], &["--time"]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("time foretold") && text.contains("modular reduction"),
+        "{text}"
+    );
+    // Without it nothing is measured.
+    assert!(objects(&ask)[0]["time"].is_null());
+    refused(&["params", "--time"], &["--bootstrap"]);
+    refused(
+        &["params", "--bootstrap", "small-ish"],
+        &["small-ish", "throughput"],
+    );
 }
 
 /// What every preset takes, before anything of it is made.

@@ -14,11 +14,13 @@ mod kept;
 mod memory;
 pub mod null;
 pub mod oracle;
+pub(crate) mod part;
 mod shared;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 
 pub use memory::{Mut, Ref, Row, Span, compact};
+pub use part::Part;
 pub use shared::{Owners, Shared};
 
 #[cfg(any(feature = "fallback", feature = "cuda", feature = "wgpu"))]

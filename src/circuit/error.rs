@@ -2,6 +2,7 @@
 
 use crate::{
     arith::Complex,
+    backend::BackendError,
     ckks::CkksError,
     ring::ScaleError,
     rlwe::{Level, RlweError},
@@ -169,6 +170,12 @@ impl CircuitError {
             right: right.to_string(),
             remedy,
         }
+    }
+}
+
+impl From<BackendError> for CircuitError {
+    fn from(error: BackendError) -> Self {
+        CkksError::from(error).into()
     }
 }
 

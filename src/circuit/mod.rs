@@ -20,6 +20,7 @@ mod powers;
 mod scaled;
 #[cfg(all(test, feature = "fallback"))]
 mod testing;
+mod work;
 
 pub use arithmetic::{Arithmetic, Encrypted};
 pub use error::CircuitError;

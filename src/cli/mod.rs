@@ -191,9 +191,16 @@ struct ParamsArgs {
     /// Rotations that have a key each [default: one for each power of two]
     #[arg(long, value_name = "NUMBER")]
     rotations: Option<usize>,
-    /// List the bootstraps that come with the crate
-    #[arg(long, exclusive = false, conflicts_with_all = ["depth", "precision", "security", "memory", "ciphertexts", "rotations"])]
-    bootstrap: bool,
+    /// List the bootstraps that come with the crate, or the one of a name
+    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["depth", "precision", "security", "memory", "ciphertexts", "rotations"])]
+    bootstrap: Option<Option<String>>,
+    /// Foretell the time of each bootstrap too, from its parts: each is measured on the CPU. Takes some seconds and up to 1 GB for a bootstrap of
+    /// N = 2^16
+    #[arg(long, requires = "bootstrap")]
+    time: bool,
+    /// Threads for which it is foretold
+    #[arg(long, default_value_t = 1, requires = "time")]
+    threads: usize,
     /// Print JSON, with the chain if one is chosen
     #[arg(long)]
     json: bool,

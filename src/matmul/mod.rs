@@ -41,7 +41,7 @@ pub use diagonal::Diagonal;
 pub use error::{MatmulError, Result};
 pub use operands::{EncodedWeights, Inputs, Outputs, SeededInputs};
 pub use plan::{MatmulPlan, Options, Packing};
-pub use rates::{Part, Rates};
+pub use rates::Rates;
 pub use shape::{Shape, Weights};
 pub use single::SingleAttention;
 pub use slots::SlotError;

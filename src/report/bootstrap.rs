@@ -83,10 +83,14 @@ pub struct BootstrapReport {
     pub threads: usize,
     /// Median seconds of a bootstrap; absent, as all other times, where they were not wanted.
     pub seconds: Option<f64>,
-    /// The same on the machine of reference, as `bench ops` scales times; absent without the feature `speed`.
+    /// Seconds as foretold right before, from parts; absent where keys are expanded on use.
+    pub predicted_seconds: Option<f64>,
+    /// Median seconds on the machine of reference, as `bench ops` scales times; absent without the feature `speed`.
     pub scaled_seconds: Option<f64>,
     /// Median seconds of every stage.
     pub stages: BTreeMap<&'static str, f64>,
+    /// The same as foretold.
+    pub predicted_stages: BTreeMap<&'static str, f64>,
     /// Median seconds of every stage for which a processor computed, whatever else ran: of one thread, where the system tells.
     pub processor_stages: BTreeMap<&'static str, f64>,
     /// Bits for every kind of message.

@@ -68,6 +68,13 @@ impl<B: Backend> Ciphertext<B> {
         })
     }
 
+    /// Zero, encrypted by nobody.
+    pub(crate) fn zero(ctx: &Context<B>, level: Level, items: usize, components: usize) -> Result<Self> {
+        Self::build(ctx, "zero", level, items, components, |dst| {
+            Ok(ctx.backend().zero(dst)?)
+        })
+    }
+
     /// Demands that the ciphertexts are of this context.
     pub(crate) fn check_context(&self, operation: &str, ctx: &Context<B>) -> Result<()> {
         ctx.params().check(operation, "the ciphertext", &self.params)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Level, LevelParams, Params, Result, RlweError};
 use crate::{
-    backend::{Backend, BasisStep, DigitStep, Owners, Row, compact, derived::select},
+    backend::{Backend, BasisStep, DigitStep, Mut, Owners, Row, Span, compact, derived::select},
     ring::{Conversion, Step},
 };
 
@@ -111,6 +111,14 @@ impl<B: Backend> Context<B> {
             level,
             top,
         })
+    }
+
+    /// Memory that holds zeros, `[items][polys][rows]`.
+    pub(crate) fn zeroed(&self, items: usize, polys: usize, rows: &[Row]) -> Result<B::Buffer> {
+        let span = Span::dense(items, polys, rows);
+        let mut buffer = self.backend().alloc(self.log_n(), span.count())?;
+        self.backend().zero(Mut::new(&mut buffer, span))?;
+        Ok(buffer)
     }
 
     /// Whether two contexts are the same one.

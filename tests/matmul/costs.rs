@@ -1,9 +1,9 @@
 //! Costs and the choice among them.
 
 use cipherformer::{
-    backend::cpu::Cpu,
+    backend::{Part, cpu::Cpu},
     ckks::Ckks,
-    matmul::{MatmulError, MatmulPlan, Options, Packing, Part, Rates, Shape, Weights, choose, cost},
+    matmul::{MatmulError, MatmulPlan, Options, Packing, Rates, Shape, Weights, choose, cost},
     rlwe::{Context, SecretKey},
 };
 

@@ -6,7 +6,7 @@
 
 use super::{BootstrapKeys, Bootstrapper, run::reduce};
 use crate::{
-    backend::{Backend, Mut, null::Null},
+    backend::{Backend, null::Null},
     circuit::{CircuitError, Encrypted, Result},
     ckks::{Ciphertext, Ckks, Evaluator},
     rlwe::{self, Context, KeyNeeds, KeyStore, Level, RlweError, Room, SecretKey, SeededRaiseKeys},
@@ -190,9 +190,7 @@ impl<B: Backend> Bootstrapper<B> {
             .into_keys(ctx)?;
         let before = null.counts().live_bytes;
         let items = if self.is_packed() { 1 } else { 2 };
-        let inner = rlwe::Ciphertext::build(ctx, "memory", level, items, 2, |dst: Mut<Null>| {
-            Ok(null.zero(dst)?)
-        })?;
+        let inner = rlwe::Ciphertext::zero(ctx, level, items, 2)?;
         let x = Ciphertext::from_parts(inner, ckks.scale(level)?.clone(), self.wide());
         null.reset();
         reduce(&mut Encrypted::new(&Evaluator::new(&ckks, &keys)), &x, self)?;

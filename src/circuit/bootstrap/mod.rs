@@ -41,6 +41,7 @@ mod sine;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod time;
 
 pub use keys::{BootstrapKeys, SeededBootstrapKeys};
 pub use memory::{KeyBytes, Memory};
@@ -51,3 +52,4 @@ pub use predict::Prediction;
 pub use preset::{Preset, insecure_presets, preset, presets};
 pub use run::Stage;
 pub use tail::{failure_log2, overflow_tail_log2};
+pub use time::{StageTime, Time};

@@ -27,6 +27,18 @@ pub enum Stage {
     SlotsToCoefficients,
 }
 
+impl Stage {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raise => "raise",
+            Self::CoefficientsToSlots => "coefficients_to_slots",
+            Self::ModularReduction => "modular_reduction",
+            Self::SlotsToCoefficients => "slots_to_coefficients",
+        }
+    }
+}
+
 impl<B: Backend> Bootstrapper<B> {
     /// The same values at [`output_level`](Self::output_level), at its canonical scale; every item.
     ///

@@ -20,7 +20,10 @@ use std::collections::BTreeMap;
 
 use estimate::merged;
 
-use super::{CircuitError, Result};
+use super::{
+    CircuitError, Result,
+    work::{Kind, WorkList},
+};
 use crate::{
     arith::Complex,
     backend::Backend,
@@ -50,6 +53,17 @@ pub struct Cost {
 }
 
 impl Cost {
+    fn of(work: &WorkList) -> Self {
+        Self {
+            products: work.items_of(|kind| kind == Kind::Product),
+            relinearisations: work.items_of(|kind| kind == Kind::Relinearisation),
+            rescales: work.items_of(|kind| matches!(kind, Kind::Rescale(_))),
+            constants: work
+                .items_of(|kind| matches!(kind, Kind::TimesConstant(_) | Kind::TimesConstantOnto(_))),
+            plaintexts: work.items_of(|kind| matches!(kind, Kind::TimesSlots(..) | Kind::TimesSlotsOnto(..))),
+        }
+    }
+
     /// All of it in units of a relinearisation, about: what a product, a rescale or a constant takes in its share of one.
     pub fn weight(&self) -> f64 {
         let weighted = [
@@ -66,7 +80,7 @@ impl Cost {
 /// Runs circuits on descriptions.
 pub struct Forecast {
     params: Params,
-    cost: Cost,
+    work: WorkList,
     noise: bool,
     sources: u32,
 }
@@ -76,7 +90,7 @@ impl Forecast {
     pub fn dry(params: &Params) -> Self {
         Self {
             params: params.clone(),
-            cost: Cost::default(),
+            work: WorkList::default(),
             noise: false,
             sources: 0,
         }
@@ -92,7 +106,12 @@ impl Forecast {
 
     /// What was done so far.
     pub fn cost(&self) -> Cost {
-        self.cost
+        Cost::of(&self.work)
+    }
+
+    /// The same by kind, level and number of ciphertexts.
+    pub(in crate::circuit) fn work(&self) -> &WorkList {
+        &self.work
     }
 
     /// An input of which only the shape is known: `items` ciphertexts of `slots` numbers.

@@ -3,7 +3,7 @@
 use super::{CONSTANT_BITS, Estimate, Forecast, estimate::merged};
 use crate::{
     arith::Complex,
-    circuit::{Arithmetic, CircuitError, Interval, Result},
+    circuit::{Arithmetic, CircuitError, Interval, Result, work::Kind},
     ckks::CkksError,
     ring::Scale,
     rlwe::{Level, Params},
@@ -38,14 +38,19 @@ impl Arithmetic for Forecast {
     }
 
     fn add(&mut self, a: &Estimate, b: &Estimate) -> Result<Estimate> {
+        let components = [a.components, b.components];
+        self.work.add(Kind::Sum(components), a.level, a.items);
         self.combine("add", a, b, 1.0)
     }
 
     fn sub(&mut self, a: &Estimate, b: &Estimate) -> Result<Estimate> {
+        let components = [a.components, b.components];
+        self.work.add(Kind::Difference(components), a.level, a.items);
         self.combine("sub", a, b, -1.0)
     }
 
     fn neg(&mut self, a: &Estimate) -> Result<Estimate> {
+        self.work.add(Kind::Negation(a.components), a.level, a.items);
         Ok(Estimate {
             points: a.map(|z| -z),
             ..a.clone().each_noise(|_, d| -d)
@@ -53,6 +58,7 @@ impl Arithmetic for Forecast {
     }
 
     fn mul_i(&mut self, a: &Estimate) -> Result<Estimate> {
+        self.work.add(Kind::TimesI(a.components), a.level, a.items);
         let turn = |z: Complex| Complex::new(-z.im, z.re);
         Ok(Estimate {
             points: a.map(turn),
@@ -61,6 +67,15 @@ impl Arithmetic for Forecast {
     }
 
     fn add_const(&mut self, a: &Estimate, c: Complex) -> Result<Estimate> {
+        let mut did = |kind: Kind| self.work.add(kind, a.level, a.items);
+        did(Kind::PlusConstant(a.components));
+        if c.im != 0.0 {
+            // i (-i a + im)
+            did(Kind::TimesI(a.components));
+            did(Kind::Negation(a.components));
+            did(Kind::PlusConstant(a.components));
+            did(Kind::TimesI(a.components));
+        }
         for part in [c.re, c.im] {
             self.check_constant("add_const", a.level, part, &a.scale)?;
         }
@@ -73,6 +88,8 @@ impl Arithmetic for Forecast {
     }
 
     fn add_slots(&mut self, a: &Estimate, c: &[Complex]) -> Result<Estimate> {
+        let kind = Kind::PlusSlots(a.components, a.slots);
+        self.work.add(kind, a.level, a.items);
         let points = a.points.iter().enumerate().map(|(i, z)| *z + of_slot(c, i));
         Ok(Estimate {
             points: points.collect(),
@@ -81,35 +98,23 @@ impl Arithmetic for Forecast {
     }
 
     fn mul_const(&mut self, a: &Estimate, c: f64, scale: &Scale) -> Result<Estimate> {
-        self.check_constant("mul_const", a.level, c, scale)?;
-        self.cost.constants += a.items;
-        self.scaled(a, c, scale)
+        let product = self.times_constant(a, c, scale)?;
+        self.work.add(Kind::TimesConstant(a.components), a.level, a.items);
+        Ok(product)
     }
 
     fn mul_const_add(&mut self, sum: &mut Estimate, a: &Estimate, c: f64, scale: &Scale) -> Result<()> {
-        let term = self.mul_const(a, c, scale)?;
+        let term = self.times_constant(a, c, scale)?;
+        let kind = Kind::TimesConstantOnto([sum.components, a.components]);
+        self.work.add(kind, a.level, a.items);
         *sum = self.combine("mul_const_add", sum, &term, 1.0)?;
         Ok(())
     }
 
     fn mul_slots(&mut self, a: &Estimate, c: &[Complex], scale: &Scale) -> Result<Estimate> {
-        self.cost.plaintexts += a.items;
-        let mut product = Estimate {
-            scale: a.scale.mul(scale)?,
-            points: (a.points.iter().enumerate())
-                .map(|(i, z)| *z * of_slot(c, i))
-                .collect(),
-            ..a.clone().each_noise(|i, d| d * of_slot(c, i))
-        };
-        self.check_room("mul_plain", &product)?;
-        // The plaintext's own rounding, 1/12 a coefficient.
-        let rounding = (2.0 * a.slots as f64 / 12.0).sqrt() / scale.to_f64();
-        let values = a.points.clone();
-        if self.noise && !values.is_empty() {
-            let noise = values.iter().map(|z| (z.abs() * rounding).into()).collect();
-            product.noise.push((self.sources, noise));
-            self.sources += 1;
-        }
+        let product = self.times_slots(a, c, scale)?;
+        let kind = Kind::TimesSlots(a.components, a.slots);
+        self.work.add(kind, a.level, a.items);
         Ok(product)
     }
 
@@ -120,7 +125,9 @@ impl Arithmetic for Forecast {
         c: &[Complex],
         scale: &Scale,
     ) -> Result<()> {
-        let term = self.mul_slots(a, c, scale)?;
+        let term = self.times_slots(a, c, scale)?;
+        let kind = Kind::TimesSlotsOnto([sum.components, a.components], a.slots);
+        self.work.add(kind, a.level, a.items);
         *sum = self.combine("mul_plain_add", sum, &term, 1.0)?;
         Ok(())
     }
@@ -132,7 +139,7 @@ impl Arithmetic for Forecast {
             let remedy = "relinearise the operand first";
             return Err(CircuitError::mismatch("mul", "components", components, 2, remedy));
         }
-        self.cost.products += a.items;
+        self.work.add(Kind::Product, a.level, a.items);
         let at = |e: &[Complex], i: usize| e.get(i).copied().unwrap_or_default();
         let product = Estimate {
             scale: a.scale.mul(&b.scale)?,
@@ -154,11 +161,11 @@ impl Arithmetic for Forecast {
         let (level, scale) = self.below("relinearise_rescale", a)?;
         let mut variance = self.rounding();
         if a.components == 3 {
-            self.cost.relinearisations += a.items;
+            self.work.add(Kind::Relinearisation, a.level, a.items);
             let ratio = scale.div(&a.scale)?.to_f64();
             variance += self.switching(a.level)? * ratio * ratio;
         } else {
-            self.cost.rescales += a.items;
+            self.work.add(Kind::Rescale(a.components), a.level, a.items);
         }
         let mut result = Estimate {
             level,
@@ -192,8 +199,8 @@ impl Arithmetic for Forecast {
             }
             .into());
         }
-        self.cost.constants += a.items;
-        self.cost.rescales += a.items;
+        self.work.add(Kind::TimesConstant(a.components), a.level, a.items);
+        self.work.add(Kind::Rescale(a.components), a.level, a.items);
         let mut result = Estimate {
             level,
             scale: scale.clone(),
@@ -288,10 +295,13 @@ impl Arithmetic for Forecast {
                 .iter_mut()
                 .for_each(|(_, n)| n.resize(length, Complex::default()));
         }
+        let kind = Kind::Concatenation(parts.len(), all.components);
+        self.work.add(kind, all.level, all.items);
         Ok(all)
     }
 
     fn sum_items(&mut self, a: &Estimate) -> Result<Estimate> {
+        self.work.add(Kind::ItemsSum(a.components), a.level, a.items);
         let each = a.points.len() / a.items.max(1);
         let at =
             |all: &[Complex], item: usize, i: usize| all.get(item * each + i).copied().unwrap_or_default();
@@ -330,6 +340,34 @@ impl Arithmetic for Forecast {
                 high: interval.high(),
             }),
         }
+    }
+}
+
+impl Forecast {
+    fn times_constant(&self, a: &Estimate, c: f64, scale: &Scale) -> Result<Estimate> {
+        self.check_constant("mul_const", a.level, c, scale)?;
+        self.scaled(a, c, scale)
+    }
+
+    /// A product with one number a slot, with the rounding of its plaintext.
+    fn times_slots(&mut self, a: &Estimate, c: &[Complex], scale: &Scale) -> Result<Estimate> {
+        let mut product = Estimate {
+            scale: a.scale.mul(scale)?,
+            points: (a.points.iter().enumerate())
+                .map(|(i, z)| *z * of_slot(c, i))
+                .collect(),
+            ..a.clone().each_noise(|i, d| d * of_slot(c, i))
+        };
+        self.check_room("mul_plain", &product)?;
+        // The plaintext's own rounding, 1/12 a coefficient.
+        let rounding = (2.0 * a.slots as f64 / 12.0).sqrt() / scale.to_f64();
+        let values = a.points.clone();
+        if self.noise && !values.is_empty() {
+            let noise = values.iter().map(|z| (z.abs() * rounding).into()).collect();
+            product.noise.push((self.sources, noise));
+            self.sources += 1;
+        }
+        Ok(product)
     }
 }
 

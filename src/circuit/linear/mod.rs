@@ -15,6 +15,7 @@ mod diagonals;
 mod fold;
 mod steps;
 mod transform;
+mod work;
 
 pub use diagonals::Diagonals;
 pub use fold::Fold;

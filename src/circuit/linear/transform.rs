@@ -22,10 +22,10 @@ pub(crate) struct Spread {
 /// A matrix for ciphertexts at a level and scale, with the scale of its result at the level below.
 pub struct Transform<B: Backend> {
     slots: usize,
-    level: Level,
+    pub(super) level: Level,
     input: Scale,
     output: Scale,
-    steps: Steps,
+    pub(super) steps: Steps,
     diagonals: usize,
     /// Mean over the rows of the sum of squares.
     gain: f64,
@@ -33,10 +33,10 @@ pub struct Transform<B: Backend> {
     plain: f64,
     /// 2 integers an entry of a period: `[giant step][baby step][integer]`, zeros for a diagonal that is none. A diagonal is rotated for its giant
     /// step, and lifted to residues when it is used, or once.
-    integers: Vec<i64>,
+    pub(super) integers: Vec<i64>,
     /// Integers of one diagonal.
-    length: usize,
-    residues: Option<ExtendedPlain<B>>,
+    pub(super) length: usize,
+    pub(super) residues: Option<ExtendedPlain<B>>,
 }
 
 impl<B: Backend> Transform<B> {

@@ -7,28 +7,20 @@ use crate::{
         clock::processor_seconds,
         device::{Device, DeviceBackend, on},
     },
-    bench::{slowness, use_threads},
-    circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Stage, preset, presets},
+    bench::slowness,
+    circuit::bootstrap::{Bootstrapper, Preset, SeededBootstrapKeys, Time, preset, presets},
     ckks::Ckks,
     cli::{
         BootstrapArgs, Failure,
-        bench::precision::{Bench, Errors},
+        bench::{
+            precision::{Bench, Errors},
+            start_threads,
+        },
         device, show,
     },
     report::{Bits, BootstrapReport, Moduli, bar, bytes, seconds},
     rlwe::{Context, Encapsulation, Expansion, KeyNeeds, KeyStore, SecretKey},
 };
-
-const THREADS: usize = 1024;
-
-fn key(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Raise => "raise",
-        Stage::CoefficientsToSlots => "coefficients_to_slots",
-        Stage::ModularReduction => "modular_reduction",
-        Stage::SlotsToCoefficients => "slots_to_coefficients",
-    }
-}
 
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
@@ -140,6 +132,21 @@ fn measure<B: DeviceBackend>(
     let first_messages = bench.messages(0, &searched);
     progress.set_length((args.runs * first_messages.len()) as u64);
     progress.set_position(0);
+    // Parts are measured with expanded keys.
+    let mut peak_before = 0;
+    let expanded = keys.bytes() == predicted.expanded + predicted.raise;
+    let told = match expanded && !args.untimed {
+        true => {
+            progress.set_message(format!("{}: time", preset.name));
+            peak_before = peak_bytes();
+            let told = bootstrapper.time(1)?;
+            ctx.backend().trim();
+            // What the prediction takes is not for this report.
+            restart_peak();
+            Some(told)
+        }
+        false => None,
+    };
     let mut total = Vec::new();
     let mut stages: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     let mut processor: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
@@ -153,11 +160,11 @@ fn measure<B: DeviceBackend>(
             let out = bootstrapper.bootstrap_with(&keys, &ct, |stage| {
                 ctx.backend().wait().map_err(crate::ckks::CkksError::from)?;
                 stages
-                    .entry(key(stage))
+                    .entry(stage.name())
                     .or_default()
                     .push(last.elapsed().as_secs_f64());
                 if let Some((now, before)) = processor_seconds().zip(busy) {
-                    processor.entry(key(stage)).or_default().push(now - before);
+                    processor.entry(stage.name()).or_default().push(now - before);
                     busy = Some(now);
                 }
                 last = Instant::now();
@@ -195,8 +202,12 @@ fn measure<B: DeviceBackend>(
         device,
         threads: args.threads,
         seconds: time,
+        predicted_seconds: told.as_ref().map(Time::seconds),
         scaled_seconds: time.zip(slowness()).map(|(time, s)| time / s),
         stages: medians(stages),
+        predicted_stages: (told.iter().flat_map(|told| &told.stages))
+            .map(|stage| (stage.stage.name(), stage.seconds()))
+            .collect(),
         processor_stages: medians(processor),
         precision_bits: errors.iter().map(|(kind, sums)| (*kind, sums.bits())).collect(),
         predicted_bits: bench.foretold(&first_messages, args.runs)?,
@@ -213,14 +224,15 @@ fn measure<B: DeviceBackend>(
         working_bytes: memory.working,
         budget_bytes: args.budget,
         seeded_key_bytes: seeded_bytes,
-        peak_bytes: if own_peak { peak_bytes() } else { 0 },
+        peak_bytes: if own_peak {
+            peak_bytes().max(peak_before)
+        } else {
+            0
+        },
     })
 }
 
 pub(crate) fn run(args: &BootstrapArgs) -> Result<(), Failure> {
-    if !(1..=THREADS).contains(&args.threads) {
-        return Err(format!("{} threads: choose 1 to {THREADS}", args.threads).into());
-    }
     if !(1..=1000).contains(&args.runs) {
         return Err(format!("{} runs: choose 1 to 1000", args.runs).into());
     }
@@ -231,9 +243,7 @@ pub(crate) fn run(args: &BootstrapArgs) -> Result<(), Failure> {
         Some(name) => vec![preset(name)?],
         None => presets(),
     };
-    if !use_threads(args.threads) {
-        return Err("the number of threads is set already; this is a defect, please report it".into());
-    }
+    start_threads(args.threads)?;
     let device = args.device.open()?;
     for (i, preset) in chosen.iter().enumerate() {
         let report =
@@ -283,6 +293,9 @@ fn print(r: &BootstrapReport, preset: &Preset) {
         .map_or(String::new(), |s| format!("         {} scaled", seconds(s)));
     if let Some(total) = r.seconds {
         say!("  {:<24}{:>9}{scaled}", "total", seconds(total));
+        if let Some(told) = r.predicted_seconds {
+            say!("  {:<24}{:>9}", "foretold", seconds(told));
+        }
         say!();
     }
     let columns = ["mean", "worst", "foretold", "worst"];

@@ -6,10 +6,13 @@ use serde::Serialize;
 
 use super::Failure;
 use crate::{
-    backend::null::Null,
-    circuit::bootstrap::{BootstrapSpec, Bootstrapper, Memory, Prediction, Preset, messages, presets},
+    backend::{Backend, cpu::Cpu, null::Null},
+    circuit::bootstrap::{
+        BootstrapSpec, Bootstrapper, Memory, Prediction, Preset, StageTime, Time, messages, preset, presets,
+    },
     ckks::Ckks,
-    report::{Moduli, bytes},
+    cli::{bench::start_threads, texts::count},
+    report::{Moduli, bytes, seconds},
     rlwe::{Context, Encapsulation, KeyNeeds, Level},
 };
 
@@ -39,12 +42,24 @@ struct Row {
     total_bytes: usize,
     /// With keys expanded on use: the least budget.
     least_bytes: usize,
+    /// Of one bootstrap on this machine, and the threads for which it is foretold; absent unless it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Foretold>,
+}
+
+/// The time of a bootstrap.
+#[derive(Serialize)]
+struct Foretold {
+    threads: usize,
+    predicted_seconds: f64,
+    stages: Vec<StageTime>,
 }
 
 impl Row {
-    fn new(preset: &Preset) -> Result<Self, Failure> {
+    /// `timed` says that the backend computes, and its time is wanted.
+    fn new<B: Backend>(preset: &Preset, backend: B, timed: bool) -> Result<Self, Failure> {
         let (params, spec) = (preset.params()?, &preset.spec);
-        let ckks = Ckks::new(&Context::new(Null::new(), params.clone())?);
+        let ckks = Ckks::new(&Context::new(backend, params.clone())?);
         let bootstrapper = Bootstrapper::new(&ckks, spec)?;
         let mut predicted = BTreeMap::new();
         let aligned = bootstrapper.aligned_message().map(|message| ("aligned", message));
@@ -77,6 +92,10 @@ impl Row {
             working_bytes: working,
             total_bytes: memory.total(),
             least_bytes: bootstrapper.least_budget(1, 1)?,
+            time: match timed {
+                true => Some(Foretold::new(&bootstrapper.time(1)?)),
+                false => None,
+            },
         })
     }
 
@@ -110,6 +129,18 @@ impl Row {
             bytes(self.total_bytes),
             bytes(self.least_bytes)
         );
+        if let Some(time) = &self.time {
+            let each = time.stages.iter().map(|stage| {
+                let name = stage.stage.name().replace('_', " ");
+                format!("{name} {}", seconds(stage.seconds()))
+            });
+            say!(
+                "      time foretold: {} on {} of this machine: {}",
+                seconds(time.predicted_seconds),
+                count(time.threads, "thread", "threads"),
+                each.collect::<Vec<_>>().join(", ")
+            );
+        }
         let list = |primes: &[f64]| {
             let each: Vec<String> = primes.iter().map(|log2| format!("{log2:.2}")).collect();
             each.join(" ")
@@ -119,7 +150,25 @@ impl Row {
     }
 }
 
-pub(super) fn list(json: bool) -> Result<(), Failure> {
+impl Foretold {
+    fn new(time: &Time) -> Self {
+        Self {
+            threads: rayon::current_num_threads(),
+            predicted_seconds: time.seconds(),
+            stages: time.stages.clone(),
+        }
+    }
+}
+
+/// All secure presets, or the one of a name; with times on so many threads, if they are wanted.
+pub(super) fn list(name: Option<&str>, threads: Option<usize>, json: bool) -> Result<(), Failure> {
+    if let Some(threads) = threads {
+        start_threads(threads)?;
+    }
+    let chosen = match name {
+        Some(name) => vec![preset(name)?],
+        None => presets(),
+    };
     if !json {
         say!();
         say!(
@@ -135,8 +184,11 @@ pub(super) fn list(json: bool) -> Result<(), Failure> {
             "failure"
         );
     }
-    for preset in presets() {
-        let row = Row::new(&preset)?;
+    for preset in chosen {
+        let row = match threads.is_some() {
+            true => Row::new(&preset, Cpu::new(), true)?,
+            false => Row::new(&preset, Null::new(), false)?,
+        };
         if json {
             say!("{}", serde_json::to_string(&row)?);
         } else {
@@ -151,6 +203,9 @@ pub(super) fn list(json: bool) -> Result<(), Failure> {
         say!(
             "  memory: matrices as they are kept unless expanded to residues; released buffers, which the CPU keeps for reuse where there is no budget, not counted"
         );
+        if threads.is_some() {
+            say!("  time: of one ciphertext, keys expanded, diagonals lifted to residues when they are used");
+        }
         say!("  times and precision as measured: `cipherformer bench bootstrap --preset NAME`");
         say!();
     }

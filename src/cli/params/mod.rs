@@ -34,8 +34,8 @@ struct Wish {
 }
 
 pub(super) fn run(args: &ParamsArgs) -> Result<(), Failure> {
-    if args.bootstrap {
-        return bootstrap::list(args.json);
+    if let Some(name) = &args.bootstrap {
+        return bootstrap::list(name.as_deref(), args.time.then_some(args.threads), args.json);
     }
     let asked = args.depth.is_some()
         || args.precision.is_some()

@@ -14,14 +14,15 @@
 use super::{Encrypted, Output, Plain, Plan, Result, Results, cost::merges};
 use crate::{
     backend::{
-        Backend, Integers, Mut, Ref, Span,
+        Backend, Integers, Mut, Part, Ref, Span,
         clock::least_us,
         null::{Counts, Null},
+        part::{MEMORY, extrapolated},
     },
     bfv::{self, Bfv, Evaluator, interleaving_automorphisms},
     matmul::{
-        Cost, Part, Rates,
-        rates::{MEMORY, PRODUCTS, Turns, extrapolated},
+        Cost, Rates,
+        rates::{PRODUCTS, Turns},
     },
     rlwe::{self, EvaluationKeys, KeyNeeds, Level, SecretKey},
 };
@@ -39,10 +40,7 @@ fn zeros<B: Backend>(
     items: usize,
     components: usize,
 ) -> Result<bfv::Ciphertext<B>> {
-    let ctx = bfv.context();
-    let inner = rlwe::Ciphertext::build(ctx, "rates", level, items, components, |dst| {
-        Ok(ctx.backend().zero(dst)?)
-    })?;
+    let inner = rlwe::Ciphertext::zero(bfv.context(), level, items, components)?;
     Ok(bfv::Ciphertext::from_parts(inner, bfv.plain()))
 }
 

@@ -1,8 +1,12 @@
 //! Column and GEMM packing: a product of matrices for each polynomial and prime.
 
-use super::{MEMORY, PRODUCTS, Part, Rates, extrapolated, zeroed};
+use super::{PRODUCTS, Rates};
 use crate::{
-    backend::{Backend, Entries, Matrix, Mut, Ref, Span, clock::least_us},
+    backend::{
+        Backend, Entries, Matrix, Mut, Part, Ref, Span,
+        clock::least_us,
+        part::{MEMORY, extrapolated},
+    },
     matmul::{MatmulPlan, Result, Shape, layout::Features},
     rlwe::Context,
 };
@@ -25,10 +29,10 @@ pub(super) fn measure<B: Backend>(
     let most = (room / inputs).max(8);
     // As many polynomials side by side as there is time for: whether they stay in a cache until they are used shows.
     let polys = lines.min(room / (inputs * n.min(most))).max(1);
-    let src = zeroed(ctx, inputs, polys, prime)?;
+    let src = ctx.zeroed(inputs, polys, prime)?;
     let us = extrapolated(n, most, |outputs| -> Result<f64> {
         let weights = vec![1i16; outputs * inputs];
-        let mut dst = zeroed(ctx, outputs, polys, prime)?;
+        let mut dst = ctx.zeroed(outputs, polys, prime)?;
         least_us(backend, lines / polys, || -> Result<()> {
             let entries = Entries::I16(&weights);
             let matrix = Matrix {

@@ -25,33 +25,14 @@ use serde::Serialize;
 
 use super::{ColumnWeights, MatmulPlan, Result, Shape, Weights, layout::Layout, shape::quantise};
 use crate::{
-    backend::{Backend, Mut, Row, Span, clock::least_us},
+    backend::{Backend, Part, clock::least_us},
     rlwe::Context,
 };
 
-/// Bytes of operands of a measurement, more or less.
-pub(super) const MEMORY: usize = 1 << 26;
 /// Products of two words in a measurement, more or less: some milliseconds.
 pub(super) const PRODUCTS: usize = 1 << 27;
 /// Weights that a measurement rounds.
 const WEIGHTS: usize = 1 << 20;
-
-/// A part of a computation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Part {
-    /// What it is.
-    pub name: &'static str,
-    /// How often it comes.
-    pub count: f64,
-    /// Microseconds of one.
-    pub each_us: f64,
-}
-
-impl Part {
-    pub(super) fn new(name: &'static str, count: f64, each_us: f64) -> Self {
-        Self { name, count, each_us }
-    }
-}
 
 /// The parts of a plan with their times on a machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -65,12 +46,12 @@ pub struct Rates {
 impl Rates {
     /// Microseconds of encoding the weights.
     pub fn prepare_us(&self) -> f64 {
-        sum(&self.prepare)
+        Part::sum_us(&self.prepare)
     }
 
     /// Microseconds of the product.
     pub fn run_us(&self) -> f64 {
-        sum(&self.run)
+        Part::sum_us(&self.run)
     }
 }
 
@@ -93,10 +74,6 @@ impl MatmulPlan {
     }
 }
 
-fn sum(parts: &[Part]) -> f64 {
-    parts.iter().map(|p| p.count * p.each_us).sum()
-}
-
 /// What is done to all weights first: they are checked and, where they are integers, rounded.
 fn rounding<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan) -> Result<Part> {
     let Shape { k, n, .. } = plan.shape;
@@ -116,14 +93,6 @@ fn rounding<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan) -> Result<Part> {
     Ok(Part::new("rounding", 1.0, us * k as f64 / some as f64))
 }
 
-/// Zeroed memory.
-fn zeroed<B: Backend>(ctx: &Context<B>, items: usize, polys: usize, rows: &[Row]) -> Result<B::Buffer> {
-    let span = Span::dense(items, polys, rows);
-    let mut buffer = ctx.backend().alloc(ctx.log_n(), span.count())?;
-    ctx.backend().zero(Mut::new(&mut buffer, span))?;
-    Ok(buffer)
-}
-
 /// Numbers from 0 to `count` - 1, over and over: which of some operands a measurement takes next.
 pub(super) struct Turns {
     count: usize,
@@ -139,40 +108,5 @@ impl Turns {
         let turn = self.next % self.count.max(1);
         self.next += 1;
         turn
-    }
-}
-
-/// The time of something `whole` long from `time`s of a piece of `most` and of half of that: affine in the length.
-pub(super) fn extrapolated<E>(
-    whole: usize,
-    most: usize,
-    mut time: impl FnMut(usize) -> std::result::Result<f64, E>,
-) -> std::result::Result<f64, E> {
-    let piece = whole.min(most.max(1));
-    let long = time(piece)?;
-    if piece == whole {
-        return Ok(long);
-    }
-    let half = piece / 2;
-    if half == 0 {
-        return Ok(long * whole as f64);
-    }
-    let slope = ((long - time(half)?) / (piece - half) as f64).max(0.0);
-    Ok(long + slope * (whole - piece) as f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_are_extrapolated_along_a_line() {
-        let line = |x: usize| Ok::<_, ()>(3.0 + 2.0 * x as f64);
-        for (whole, most) in [(7, 100), (100, 7), (100, 8), (5, 5)] {
-            let have = extrapolated(whole, most, line).unwrap();
-            assert_eq!(have, 3.0 + 2.0 * whole as f64, "{whole} of {most}");
-        }
-        // A piece of one says nothing about what does not grow.
-        assert_eq!(extrapolated(4, 1, line).unwrap(), 20.0);
     }
 }

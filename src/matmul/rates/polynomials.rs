@@ -1,8 +1,8 @@
 //! Blocks and diagonals: plaintexts from weights, and sums of products with them.
 
-use super::{MEMORY, PRODUCTS, Part, Rates, Turns, zeroed};
+use super::{PRODUCTS, Rates, Turns};
 use crate::{
-    backend::{Backend, Mut, Ref, Span, clock::least_us},
+    backend::{Backend, Mut, Part, Ref, Span, clock::least_us, part::MEMORY},
     matmul::{
         MatmulPlan, Result,
         diagonal::Diagonal,
@@ -89,7 +89,7 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
     let kept = if plan.options.ready { groups } else { 1 };
     let rows = &sample.rows;
     let plain = Span::dense(kept * terms, 1, rows);
-    let mut residues = zeroed(ctx, kept * terms, 1, rows)?;
+    let mut residues = ctx.zeroed(kept * terms, 1, rows)?;
     let (mut turns, mut integers) = (Turns::new(groups), Vec::new());
     let us = least_us(backend, sums, || -> Result<()> {
         let group = turns.take();
@@ -103,9 +103,9 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
         false => rates.run.push(part),
     }
 
-    let x = zeroed(ctx, terms * users, 2, rows)?;
+    let x = ctx.zeroed(terms * users, 2, rows)?;
     let results = sums.min(MEMORY / (2 * 4 * users * poly)).max(1);
-    let mut dst = zeroed(ctx, users * results, 2, rows)?;
+    let mut dst = ctx.zeroed(users * results, 2, rows)?;
     let (from, to) = (
         Span::dense(terms * users, 2, rows),
         Span::dense(users * results, 2, rows),

@@ -2,23 +2,17 @@
 
 use std::collections::VecDeque;
 
-use super::{MEMORY, Part, Rates, Turns};
+use super::{Rates, Turns};
 use crate::{
-    backend::{Backend, clock::least_us},
+    backend::{Backend, Part, clock::least_us, part::MEMORY},
     matmul::{MatmulPlan, Result, diagonal::Diagonal},
     ring::Galois,
-    rlwe::{Ciphertext, Context, KeyNeeds, Level, SecretKey, SwitchKey},
+    rlwe::{Ciphertext, Context, KeyNeeds, SecretKey, SwitchKey},
 };
 
 /// Ciphertexts of a measurement, and keys that it takes in turn, at most: a run meets each key once, or a few times.
 const ITEMS: usize = 8;
 const KEYS: usize = 32;
-
-fn zeros<B: Backend>(ctx: &Context<B>, level: Level, items: usize) -> Result<Ciphertext<B>> {
-    Ok(Ciphertext::build(ctx, "rates", level, items, 2, |dst| {
-        Ok(ctx.backend().zero(dst)?)
-    })?)
-}
 
 pub(super) fn measure<B: Backend>(
     ctx: &Context<B>,
@@ -45,7 +39,10 @@ pub(super) fn measure<B: Backend>(
 
     let all = layout.tiles * layout.inputs;
     let items = all.min(ITEMS);
-    let (x, more) = (zeros(ctx, plan.level, items)?, all as f64 / items as f64);
+    let (x, more) = (
+        Ciphertext::zero(ctx, plan.level, items, 2)?,
+        all as f64 / items as f64,
+    );
     let us = least_us(backend, 1, || -> Result<()> {
         drop(ctx.extend(&x)?);
         Ok(())
@@ -77,7 +74,10 @@ pub(super) fn measure<B: Backend>(
     }
 
     let users = layout.tiles.min(ITEMS);
-    let (x, more) = (zeros(ctx, plan.level, users)?, layout.tiles as f64 / users as f64);
+    let (x, more) = (
+        Ciphertext::zero(ctx, plan.level, users, 2)?,
+        layout.tiles as f64 / users as f64,
+    );
     let (mut total, part) = (ctx.extend(&x)?, ctx.extend(&x)?);
     if layout.giant() > 1 {
         let count = outputs * (layout.giant() - 1);
@@ -98,7 +98,7 @@ pub(super) fn measure<B: Backend>(
     rates.run.push(Part::new("division", outputs as f64, us * more));
     let folds = layout.folds().count();
     if folds > 0 {
-        let mut result = zeros(ctx, plan.level, users)?;
+        let mut result = Ciphertext::zero(ctx, plan.level, users, 2)?;
         let us = least_us(backend, outputs * folds, || -> Result<()> {
             let Some((key, g)) = keys.get(turns.take()) else {
                 return Ok(());
