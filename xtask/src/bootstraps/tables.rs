@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{number, text, total};
+use super::total;
+use crate::report::{number, text};
 
 /// Kinds of messages, as columns.
 pub(super) const KINDS: [&str; 5] = ["random", "equal", "one_hot", "alternating", "searched"];
@@ -212,10 +213,10 @@ mod tests {
     fn tables_have_what_was_measured_beside_what_was_foretold() {
         let run = [example()];
         let times = times(&run).unwrap_or_default();
-        assert!(times.contains("| `one` | 3 | 4.00 | 2.00 | 1700.0 |"), "{times}");
+        assert!(times.contains("| `one` | 3 | 4.00 | 4.25 | 2.00 | 1700.0 |"), "{times}");
         let others = others(&run).unwrap_or_default();
         assert!(
-            others.contains("| `one` | 1 | 5.00 GB | 4.50 | 2.25 | 80 | 7.00 GB |"),
+            others.contains("| `one` | 1 | 5.00 GB | 4.50 | 4.25 | 2.25 | 80 | 7.00 GB |"),
             "{others}"
         );
         let precision = precision(&run).unwrap_or_default();
