@@ -213,7 +213,10 @@ mod tests {
     fn tables_have_what_was_measured_beside_what_was_foretold() {
         let run = [example()];
         let times = times(&run).unwrap_or_default();
-        assert!(times.contains("| `one` | 3 | 4.00 | 4.25 | 2.00 | 1700.0 |"), "{times}");
+        assert!(
+            times.contains("| `one` | 3 | 4.00 | 4.25 | 2.00 | 1700.0 |"),
+            "{times}"
+        );
         let others = others(&run).unwrap_or_default();
         assert!(
             others.contains("| `one` | 1 | 5.00 GB | 4.50 | 4.25 | 2.25 | 80 | 7.00 GB |"),
