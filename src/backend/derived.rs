@@ -2,6 +2,9 @@
 //!
 //! A backend that fuses one of them keeps its result bit for bit; conformance compares it with the body here.
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use super::{
@@ -99,6 +102,22 @@ pub fn sparse<B: Backend>(
     b.lift(t, Mut::new(&mut buffer, span), values)?;
     b.ntt(t, Mut::new(&mut buffer, span))?;
     Ok(buffer)
+}
+
+/// See [`Backend::sparse`]; where rows are shorter than N, the same in the ring of their degree, whose tables `ring` gives by log2 of it.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+pub(super) fn sparse_in_subring<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    rows: &[Row],
+    items: usize,
+    values: Integers,
+    ring: impl FnOnce(u32) -> Result<Arc<B::Tables>>,
+) -> Result<B::Buffer> {
+    match b.sparse_log_n(t, values.len() / items.max(1)) {
+        log_n if log_n < b.log_n(t) => sparse(b, ring(log_n)?.as_ref(), rows, items, values),
+        _ => sparse(b, t, rows, items, values),
+    }
 }
 
 /// See [`Backend::sparse_product`].

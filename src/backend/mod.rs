@@ -15,6 +15,8 @@ mod memory;
 pub mod null;
 pub mod oracle;
 pub(crate) mod part;
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod prime;
 mod shared;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;

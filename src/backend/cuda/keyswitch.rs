@@ -10,11 +10,13 @@ use super::{
     basis::{Part, Prepared},
     device::{Argument, Cost, Grid, THREADS, rows},
     memory::Buffer,
-    ntt::{Tables, montgomery},
+    ntt::Tables,
     operands::{Addend, Digits, Keys, MAX_DIGITS, MAX_KEYS, MAX_ROWS, Shape, narrow},
 };
 use crate::{
-    backend::{Backend, BackendError, KeySwitch, Mut, Ref, Result, Row, Span, compact, derived},
+    backend::{
+        Backend, BackendError, KeySwitch, Mut, Ref, Result, Row, Span, compact, derived, prime::montgomery,
+    },
     ring::Galois,
 };
 

@@ -37,7 +37,6 @@ pub use traffic::Launch;
 
 use device::{Argument, Cost, Device, Queue, THREADS};
 use lift::Placed;
-use ntt::montgomery;
 use operands::Shape;
 use sums::along;
 
@@ -45,7 +44,7 @@ use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
         Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
-        Onto, Product, Ref, Result, Row, Span, compact, derived,
+        Onto, Product, Ref, Result, Row, Span, compact, derived, prime::montgomery,
     },
     ring::{Basis, Conversion, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -300,12 +299,7 @@ impl Backend for Cuda {
     }
 
     fn sparse(&self, t: &Tables, rows: &[Row], items: usize, values: Integers) -> Result<Buffer> {
-        match self.sparse_log_n(t, values.len() / items.max(1)) {
-            log_n if log_n < t.log_n => {
-                derived::sparse(self, t.sparse(self, log_n)?.as_ref(), rows, items, values)
-            }
-            _ => derived::sparse(self, t, rows, items, values),
-        }
+        derived::sparse_in_subring(self, t, rows, items, values, |log_n| t.sparse(self, log_n))
     }
 
     fn sparse_product(

@@ -6,11 +6,14 @@ use super::{
     Wgpu,
     elementwise::{Constants, OverRows},
     memory::Buffer,
-    operands::{self, NO_ROW, Operand},
+    operands::{NO_ROW, Operand, Prime},
 };
 use crate::{
     arith::Modulus,
-    backend::{Kept, Mut, Ref, Result, Row, Span, compact},
+    backend::{
+        Kept, Mut, Ref, Result, Row, Span, compact,
+        prime::{PrimeTables, montgomery},
+    },
 };
 
 /// log2 of the words of a tile.
@@ -38,7 +41,7 @@ impl Tables {
 
     /// Constants of the rows of a span, for all items or for each in turn, in Montgomery's form.
     pub(super) fn montgomery(&self, span: &Span, c: &[u32]) -> Vec<u32> {
-        let form = |(row, c): (&Row, &u32)| operands::montgomery(self.modulus(row.prime), *c);
+        let form = |(row, c): (&Row, &u32)| montgomery(self.modulus(row.prime), *c);
         span.rows.iter().cycle().zip(c).map(form).collect()
     }
 
@@ -128,9 +131,9 @@ impl Wgpu {
         let (mut forward, mut inverse) = (self.device.take(log_n, count)?, self.device.take(log_n, count)?);
         let mut primes = Vec::new();
         for (i, m) in moduli.iter().enumerate() {
-            let (prime, down, up) = operands::prime(*m, [log_n, of])?;
-            primes.push(prime);
-            for (buffer, words) in [(&mut forward, down), (&mut inverse, up)] {
+            let prime = PrimeTables::new(*m, [log_n, of])?;
+            primes.push(Prime::new(*m, &prime));
+            for (buffer, words) in [(&mut forward, prime.forward), (&mut inverse, prime.backward)] {
                 self.device.write(buffer, &[(i << log_n, words.len())], &words)?;
             }
         }
