@@ -169,38 +169,40 @@ pub fn permute_add<B: Backend>(b: &B, t: &B::Tables, dst: Mut<B>, src: Ref<B>, g
 pub fn mul_accumulate<B: Backend>(
     b: &B,
     t: &B::Tables,
-    mut dst: Mut<B>,
+    dst: Mut<B>,
     onto: Onto,
     terms: &[Product<B>],
 ) -> Result<()> {
-    let mut onto = onto;
-    for term in terms {
-        match onto {
-            Onto::Zero => b.mul(t, dst.again(), term.a, term.b)?,
-            Onto::Destination => b.mul_add(t, dst.again(), term.a, term.b)?,
-        }
-        onto = Onto::Destination;
-    }
-    match onto {
-        Onto::Zero => b.zero(dst),
-        Onto::Destination => Ok(()),
-    }
+    accumulate(b, dst, onto, terms, |dst, onto, term| match onto {
+        Onto::Zero => b.mul(t, dst, term.a, term.b),
+        Onto::Destination => b.mul_add(t, dst, term.a, term.b),
+    })
 }
 
 /// See [`Backend::permute_accumulate`].
 pub fn permute_accumulate<B: Backend>(
     b: &B,
     t: &B::Tables,
-    mut dst: Mut<B>,
+    dst: Mut<B>,
     onto: Onto,
     terms: &[Moved<B>],
 ) -> Result<()> {
-    let mut onto = onto;
+    accumulate(b, dst, onto, terms, |dst, onto, term| match onto {
+        Onto::Zero => b.permute(t, dst, term.src, &[term.element]),
+        Onto::Destination => b.permute_add(t, dst, term.src, &[term.element]),
+    })
+}
+
+/// The sum of terms, of which `add` writes one over what the destination holds or adds one to it.
+fn accumulate<B: Backend, T>(
+    b: &B,
+    mut dst: Mut<B>,
+    mut onto: Onto,
+    terms: &[T],
+    add: impl Fn(Mut<B>, Onto, &T) -> Result<()>,
+) -> Result<()> {
     for term in terms {
-        match onto {
-            Onto::Zero => b.permute(t, dst.again(), term.src, &[term.element])?,
-            Onto::Destination => b.permute_add(t, dst.again(), term.src, &[term.element])?,
-        }
+        add(dst.again(), onto, term)?;
         onto = Onto::Destination;
     }
     match onto {
