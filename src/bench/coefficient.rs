@@ -65,6 +65,8 @@ pub struct Measured {
     pub fly_us: Option<f64>,
     /// Microseconds to prepare weights, by themselves; 0 where there are none.
     pub prepare_us: f64,
+    /// Bytes of prepared weights in memory; 0 where there are none.
+    pub weight_bytes: usize,
     /// What the plan says without any measurement, on the machine of reference: `fly_us`, or `median_us` where both are encrypted.
     pub planned_us: f64,
     /// Bytes of files of all requests' inputs.
@@ -206,16 +208,17 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
         }
         Ok(ctx.backend().wait()?)
     };
-    let (run, fly_us, prepare_us);
+    let (run, fly_us, prepare_us, weight_bytes);
     let all = if ask.request.encrypted == Encrypted::Both {
         run = time_on(ctx.backend(), budget, || {
             finish(plan.multiply_encrypted(&bfv, &first, &second, &keys)?)
         })?;
-        (fly_us, prepare_us) = (None, 0.0);
+        (fly_us, prepare_us, weight_bytes) = (None, 0.0, 0);
         plan.multiply_encrypted(&bfv, &first, &second, &keys)?
     } else {
         let encoded = plan.weights(&weights)?;
         let prepared = encoded.prepare(&bfv)?;
+        weight_bytes = prepared.bytes(&bfv)?;
         let (ready, fly) = (Plain::Prepared(&prepared), Plain::OnTheFly(&encoded));
         run = time_on(ctx.backend(), budget, || {
             finish(plan.multiply(&bfv, &ready, &first, &keys)?)
@@ -265,6 +268,7 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
         cpu_us: run.cpu_us,
         fly_us,
         prepare_us,
+        weight_bytes,
         planned_us: plan.costs().time_us,
         bytes_up: sent.up,
         bytes_down,

@@ -7,7 +7,7 @@ use crate::{
     backend::{Backend, cpu::Cpu},
     bfv::{self, Bfv},
     matmul::{
-        Cost, MatmulPlan, Options, Shape, choose,
+        Cost, MatmulPlan, Options, Packing, Shape, choose,
         coefficient::{self, Encrypted, Output, Request},
         cost, plans,
     },
@@ -65,17 +65,31 @@ impl Planned {
     }
 }
 
-/// All plans of a product on a backend, with their costs; packings of CKKS are for encrypted left operands.
+/// All plans of a product on a backend, with their costs; packings of CKKS are for encrypted left operands. `light` keeps weights as small
+/// integers that every run expands, and leaves out packings that have no such choice.
 pub(super) fn costed<B: Backend + Clone>(
     shape: Shape,
     encrypted: Encrypted,
+    light: bool,
     backend: &B,
 ) -> Result<Vec<(Planned, Cost)>, Failure> {
     let mut all = Vec::new();
     if encrypted == Encrypted::Left {
         let context = |params: &Params| Ok(Context::new(backend.clone(), params.clone())?);
-        let ckks = plans(shape, Options::default(), &chains()?, context)?;
+        let options = Options {
+            ready: !light,
+            ..Options::default()
+        };
+        let packings: &[Packing] = if light {
+            &[Packing::Diagonal, Packing::Blocks]
+        } else {
+            &Packing::ALL
+        };
+        let ckks = plans(shape, packings, options, &chains()?, context)?;
         all.extend(ckks.into_iter().map(|(plan, cost)| (Planned::Ckks(plan), cost)));
+    }
+    if light {
+        return Ok(all);
     }
     let params = bfv::Params::new(exact())?;
     for output in [Output::Cut, Output::Packed] {
@@ -92,7 +106,7 @@ pub(super) fn costed<B: Backend + Clone>(
 
 pub(super) fn run(args: &MatmulPlanArgs) -> Result<(), Failure> {
     let shape = Shape::new(args.m, args.k, args.n).batch(args.batch);
-    let all = costed(shape, Encrypted::Left, &Cpu::new())?;
+    let all = costed(shape, Encrypted::Left, args.light, &Cpu::new())?;
     let costs: Vec<Cost> = all.into_iter().map(|(_, cost)| cost).collect();
     let choice = choose(shape, &costs, args.budget)?;
     if args.json {

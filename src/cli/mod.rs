@@ -267,6 +267,9 @@ struct MatmulPlanArgs {
     /// Memory of the server for inputs, results, weights and keys, such as 500MB or 2GiB
     #[arg(long, value_name = "BYTES", value_parser = params::memory)]
     budget: Option<u64>,
+    /// Weights as small integers that every run expands, in blocks and diagonals, for a fraction of the memory
+    #[arg(long)]
+    light: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -339,6 +342,9 @@ struct MatmulArgs {
     /// Which operands are encrypted
     #[arg(long, value_enum, default_value_t = bench::matmul::Encrypted::Left)]
     encrypted: bench::matmul::Encrypted,
+    /// Weights as small integers that every run expands, in blocks and diagonals, for a fraction of the memory
+    #[arg(long)]
+    light: bool,
     /// Hold predictions of the planner against what is measured; without a shape, for twenty of them
     #[arg(long)]
     predict: bool,

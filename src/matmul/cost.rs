@@ -195,17 +195,18 @@ pub fn cost(plan: &MatmulPlan, chain: &str, rates: &Rates) -> Result<Cost> {
     })
 }
 
-/// The cheapest plan of every packing on the given chains, each costed on contexts that `context` makes of parameters. What no chain
+/// The cheapest plan of each of some packings on the given chains, each costed on contexts that `context` makes of parameters. What no chain
 /// holds is left out.
 pub fn plans<B: Backend>(
     shape: Shape,
+    packings: &[Packing],
     options: Options,
     chains: &[(&str, Params)],
     mut context: impl FnMut(&Params) -> Result<Context<B>>,
 ) -> Result<Vec<(MatmulPlan, Cost)>> {
     shape.check()?;
     let mut all = Vec::new();
-    for packing in Packing::ALL {
+    for packing in packings {
         let mut best: Option<(MatmulPlan, Cost)> = None;
         let mut last = None;
         for (name, params) in chains {
@@ -213,7 +214,7 @@ pub fn plans<B: Backend>(
             if last == Some(params.log_n()) {
                 continue;
             }
-            let Ok(plan) = MatmulPlan::with(shape, packing, params, options) else {
+            let Ok(plan) = MatmulPlan::with(shape, *packing, params, options) else {
                 continue;
             };
             last = Some(params.log_n());

@@ -27,6 +27,8 @@ pub struct MatmulReport {
     pub log_n: u32,
     /// Classical security in bits.
     pub security_bits: u32,
+    /// Whether weights are kept as small integers, which every run expands, and not as residues.
+    pub light: bool,
     /// What computed.
     #[serde(flatten)]
     pub device: DeviceReport,
@@ -49,6 +51,8 @@ pub struct MatmulReport {
     pub ratio: f64,
     /// Microseconds of the bare product of matrices of residues, likewise, in packings that are one.
     pub residue_gemm_us: Option<f64>,
+    /// Bytes of encoded weights in memory; 0 where both operands are encrypted.
+    pub weight_bytes: usize,
     /// Bytes of encrypted inputs, seeded: residues of 4 bytes in CKKS, files in BFV.
     pub bytes_up: usize,
     /// Bytes of encrypted results, likewise.
@@ -119,6 +123,7 @@ mod tests {
             chain: "chain".into(),
             log_n: 12,
             security_bits: 128,
+            light: false,
             device: DeviceReport {
                 backend: "cpu",
                 device: "CPU".into(),
@@ -134,6 +139,7 @@ mod tests {
             plain_gemm_us: 2.0,
             ratio: time,
             residue_gemm_us: None,
+            weight_bytes: 1,
             bytes_up: 100,
             bytes_down: 10,
             key_bytes: 0,

@@ -6,8 +6,9 @@ mod chains;
 mod chart;
 mod conformance;
 mod cuda;
-mod curves;
 mod layers;
+mod products;
+mod report;
 mod results;
 mod traffic;
 mod train;
@@ -74,9 +75,9 @@ const CHORES: &[Chore] = &[
         layers::run,
     ),
     (
-        "matmul-curves",
-        "draw docs/matmul.svg from lines of `bench matmul --json` (FILE)",
-        curves::run,
+        "matmul-report",
+        "draw docs/matmul.svg and the tables of docs/matmul.md from benches/results/matmul (--check: compare only)",
+        products::run,
     ),
     (
         "ptx",
@@ -111,7 +112,7 @@ fn main() -> ExitCode {
         None => {
             eprintln!("usage: cargo xtask <verb>");
             for (name, what, _) in CHORES {
-                eprintln!("  {name:<14} {what}");
+                eprintln!("  {name:<16} {what}");
             }
             ExitCode::FAILURE
         }

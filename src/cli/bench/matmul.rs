@@ -131,6 +131,7 @@ struct Setting {
     budget: Duration,
     device: DeviceReport,
     encrypted: coefficient::Encrypted,
+    light: bool,
 }
 
 impl Setting {
@@ -147,6 +148,7 @@ impl Setting {
             chain: cost.chain.clone(),
             log_n: cost.log_n,
             security_bits: cost.security_bits,
+            light: self.light,
             device: self.device.clone(),
             threads: rayon::current_num_threads(),
             median_us: f64::NAN,
@@ -157,6 +159,7 @@ impl Setting {
             plain_gemm_us: self.plain_gemm_us,
             ratio: f64::NAN,
             residue_gemm_us: None,
+            weight_bytes: 0,
             bytes_up: 0,
             bytes_down: 0,
             key_bytes: 0,
@@ -205,6 +208,7 @@ impl Setting {
         }
         (report.median_us, report.min_us, report.cpu_us) = (run.median_us, run.min_us, run.cpu_us);
         report.prepare_us = prepare.own_us();
+        report.weight_bytes = weights.bytes(ctx);
         (report.bytes_up, report.bytes_down) = (sent.bytes(ctx), outputs.bytes(ctx));
         report.key_bytes = seeded_keys.bytes(ctx);
         report.max_error = largest_error(shape, &x, &w, &have);
@@ -226,6 +230,7 @@ impl Setting {
         let measured = measure_coefficient(backend.clone(), &ask, self.budget)?;
         (report.median_us, report.min_us) = (measured.median_us, measured.min_us);
         (report.cpu_us, report.prepare_us) = (measured.cpu_us, measured.prepare_us);
+        report.weight_bytes = measured.weight_bytes;
         let files = [measured.bytes_up, measured.bytes_down, measured.key_bytes].map(usize::try_from);
         let [Ok(up), Ok(down), Ok(keys)] = files else {
             return Err("more bytes than this machine counts".into());
@@ -295,6 +300,7 @@ fn run_on<B: DeviceBackend>(
         budget: Duration::from_secs_f64(args.seconds),
         device: device::report(device),
         encrypted: args.encrypted.into(),
+        light: args.light,
     };
     // What is chosen first is measured in every round.
     let mut chosen: Vec<Vec<(Planned, Cost, Option<MatmulReport>)>> = Vec::new();
@@ -308,7 +314,7 @@ fn run_on<B: DeviceBackend>(
             })?;
             setting.plain_gemm_us = times.median_us;
             if chosen.len() == i {
-                let mut all = costed(*shape, setting.encrypted, backend)?;
+                let mut all = costed(*shape, setting.encrypted, args.light, backend)?;
                 all.retain(|(_, cost)| args.packing.is_none_or(|p| p.0 == cost.packing));
                 chosen.push(all.into_iter().map(|(plan, cost)| (plan, cost, None)).collect());
             }

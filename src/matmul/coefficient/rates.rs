@@ -112,19 +112,21 @@ impl Plan {
         let from = Span::dense(rows * terms, 2, level_rows);
         let mut x = backend.alloc(ctx.log_n(), from.count())?;
         backend.zero(Mut::new(&mut x, from))?;
+        let footprint = usize::try_from(self.count()?.peak_bytes).unwrap_or(usize::MAX);
         let us = extrapolated(step, most.max(2), |columns| -> Result<f64> {
-            // A run meets each plain polynomial once.
-            let passes = tiles.n.div_ceil(columns);
-            let slots = passes
-                .min(MEMORY / (4 * degree * terms * some_primes * columns))
-                .max(1);
+            // A run meets each plain polynomial once, and all else that it works on before the next run does.
+            let to = Span::dense(rows * columns, 2, level_rows);
+            let bytes = |span: Span| 4 * degree * span.count();
+            let pass = 4 * degree * terms * some_primes * columns;
+            let others = footprint.saturating_sub(bytes(from) + bytes(to));
+            let slots = (tiles.n.div_ceil(columns)).max(others.div_ceil(pass));
+            let slots = slots.min(MEMORY / pass).max(1);
             let plain = Span::dense(slots * columns * terms, 1, level_rows);
             let mut w = backend.alloc(ctx.log_n(), plain.count())?;
             backend.zero(Mut::new(&mut w, plain))?;
-            let to = Span::dense(rows * columns, 2, level_rows);
             let mut sums = backend.alloc(ctx.log_n(), to.count())?;
             let mut turns = Turns::new(slots);
-            least_us(backend, passes * primes / some_primes, || -> Result<()> {
+            least_us(backend, slots, || -> Result<()> {
                 let some = plain.slice_items(turns.take() * columns * terms, columns * terms);
                 let (sums, w) = (Mut::new(&mut sums, to), Ref::new(&w, some));
                 Ok(backend.block_product(tables, sums, Ref::new(&x, from), w, terms)?)

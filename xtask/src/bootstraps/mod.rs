@@ -11,11 +11,9 @@
 mod picture;
 mod tables;
 
-use std::fs;
-
 use serde_json::Value;
 
-use crate::results;
+use crate::report::{Report, folder, number, text};
 
 const FOLDER: &str = "benches/results/bootstrap";
 const PICTURE: &str = "docs/bootstrapping.svg";
@@ -31,59 +29,22 @@ const STAGES: [(&str, &str); 4] = [
 
 /// Runs the chore.
 pub fn run(args: &[String]) -> Result<(), String> {
-    let check = args.iter().any(|a| a == "--check");
-    let below = |folder: &str| load(&format!("{FOLDER}/{folder}"));
-    let (all, many) = (load(FOLDER)?, below("precision")?);
+    let report = Report::new("bootstrap-report", args);
+    let below = |name: &str| folder(&format!("{FOLDER}/{name}"));
+    let (all, many) = (folder(FOLDER)?, below("precision")?);
     let precise = most_runs(&all, &many)?;
-    let mut page = fs::read_to_string(results::root().join(PAGE)).map_err(|e| format!("{PAGE}: {e}"))?;
-    for (name, table) in [
-        ("results", tables::times(&all)?),
-        ("other runs", tables::others(&below("others")?)?),
-        ("precision", tables::precision(&precise)?),
-        ("bootstraps in a row", tables::in_a_row(&many)?),
-        ("two rounds", tables::two_rounds(&many)?),
-        ("overflow", tables::overflow(&below("overflow")?)?),
-    ] {
-        page = with_table(&page, name, &table)?;
-    }
-    for (path, text) in [(PICTURE, picture::render(&all)?), (PAGE, page)] {
-        let to = results::root().join(path);
-        let old = fs::read_to_string(&to).unwrap_or_default();
-        if old == text {
-            println!("bootstrap-report: {path} is up to date");
-        } else if check {
-            return Err(format!(
-                "{path} differs from the results; run `cargo xtask bootstrap-report`"
-            ));
-        } else {
-            fs::write(&to, text).map_err(|e| format!("{path}: {e}"))?;
-            println!("bootstrap-report: wrote {path}");
-        }
-    }
-    Ok(())
-}
-
-/// All results of a folder, by file name.
-fn load(folder: &str) -> Result<Vec<Value>, String> {
-    let files = fs::read_dir(results::root().join(folder)).map_err(|e| format!("{folder}: {e}"))?;
-    let mut files: Vec<_> = files.filter_map(|f| Some(f.ok()?.path())).collect();
-    files.retain(|f| f.extension().is_some_and(|e| e == "json"));
-    files.sort();
-    let read = |file: &std::path::PathBuf| {
-        let fault = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-        let text = fs::read_to_string(file).map_err(|e| fault(&e))?;
-        serde_json::from_str(&text).map_err(|e| fault(&e))
-    };
-    files.iter().map(read).collect()
-}
-
-fn text<'a>(run: &'a Value, key: &str) -> Result<&'a str, String> {
-    (run.get(key).and_then(Value::as_str)).ok_or(format!("no text {key:?} in {run}"))
-}
-
-fn number(run: &Value, keys: &[&str]) -> Result<f64, String> {
-    let found = keys.iter().try_fold(run, |at, key| at.get(*key));
-    (found.and_then(Value::as_f64)).ok_or(format!("no number {keys:?} in {run}"))
+    report.write(PICTURE, &picture::render(&all)?)?;
+    report.tables(
+        PAGE,
+        &[
+            ("results", tables::times(&all)?),
+            ("other runs", tables::others(&below("others")?)?),
+            ("precision", tables::precision(&precise)?),
+            ("bootstraps in a row", tables::in_a_row(&many)?),
+            ("two rounds", tables::two_rounds(&many)?),
+            ("overflow", tables::overflow(&below("overflow")?)?),
+        ],
+    )
 }
 
 /// Seconds of all stages together.
@@ -105,15 +66,6 @@ fn most_runs(all: &[Value], many: &[Value]) -> Result<Vec<Value>, String> {
     all.iter().map(of).collect()
 }
 
-/// The page with another table between the markers of a name.
-fn with_table(page: &str, name: &str, table: &str) -> Result<String, String> {
-    let [start, end] = [format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n")];
-    let missing = || format!("{PAGE} has no lines {start:?} and {end:?}");
-    let (before, rest) = page.split_once(&start).ok_or_else(missing)?;
-    let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
-    Ok(format!("{before}{start}{table}{end}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +83,7 @@ mod tests {
         let row =
             |n: &u64| serde_json::json!({ "bootstraps": n, "precision_bits": bits, "predicted_bits": told });
         serde_json::json!({
-            "preset": "one", "levels_left": 3, "runs": 20, "threads": 1, "budget_bytes": 5e9, "seconds": 4.5, "scaled_seconds": 2.25,
+            "preset": "one", "levels_left": 3, "runs": 20, "threads": 1, "budget_bytes": 5e9, "seconds": 4.5, "predicted_seconds": 4.25, "scaled_seconds": 2.25,
             "key_store": { "expanded": 80 },
             "precision_bits": kinds(&bits), "predicted_bits": kinds(&told),
             "processor_stages": { "raise": 0.5, "coefficients_to_slots": 2.0, "modular_reduction": 1.0, "slots_to_coefficients": 0.5 },
@@ -156,13 +108,5 @@ mod tests {
             .map(|run| (run["preset"].as_str(), run["runs"].as_u64()))
             .collect();
         assert_eq!(runs, [(Some("one"), Some(20)), (Some("two"), Some(20))]);
-    }
-
-    #[test]
-    fn only_what_is_between_the_markers_changes() {
-        let page = "a\n<!-- x -->\nold\n<!-- end of x -->\nb\n";
-        let new = with_table(page, "x", "new\n").unwrap_or_default();
-        assert_eq!(new, page.replace("old", "new"));
-        assert!(with_table("", "x", "").is_err());
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{FOLDER, STAGES, number, text, total};
+use super::{FOLDER, STAGES, total};
+use crate::report::{number, text};
 
 const WIDTH: f64 = 760.0;
 const TOP: f64 = 84.0;

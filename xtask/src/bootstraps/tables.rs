@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{number, text, total};
+use super::total;
+use crate::report::{number, text};
 
 /// Kinds of messages, as columns.
 pub(super) const KINDS: [&str; 5] = ["random", "equal", "one_hot", "alternating", "searched"];
@@ -42,14 +43,15 @@ fn scaled(run: &Value) -> Result<String, String> {
 /// Times and memory of all presets.
 pub(super) fn times(all: &[Value]) -> Result<String, String> {
     let mut table = String::from(
-        "| preset | levels | seconds | scaled | log2 QP | failure | keys | in use | as they travel | matrices | peak |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| preset | levels | seconds | foretold | scaled | log2 QP | failure | keys | in use | as they travel | matrices | peak |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for run in all {
         let mut cells = vec![
             format!("`{}`", text(run, "preset")?),
             format!("{}", number(run, &["levels_left"])?),
             format!("{:.2}", total(run)?),
+            format!("{:.2}", number(run, &["predicted_seconds"])?),
             scaled(run)?,
             format!("{:.1}", number(run, &["log_qp"])?),
             format!("2^{:.1}", number(run, &["failure_log2"])?),
@@ -66,8 +68,8 @@ pub(super) fn times(all: &[Value]) -> Result<String, String> {
 /// Runs in other ways: by the clock, with the keys that each bootstrap expanded.
 pub(super) fn others(all: &[Value]) -> Result<String, String> {
     let mut table = String::from(
-        "| preset | threads | budget | seconds by the clock | scaled | keys expanded in the run | peak |\n\
-         |---|---|---|---|---|---|---|\n",
+        "| preset | threads | budget | seconds by the clock | foretold | scaled | keys expanded in the run | peak |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     for run in all {
         let gigabytes = |key: &str| number(run, &[key]).map(|bytes| format!("{:.2} GB", bytes / 1e9));
@@ -77,6 +79,7 @@ pub(super) fn others(all: &[Value]) -> Result<String, String> {
             format!("{}", number(run, &["threads"])?),
             gigabytes("budget_bytes").unwrap_or_else(|_| String::from("none")),
             format!("{:.2}", number(run, &["seconds"])?),
+            format!("{:.2}", number(run, &["predicted_seconds"])?),
             scaled.map_or(String::new(), |scaled| format!("{scaled:.2}")),
             format!("{}", number(run, &["key_store", "expanded"])?),
             gigabytes("peak_bytes")?,
@@ -210,10 +213,10 @@ mod tests {
     fn tables_have_what_was_measured_beside_what_was_foretold() {
         let run = [example()];
         let times = times(&run).unwrap_or_default();
-        assert!(times.contains("| `one` | 3 | 4.00 | 2.00 | 1700.0 |"), "{times}");
+        assert!(times.contains("| `one` | 3 | 4.00 | 4.25 | 2.00 | 1700.0 |"), "{times}");
         let others = others(&run).unwrap_or_default();
         assert!(
-            others.contains("| `one` | 1 | 5.00 GB | 4.50 | 2.25 | 80 | 7.00 GB |"),
+            others.contains("| `one` | 1 | 5.00 GB | 4.50 | 4.25 | 2.25 | 80 | 7.00 GB |"),
             "{others}"
         );
         let precision = precision(&run).unwrap_or_default();

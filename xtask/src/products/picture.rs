@@ -1,4 +1,4 @@
-//! `cargo xtask matmul-curves FILE`: time against rows for each packing, from the lines of `bench matmul --json`, as `docs/matmul.svg`.
+//! Time against rows, a curve for each packing.
 //!
 //! Both axes are logarithmic. Curves are named at their ends, names that would overlap moved apart. Colours are legible on light and on
 //! dark ground.
@@ -6,12 +6,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
-    fs,
 };
 
 use serde_json::Value;
 
-use crate::results;
+use super::own;
+use crate::report::{number, text};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
@@ -28,57 +28,25 @@ const COLOURS: [&str; 7] = [
 /// Points (rows, milliseconds) of a packing.
 type Curves = BTreeMap<String, Vec<(f64, f64)>>;
 
-/// Runs the chore.
-pub fn run(args: &[String]) -> Result<(), String> {
-    let file = args
-        .first()
-        .ok_or("name a file with lines of `bench matmul --json`")?;
-    let text = fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?;
-    let (curves, title) = curves(&text).map_err(|e| format!("{file}: {e}"))?;
-    let path = results::root().join("docs/matmul.svg");
-    fs::write(&path, render(&curves, &title)?).map_err(|e| format!("{}: {e}", path.display()))?;
-    println!("matmul-curves: wrote docs/matmul.svg from {file}");
-    Ok(())
+/// The picture of lines that have one k and n.
+pub(super) fn render(lines: &[Value]) -> Result<String, String> {
+    let (curves, title) = curves(lines)?;
+    draw(&curves, &title)
 }
 
-/// Microseconds of a product by itself: the least, or processor time where other programs' turns leave that less.
-fn own(row: &Value, least: f64) -> f64 {
-    let processor = row.get("cpu_us").and_then(Value::as_f64);
-    processor.map_or(least, |us| us.min(least))
-}
-
-fn curves(text: &str) -> Result<(Curves, String), String> {
+fn curves(lines: &[Value]) -> Result<(Curves, String), String> {
     let mut curves = Curves::new();
     let mut title = String::new();
-    for line in text.lines().filter(|l| !l.trim().is_empty()) {
-        let row: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
-        // Summaries of predictions are no products.
-        if row.get("predictions").is_some() {
-            continue;
-        }
-        let number = |key: &str| {
-            row.get(key)
-                .and_then(Value::as_f64)
-                .ok_or(format!("no number {key:?} in {row}"))
-        };
-        let packing = row
-            .get("packing")
-            .and_then(Value::as_str)
-            .ok_or(format!("no packing in {row}"))?;
-        let rows = number("m")? * number("batch")?;
-        title = format!(
-            "Encrypted rows x {} times plain {} x {}, one thread",
-            number("k")?,
-            number("k")?,
-            number("n")?
-        );
-        curves
-            .entry(packing.to_owned())
-            .or_default()
-            .push((rows, own(&row, number("min_us")?) / 1e3));
+    for line in lines {
+        let of = |key| number(line, &[key]);
+        let rows = of("m")? * of("batch")?;
+        let (k, n) = (of("k")?, of("n")?);
+        title = format!("Encrypted rows x {k} times plain {k} x {n}, one thread");
+        let packing = curves.entry(text(line, "packing")?.to_owned()).or_default();
+        packing.push((rows, own(line)? / 1e3));
         let plain = curves.entry("plain f32".to_owned()).or_default();
         if plain.iter().all(|(r, _)| *r != rows) {
-            plain.push((rows, number("plain_gemm_us")? / 1e3));
+            plain.push((rows, of("plain_gemm_us")? / 1e3));
         }
     }
     for points in curves.values_mut() {
@@ -104,7 +72,7 @@ fn apart(wanted: &[f64], bottom: f64) -> Vec<f64> {
     at
 }
 
-fn render(curves: &Curves, title: &str) -> Result<String, String> {
+fn draw(curves: &Curves, title: &str) -> Result<String, String> {
     let all: Vec<(f64, f64)> = curves.values().flatten().copied().collect();
     if all.iter().any(|(x, y)| !(*x > 0.0 && *y > 0.0)) || all.len() < 2 {
         return Err("nothing to draw: points have positive rows and times".to_owned());
@@ -205,24 +173,22 @@ mod tests {
             serde_json::json!({
                 "packing": packing, "m": m, "k": 4, "n": 2, "batch": 1, "min_us": us, "cpu_us": 2.0 * us, "plain_gemm_us": 1.0,
             })
-            .to_string()
         };
-        let text = [
+        let lines = [
             line("blocks", 10, 100.0),
             line("blocks", 1, 10.0),
             line("gemm", 10, 500.0),
-        ]
-        .join("\n");
-        let (all, title) = curves(&text).unwrap_or_default();
+        ];
+        let (all, title) = curves(&lines).unwrap_or_default();
         assert_eq!(all.len(), 3);
         assert_eq!(
             all.get("blocks").map(Vec::as_slice),
             Some([(1.0, 0.01), (10.0, 0.1)].as_slice())
         );
-        let svg = render(&all, &title).unwrap_or_default();
+        let svg = draw(&all, &title).unwrap_or_default();
         assert_eq!(svg.matches("<polyline").count(), 3);
         assert_eq!(svg.matches("<circle").count(), 5);
         assert!(svg.contains("4 x 2"));
-        assert!(render(&Curves::new(), "").is_err());
+        assert!(draw(&Curves::new(), "").is_err());
     }
 }
