@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Moved, Mut, Onto, Product, Ref, Result,
-    Row, Span, compact,
+    Row, Span, compact, primes_of,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -155,10 +155,7 @@ pub fn evaluate<B: Backend>(b: &B, t: &B::Tables, mut dst: Mut<B>, values: Integ
 
 /// See [`Backend::permute_add`].
 pub fn permute_add<B: Backend>(b: &B, t: &B::Tables, dst: Mut<B>, src: Ref<B>, g: &[Galois]) -> Result<()> {
-    let (log_n, rows) = (
-        b.log_n(t),
-        compact(&src.span.rows.iter().map(|r| r.prime).collect::<Vec<_>>()),
-    );
+    let (log_n, rows) = (b.log_n(t), compact(&primes_of(src.span.rows)));
     let mut moved = b.alloc(log_n, src.span.count())?;
     let span = Span::dense(src.span.items, src.span.polys, &rows);
     b.permute(t, Mut::new(&mut moved, span), src, g)?;
@@ -221,8 +218,7 @@ pub fn mod_up<B: Backend>(
     src: Ref<B>,
     digits: &[DigitStep<B>],
 ) -> Result<()> {
-    let primes: Vec<u32> = src.span.rows.iter().map(|r| r.prime).collect();
-    let rows = compact(&primes);
+    let rows = compact(&primes_of(src.span.rows));
     let span = Span::dense(src.span.items, 1, &rows);
     let mut coefficients = b.alloc(b.log_n(t), span.count())?;
     b.copy(Mut::new(&mut coefficients, span), src)?;
@@ -294,14 +290,12 @@ pub fn switch_digits<B: Backend>(
     addend: Ref<B>,
     k: &KeySwitch<B>,
 ) -> Result<()> {
-    let primes: Vec<u32> = k.extended.iter().map(|r| r.prime).collect();
-    let extended = compact(&primes);
+    let extended = compact(&primes_of(k.extended));
     let span = Span::dense(dst.span.items, 2, &extended);
     let mut sums = b.alloc(b.log_n(t), span.count())?;
     let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
     b.key_inner_product(t, Mut::new(&mut sums, span), digits, &which, k.keys)?;
-    let primes: Vec<u32> = addend.span.rows.iter().map(|r| r.prime).collect();
-    let own = select(&extended, &primes);
+    let own = select(&extended, &primes_of(addend.span.rows));
     let part = span.slice_polys(0, addend.span.polys).with_rows(&own);
     b.mul_const_add(t, Mut::new(&mut sums, part), addend, k.factor)?;
     let Some(step) = k.step else {

@@ -44,7 +44,7 @@ use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
         Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
-        Onto, Product, Ref, Result, Row, Span, compact, derived, prime::montgomery,
+        Onto, Product, Ref, Result, Row, Span, compact, derived, prime::montgomery, primes_of,
     },
     ring::{Basis, Conversion, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -115,14 +115,14 @@ impl Backend for Cuda {
     fn upload(&self, dst: Mut<Self>, words: &[u32]) -> Result<()> {
         let count = dst.span.count() << dst.buffer.log_n;
         let staged = self.device.pool.with_words(dst.buffer.log_n, &words[..count])?;
-        let rows = compact(&primes_of(&dst.span));
+        let rows = compact(&primes_of(dst.span.rows));
         let dense = Span::dense(dst.span.items, dst.span.polys, &rows);
         self.copy(dst, Ref::new(&staged, dense))
     }
 
     fn download(&self, src: Ref<Self>, words: &mut [u32]) -> Result<()> {
         let mut staged = self.alloc(src.buffer.log_n, src.span.count())?;
-        let rows = compact(&primes_of(&src.span));
+        let rows = compact(&primes_of(src.span.rows));
         let dense = Span::dense(src.span.items, src.span.polys, &rows);
         self.copy(Mut::new(&mut staged, dense), src)?;
         staged.read(words)
@@ -390,9 +390,4 @@ impl Backend for Cuda {
     ) -> std::result::Result<(), EncodeError> {
         self.decode_slots(t, src, embedding, crt, scale, slots)
     }
-}
-
-/// The primes of the rows of a span.
-fn primes_of(span: &Span) -> Vec<u32> {
-    span.rows.iter().map(|r| r.prime).collect()
 }

@@ -14,6 +14,7 @@ use crate::{
     backend::{
         Backend, BackendError, Kept, Mut, Ref, Result, Row, Span, compact,
         prime::{PrimeTables, montgomery},
+        primes_of,
     },
 };
 
@@ -274,8 +275,7 @@ impl Cuda {
         src: Ref<Self>,
         ends: Option<&[[u32; 2]]>,
     ) -> Result<(Buffer, Vec<Row>)> {
-        let primes: Vec<u32> = src.span.rows.iter().map(|r| r.prime).collect();
-        let rows = compact(&primes);
+        let rows = compact(&primes_of(src.span.rows));
         let mut own = self.alloc(t.log_n, src.span.count())?;
         let span = Span::dense(src.span.items, src.span.polys, &rows);
         self.inverse(t, &Mut::new(&mut own, span), Argument::read(&src), ends)?;

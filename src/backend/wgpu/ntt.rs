@@ -13,6 +13,7 @@ use crate::{
     backend::{
         Kept, Mut, Ref, Result, Row, Span, compact,
         prime::{PrimeTables, montgomery},
+        primes_of,
     },
 };
 
@@ -201,8 +202,7 @@ impl Wgpu {
 
     /// The rows of `src` as coefficients, in memory of their own.
     pub(super) fn coefficients(&self, t: &Tables, src: Ref<Self>) -> Result<(Buffer, Vec<Row>)> {
-        let primes: Vec<u32> = src.span.rows.iter().map(|r| r.prime).collect();
-        let rows = compact(&primes);
+        let rows = compact(&primes_of(src.span.rows));
         let mut own = self.device.take(t.log_n, src.span.count())?;
         let span = Span::dense(src.span.items, src.span.polys, &rows);
         self.inverse(t, &Mut::new(&mut own, span), Some(&src))?;
