@@ -251,12 +251,10 @@ fn alternating(all: Vec<(f64, f64)>, count: usize) -> Option<Vec<f64>> {
 mod tests {
     use super::*;
 
+    type Real = fn(f64) -> f64;
+
     /// The sign on some intervals of [-1, 1].
-    fn sign(
-        intervals: Vec<Interval>,
-        degree: usize,
-        parity: Parity,
-    ) -> Remez<fn(f64) -> f64, fn(f64) -> f64> {
+    fn sign(intervals: Vec<Interval>, degree: usize, parity: Parity) -> Remez<Real, Real> {
         Remez {
             f: f64::signum,
             weight: |_| 1.0,
