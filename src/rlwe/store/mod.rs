@@ -91,7 +91,8 @@ impl<B: Backend> KeyStore<B> {
     /// Takes keys in. Their bytes are reserved before anything is expanded, and given back when the result is dropped.
     ///
     /// # Errors
-    /// [`RlweError::KeyBudget`] without room for them, with what they take; keys of other parameters; no memory.
+    /// [`RlweError::KeyBudget`](super::RlweError::KeyBudget) without room for them, with what they take; keys of other parameters;
+    /// no memory.
     pub fn hold(
         &self,
         ctx: &Context<B>,
@@ -147,7 +148,7 @@ impl<B: Backend> KeyStore<B> {
     /// Takes bytes for work beside the keys until the result is dropped; expanded keys that nobody uses leave room for it.
     ///
     /// # Errors
-    /// [`RlweError::KeyBudget`] without room, with what would be in use.
+    /// [`RlweError::KeyBudget`](super::RlweError::KeyBudget) without room, with what would be in use.
     pub fn reserve(&self, operation: &'static str, bytes: usize) -> Result<Room<B>> {
         let mut state = self.state();
         state.make_room(operation, bytes, self.budget())?;
