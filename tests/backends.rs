@@ -14,27 +14,19 @@ use cipherformer::{
     },
     circuit::{Basis, Interval, Polynomial, evaluate},
     ckks::{Ciphertext, Ckks, Evaluator, Release},
-    ring::{ChainKind, ChainSpec, build},
-    rlwe::{Context, KeyNeeds, Params, SecretKey, Spec},
+    ring::ChainKind,
+    rlwe::{Context, KeyNeeds, Params, SecretKey},
 };
+
+#[path = "shared/chain.rs"]
+mod chain;
+
+use chain::{insecure, uniform};
 
 const SLOTS: usize = 128;
 
 fn params(kind: ChainKind, scale: f64, digits: usize) -> Params {
-    let spec = ChainSpec {
-        log_n: 8,
-        kind,
-        scale_bits: vec![scale; 4],
-        absorbed_bits: vec![0; 3],
-        base_bits: scale + 10.0,
-        digits,
-        special_margin_bits: 2.0,
-        max_log2_qp: Some(4000.0),
-    };
-    Params::insecure(Spec {
-        chain: build(&spec).unwrap(),
-    })
-    .unwrap()
+    insecure(&uniform(8, kind, scale, 4, digits))
 }
 
 fn values(n: usize, seed: u64) -> Vec<Complex> {

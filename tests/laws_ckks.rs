@@ -8,10 +8,15 @@ use cipherformer::{
     arith::Complex,
     backend::{Backend, Entries, Matrix, cpu::Cpu},
     ckks::{Ciphertext, Ckks, CkksError, Evaluator, Release},
-    ring::{ChainKind, ChainSpec, Scale, build},
-    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, RlweError, SecretKey, Spec},
+    ring::{ChainKind, Scale},
+    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, RlweError, SecretKey},
 };
 use proptest::prelude::*;
+
+#[path = "shared/chain.rs"]
+mod chain;
+
+use chain::{insecure, uniform};
 
 const LOG_N: u32 = 8;
 const HALF: usize = 1 << (LOG_N - 1);
@@ -44,18 +49,8 @@ impl Set {
     }
 
     fn with(kind: ChainKind, scale: f64, digits: usize, needs: impl Fn(KeyNeeds) -> KeyNeeds) -> Self {
-        let spec = ChainSpec {
-            log_n: LOG_N,
-            kind,
-            scale_bits: vec![scale; 4],
-            absorbed_bits: vec![0; 3],
-            base_bits: scale + 10.0,
-            digits,
-            special_margin_bits: 2.0,
-            max_log2_qp: Some(4000.0),
-        };
-        let chain = build(&spec).unwrap();
-        let ctx = Context::new(Cpu::poisoned(), Params::insecure(Spec { chain }).unwrap()).unwrap();
+        let params = insecure(&uniform(LOG_N, kind, scale, 4, digits));
+        let ctx = Context::new(Cpu::poisoned(), params).unwrap();
         let sk = SecretKey::generate(&ctx).unwrap();
         let keys = sk.evaluation_keys(&needs(KeyNeeds::new(ctx.params()))).unwrap();
         Self {

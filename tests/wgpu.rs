@@ -30,7 +30,9 @@ mod work;
 mod matmul;
 
 use bootstrap::{ALL_SLOTS, ARCSINE, Case, FEW_SLOTS, MATRICES_FIRST};
-use work::{ALL_SHAPES, Circuit, FEW_SHAPES, circuit, levels_agree, transforms_agree};
+use work::{
+    ALL_SHAPES, Circuit, FEW_SHAPES, circuit, every_allocation_failed, levels_agree, transforms_agree,
+};
 
 /// Set for a process that only says what it finds of adapters.
 const PROBE: &str = "CIPHERFORMER_PROBE_WGPU";
@@ -220,22 +222,8 @@ fn a_circuit_without_memory_is_an_error() -> Result<(), Failed> {
 fn every_failing_allocation_is_reported() -> Result<(), Failed> {
     let device = open(true);
     let want = circuit(device.clone(), LOG_N)?;
-    let mut failures = 0;
-    for n in 0.. {
-        device.fail_allocations(Some(n))?;
-        let result = circuit(device.clone(), LOG_N);
-        device.fail_allocations(None)?;
-        match result {
-            Ok(words) => {
-                assert_eq!(words, want);
-                break;
-            }
-            Err(error) => {
-                failures += 1;
-                assert!(error.to_string().contains("out of device memory"), "{error}");
-            }
-        }
-    }
+    let fail = |after| Ok(device.fail_allocations(after)?);
+    let failures = every_allocation_failed(fail, || circuit(device.clone(), LOG_N), Ok, &want)?;
     println!("{failures} allocations failed in turn");
     assert!(failures > 20, "{failures}");
     Ok(())

@@ -2,11 +2,14 @@
 //!
 //! A backend that fuses one of them keeps its result bit for bit; conformance compares it with the body here.
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use super::{
     Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Moved, Mut, Onto, Product, Ref, Result,
-    Row, Span, compact,
+    Row, Span, compact, primes_of,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -101,6 +104,22 @@ pub fn sparse<B: Backend>(
     Ok(buffer)
 }
 
+/// See [`Backend::sparse`]; where rows are shorter than N, the same in the ring of their degree, whose tables `ring` gives by log2 of it.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+pub(super) fn sparse_in_subring<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    rows: &[Row],
+    items: usize,
+    values: Integers,
+    ring: impl FnOnce(u32) -> Result<Arc<B::Tables>>,
+) -> Result<B::Buffer> {
+    match b.sparse_log_n(t, values.len() / items.max(1)) {
+        log_n if log_n < b.log_n(t) => sparse(b, ring(log_n)?.as_ref(), rows, items, values),
+        _ => sparse(b, t, rows, items, values),
+    }
+}
+
 /// See [`Backend::sparse_product`].
 pub fn sparse_product<B: Backend>(
     b: &B,
@@ -136,10 +155,7 @@ pub fn evaluate<B: Backend>(b: &B, t: &B::Tables, mut dst: Mut<B>, values: Integ
 
 /// See [`Backend::permute_add`].
 pub fn permute_add<B: Backend>(b: &B, t: &B::Tables, dst: Mut<B>, src: Ref<B>, g: &[Galois]) -> Result<()> {
-    let (log_n, rows) = (
-        b.log_n(t),
-        compact(&src.span.rows.iter().map(|r| r.prime).collect::<Vec<_>>()),
-    );
+    let (log_n, rows) = (b.log_n(t), compact(&primes_of(src.span.rows)));
     let mut moved = b.alloc(log_n, src.span.count())?;
     let span = Span::dense(src.span.items, src.span.polys, &rows);
     b.permute(t, Mut::new(&mut moved, span), src, g)?;
@@ -150,38 +166,40 @@ pub fn permute_add<B: Backend>(b: &B, t: &B::Tables, dst: Mut<B>, src: Ref<B>, g
 pub fn mul_accumulate<B: Backend>(
     b: &B,
     t: &B::Tables,
-    mut dst: Mut<B>,
+    dst: Mut<B>,
     onto: Onto,
     terms: &[Product<B>],
 ) -> Result<()> {
-    let mut onto = onto;
-    for term in terms {
-        match onto {
-            Onto::Zero => b.mul(t, dst.again(), term.a, term.b)?,
-            Onto::Destination => b.mul_add(t, dst.again(), term.a, term.b)?,
-        }
-        onto = Onto::Destination;
-    }
-    match onto {
-        Onto::Zero => b.zero(dst),
-        Onto::Destination => Ok(()),
-    }
+    accumulate(b, dst, onto, terms, |dst, onto, term| match onto {
+        Onto::Zero => b.mul(t, dst, term.a, term.b),
+        Onto::Destination => b.mul_add(t, dst, term.a, term.b),
+    })
 }
 
 /// See [`Backend::permute_accumulate`].
 pub fn permute_accumulate<B: Backend>(
     b: &B,
     t: &B::Tables,
-    mut dst: Mut<B>,
+    dst: Mut<B>,
     onto: Onto,
     terms: &[Moved<B>],
 ) -> Result<()> {
-    let mut onto = onto;
+    accumulate(b, dst, onto, terms, |dst, onto, term| match onto {
+        Onto::Zero => b.permute(t, dst, term.src, &[term.element]),
+        Onto::Destination => b.permute_add(t, dst, term.src, &[term.element]),
+    })
+}
+
+/// The sum of terms, of which `add` writes one over what the destination holds or adds one to it.
+fn accumulate<B: Backend, T>(
+    b: &B,
+    mut dst: Mut<B>,
+    mut onto: Onto,
+    terms: &[T],
+    add: impl Fn(Mut<B>, Onto, &T) -> Result<()>,
+) -> Result<()> {
     for term in terms {
-        match onto {
-            Onto::Zero => b.permute(t, dst.again(), term.src, &[term.element])?,
-            Onto::Destination => b.permute_add(t, dst.again(), term.src, &[term.element])?,
-        }
+        add(dst.again(), onto, term)?;
         onto = Onto::Destination;
     }
     match onto {
@@ -200,8 +218,7 @@ pub fn mod_up<B: Backend>(
     src: Ref<B>,
     digits: &[DigitStep<B>],
 ) -> Result<()> {
-    let primes: Vec<u32> = src.span.rows.iter().map(|r| r.prime).collect();
-    let rows = compact(&primes);
+    let rows = compact(&primes_of(src.span.rows));
     let span = Span::dense(src.span.items, 1, &rows);
     let mut coefficients = b.alloc(b.log_n(t), span.count())?;
     b.copy(Mut::new(&mut coefficients, span), src)?;
@@ -273,14 +290,12 @@ pub fn switch_digits<B: Backend>(
     addend: Ref<B>,
     k: &KeySwitch<B>,
 ) -> Result<()> {
-    let primes: Vec<u32> = k.extended.iter().map(|r| r.prime).collect();
-    let extended = compact(&primes);
+    let extended = compact(&primes_of(k.extended));
     let span = Span::dense(dst.span.items, 2, &extended);
     let mut sums = b.alloc(b.log_n(t), span.count())?;
     let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
     b.key_inner_product(t, Mut::new(&mut sums, span), digits, &which, k.keys)?;
-    let primes: Vec<u32> = addend.span.rows.iter().map(|r| r.prime).collect();
-    let own = select(&extended, &primes);
+    let own = select(&extended, &primes_of(addend.span.rows));
     let part = span.slice_polys(0, addend.span.polys).with_rows(&own);
     b.mul_const_add(t, Mut::new(&mut sums, part), addend, k.factor)?;
     let Some(step) = k.step else {

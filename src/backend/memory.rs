@@ -14,6 +14,20 @@ pub struct Row {
     pub prime: u32,
 }
 
+/// The primes of rows.
+pub(crate) fn primes_of(rows: &[Row]) -> Vec<u32> {
+    rows.iter().map(|r| r.prime).collect()
+}
+
+/// What is one for all items, or one an item: of the items from `first` on.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+pub(crate) fn of_items<T>(all: &[T], first: usize, items: usize) -> &[T] {
+    match all.len() {
+        1 => all,
+        _ => &all[first..first + items],
+    }
+}
+
 /// The rows that hold the given primes in order, without gaps.
 pub fn compact(primes: &[u32]) -> Vec<Row> {
     primes

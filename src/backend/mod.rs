@@ -15,10 +15,15 @@ mod memory;
 pub mod null;
 pub mod oracle;
 pub(crate) mod part;
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod prime;
 mod shared;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+use memory::of_items;
+pub(crate) use memory::primes_of;
 pub use memory::{Mut, Ref, Row, Span, compact};
 pub use part::Part;
 pub use shared::{Owners, Shared};
@@ -449,4 +454,16 @@ pub struct KeySwitch<'a, B: Backend> {
     pub elements: &'a [Galois],
     /// The division of the sums; without one the result is the sums as they are, modulo the extended rows.
     pub step: Option<&'a BasisStep<B>>,
+}
+
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+impl<B: Backend> KeySwitch<'_, B> {
+    /// That of the items from `first` on.
+    fn slice_items(&self, first: usize, items: usize) -> Self {
+        Self {
+            keys: of_items(self.keys, first, items),
+            elements: of_items(self.elements, first, items),
+            ..*self
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! BFV on one full ciphertext at the highest level.
 
-use std::{hint::black_box, rc::Rc};
+use std::hint::black_box;
 
 use super::{Case, Result, Shape, Work, floor::Ring};
 use crate::{
@@ -111,28 +111,12 @@ fn work<B: Backend>(op: &str, ring: Ring, level: &LevelContext<B>, auxiliary: us
 }
 
 pub(super) fn cases<B: Backend>(backend: B, log_n: u32, wanted: &[&str]) -> Result<Vec<Case>> {
-    let operands = Rc::new(Operands::new(backend, log_n, wanted)?);
+    let operands = Operands::new(backend, log_n, wanted)?;
     let (ctx, top) = (operands.bfv.context().clone(), operands.x.level());
     let level = ctx.level("bench", top)?;
     let auxiliary = operands.bfv.params().auxiliary("bench", top)?.len();
-    let shape = Shape {
-        log_n,
-        log_qp: ctx.params().log2_qp(),
-        limbs: level.rows.len(),
-        digits: level.digits.len(),
-        batch: 1,
-    };
-    let chosen = OPS.iter().filter(|op| wanted.contains(*op));
-    Ok(chosen
-        .map(|op| {
-            let operands = Rc::clone(&operands);
-            Case {
-                op,
-                shape,
-                work: work(op, Ring::new(log_n), level, auxiliary),
-                weighted: None,
-                run: Box::new(move || operands.run(op)),
-            }
-        })
-        .collect())
+    let work = |op: &str| Ok(work(op, Ring::new(log_n), level, auxiliary));
+    Case::chosen(OPS, wanted, Shape::of(&ctx, level, 1), work, move |op| {
+        operands.run(op)
+    })
 }

@@ -1,6 +1,6 @@
 //! CKKS on one full ciphertext at the highest level of a shipped chain.
 
-use std::{hint::black_box, rc::Rc};
+use std::hint::black_box;
 
 use super::{Case, Result, Shape, Work, floor::Ring};
 use crate::{
@@ -164,29 +164,13 @@ fn work<B: Backend>(op: &str, ring: Ring, level: &LevelContext<B>) -> Work {
 pub(super) fn cases<B: Backend>(backend: B, chain: &str, wanted: &[&str]) -> Result<Vec<Case>> {
     let params = Params::shipped(chain)?;
     let top = params.top();
-    let operands = Rc::new(Operands::new(backend, params, wanted, top)?);
+    let operands = Operands::new(backend, params, wanted, top)?;
     let ctx = operands.ckks.context().clone();
     let level = ctx.level("bench", operands.x.level())?;
-    let shape = Shape {
-        log_n: ctx.log_n(),
-        log_qp: ctx.params().log2_qp(),
-        limbs: level.rows.len(),
-        digits: level.digits.len(),
-        batch: 1,
-    };
-    let chosen = OPS.iter().filter(|op| wanted.contains(*op));
-    Ok(chosen
-        .map(|op| {
-            let operands = Rc::clone(&operands);
-            Case {
-                op,
-                shape,
-                work: work(op, Ring::new(shape.log_n), level),
-                weighted: None,
-                run: Box::new(move || operands.run(op)),
-            }
-        })
-        .collect())
+    let work = |op: &str| Ok(work(op, Ring::new(ctx.log_n()), level));
+    Case::chosen(OPS, wanted, Shape::of(&ctx, level, 1), work, move |op| {
+        operands.run(op)
+    })
 }
 
 /// The traffic of operations at levels of so many limbs, fused and by the derived bodies.

@@ -84,13 +84,7 @@ pub(super) fn cases<B: Backend>(backend: B, wanted: &[&str]) -> Result<Vec<Case>
         let level = ctx.level("bench", operands.plan.level())?;
         cases.push(Case {
             op,
-            shape: Shape {
-                log_n: ctx.log_n(),
-                log_qp: ctx.params().log2_qp(),
-                limbs: level.rows.len(),
-                digits: level.digits.len(),
-                batch: 1,
-            },
+            shape: Shape::of(ctx, level, 1),
             work: work(packing)?,
             weighted: None,
             run: Box::new(move || {

@@ -31,6 +31,8 @@ pub use floor::Work;
 pub use matmul::{PlainGemm, ResidueGemm};
 pub use predict::Prediction;
 
+use std::rc::Rc;
+
 use crate::{
     arith::ArithError,
     backend::{Backend, BackendError},
@@ -39,7 +41,7 @@ use crate::{
     matmul::{MatmulError, coefficient::CoefficientError},
     model::ModelError,
     ring::ChainError,
-    rlwe::RlweError,
+    rlwe::{Context, LevelContext, RlweError},
     wire::WireError,
 };
 
@@ -97,6 +99,19 @@ pub struct Shape {
     pub batch: usize,
 }
 
+impl Shape {
+    /// Of `batch` ciphertexts at a level.
+    fn of<B: Backend>(ctx: &Context<B>, level: &LevelContext<B>, batch: usize) -> Self {
+        Self {
+            log_n: ctx.log_n(),
+            log_qp: ctx.params().log2_qp(),
+            limbs: level.rows.len(),
+            digits: level.digits.len(),
+            batch,
+        }
+    }
+}
+
 /// One run of an operation.
 type Run = Box<dyn FnMut() -> Result<()>>;
 
@@ -114,6 +129,28 @@ pub struct Case {
 }
 
 impl Case {
+    /// Those of some operations of one shape that `wanted` names, on operands that they share.
+    fn chosen(
+        ops: &[&'static str],
+        wanted: &[&str],
+        shape: Shape,
+        work: impl Fn(&str) -> Result<Work>,
+        run: impl Fn(&str) -> Result<()> + 'static,
+    ) -> Result<Vec<Self>> {
+        let run = Rc::new(run);
+        let case = |op: &&'static str| {
+            let (op, run) = (*op, Rc::clone(&run));
+            Ok(Self {
+                op,
+                shape,
+                work: work(op)?,
+                weighted: None,
+                run: Box::new(move || run(op)),
+            })
+        };
+        ops.iter().filter(|op| wanted.contains(*op)).map(case).collect()
+    }
+
     /// Runs it once and waits for the device.
     pub fn run(&mut self) -> Result<()> {
         (self.run)()

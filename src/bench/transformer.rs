@@ -2,7 +2,7 @@
 //!
 //! Floors count what the counting backend sees of the same computation, and the bytes of input and output.
 
-use std::{hint::black_box, rc::Rc};
+use std::hint::black_box;
 
 use super::{Case, Result, Shape, Work, floor::Ring};
 use crate::{
@@ -108,30 +108,12 @@ pub(super) fn traffic() -> Result<super::traffic::Traffic> {
 }
 
 pub(super) fn cases<B: Backend>(backend: B, wanted: &[&str]) -> Result<Vec<Case>> {
-    let operands = Rc::new(Operands::new(backend)?);
+    let operands = Operands::new(backend)?;
     let ctx = operands.ckks.context().clone();
     let level = ctx.level("bench", operands.x.level())?;
-    let shape = Shape {
-        log_n: ctx.log_n(),
-        log_qp: ctx.params().log2_qp(),
-        limbs: level.rows.len(),
-        digits: level.digits.len(),
-        batch: WIDTH,
-    };
-    let chosen = OPS.iter().filter(|op| wanted.contains(*op));
-    chosen
-        .map(|op| {
-            let operands = Rc::clone(&operands);
-            Ok(Case {
-                op,
-                shape,
-                work: work(op)?,
-                weighted: None,
-                run: Box::new(move || {
-                    drop(black_box(operands.run(op)?));
-                    Ok(())
-                }),
-            })
-        })
-        .collect()
+    let shape = Shape::of(&ctx, level, WIDTH);
+    Case::chosen(OPS, wanted, shape, work, move |op| {
+        drop(black_box(operands.run(op)?));
+        Ok(())
+    })
 }

@@ -162,6 +162,11 @@ impl Polynomial {
         ))
     }
 
+    /// The slots whose groups are named, if there is more than one.
+    pub(super) fn group_slots(&self) -> Option<usize> {
+        (self.coefficients.groups > 1).then_some(self.coefficients.group_of.len())
+    }
+
     /// The basis.
     pub fn basis(&self) -> Basis {
         self.basis

@@ -18,6 +18,7 @@ use super::{Ciphertext, Context, Eval, Level, Params, Poly, Result, RlweError, S
 use crate::{
     backend::{
         Backend, BasisStep, DigitStep, Integers, KeySwitch, Mut, Ref, Row, Span, compact, derived::select,
+        primes_of,
     },
     ring::{Conversion, Galois, Step, log2_product},
     sample::{PrivateSeed, PublicSeed, sparse_ternary},
@@ -339,14 +340,8 @@ impl<B: Backend> Context<B> {
         let level = self.level(operation, top)?;
         let high = Span::dense(items, 2, &level.extended);
         let mut raised = backend.alloc(self.log_n(), high.count())?;
-        let sources: Vec<u32> = base.rows.iter().map(|r| r.prime).collect();
-        let (own, from) = (select(&level.extended, &sources), {
-            let kept: Vec<u32> = select(&level.extended, &sources)
-                .iter()
-                .map(|r| r.prime)
-                .collect();
-            select(&base.rows, &kept)
-        });
+        let own = select(&level.extended, &primes_of(&base.rows));
+        let from = select(&base.rows, &primes_of(&own));
         if !own.is_empty() {
             let dst = Mut::new(&mut raised, high.with_rows(&own));
             backend.copy(dst, Ref::new(&low, span.with_rows(&from)))?;

@@ -10,7 +10,7 @@ use super::{
     store::{Prepared, Reservation},
 };
 use crate::{
-    backend::{Backend, Integers, Mut, Ref, Span, derived::select},
+    backend::{Backend, Integers, Mut, Ref, Span, derived::select, primes_of},
     ring::Galois,
     sample::{PrivateSeed, PublicSeed, centred_binomial, ternary},
 };
@@ -416,8 +416,7 @@ impl<B: Backend> PublicKey<B> {
         let count = items << ctx.log_n();
         let signs = small(private.stream("public-key encryption", 0), count, ternary);
         let mut v = Poly::lift(ctx, items, rows, Integers::I32(&signs))?.into_eval(ctx)?;
-        let primes: Vec<u32> = rows.iter().map(|r| r.prime).collect();
-        let own = select(&self.first.rows, &primes);
+        let own = select(&self.first.rows, &primes_of(rows));
         let ct = Ciphertext::build(ctx, "encrypt", level, items, 2, |mut dst| {
             for component in 0..2 {
                 let stream = private.stream("errors of a public-key encryption", component);

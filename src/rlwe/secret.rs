@@ -9,7 +9,7 @@ use super::{
     SeededEvaluationKeys, SeededSwitchKey,
 };
 use crate::{
-    backend::{Backend, Integers, Mut, Ref, Row, Span, compact, derived::select},
+    backend::{Backend, Integers, Mut, Ref, Row, Span, compact, derived::select, primes_of},
     sample::{PrivateSeed, PrivateStream, PublicSeed, centred_binomial, ternary},
 };
 
@@ -120,7 +120,7 @@ impl<B: Backend> SecretKey<B> {
     }
 
     fn own_rows(&self, rows: &[Row]) -> Vec<Row> {
-        select(&self.rows.rows, &rows.iter().map(|r| r.prime).collect::<Vec<_>>())
+        select(&self.rows.rows, &primes_of(rows))
     }
 
     /// Fresh errors (C).

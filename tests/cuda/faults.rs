@@ -9,7 +9,7 @@ use libtest_mimic::Failed;
 
 use super::{
     PROBE, open,
-    work::{Circuit, circuit},
+    work::{Circuit, circuit, every_allocation_failed},
 };
 
 /// What the driver is told of memory pools: there are some, as on every GPU of today, or none.
@@ -125,23 +125,16 @@ pub fn both_ways(test: fn() -> Result<(), Failed>) -> Result<(), Failed> {
 pub fn every_failing_allocation_is_reported() -> Result<(), Failed> {
     let faults = Faults::new();
     let (before, want) = ((faults.bytes(), faults.objects()), circuit(open(), DEGREES[0])?);
-    let mut failures = 0;
-    for n in 0.. {
-        faults.plant(Faults::ALLOCATIONS, n);
+    let fail = |after: Option<u64>| {
+        faults.plant(Faults::ALLOCATIONS, after.map_or(-1, |n| n as i64));
+        Ok(())
+    };
+    let run = || {
         let result = circuit(open(), DEGREES[0]);
-        faults.plant(Faults::ALLOCATIONS, -1);
-        assert_eq!((faults.bytes(), faults.objects()), before, "allocation {n} leaks");
-        match result {
-            Ok(words) => {
-                assert_eq!(words, want);
-                break;
-            }
-            Err(error) => {
-                failures += 1;
-                assert!(error.to_string().contains("out of device memory"), "{error}");
-            }
-        }
-    }
+        assert_eq!((faults.bytes(), faults.objects()), before, "{result:?} leaks");
+        result
+    };
+    let failures = every_allocation_failed(fail, run, Ok, &want)?;
     println!("{failures} allocations failed in turn");
     assert!(failures > 20, "{failures}");
 
@@ -149,22 +142,7 @@ pub fn every_failing_allocation_is_reported() -> Result<(), Failed> {
     let fused = Circuit::new(open(), DEGREES[1])?;
     let want = fused.read(&fused.run()?)?;
     let other = Circuit::new(open(), DEGREES[1])?;
-    let mut failures = 0;
-    for n in 0.. {
-        faults.plant(Faults::ALLOCATIONS, n);
-        let result = other.run();
-        faults.plant(Faults::ALLOCATIONS, -1);
-        match result {
-            Ok(results) => {
-                assert_eq!(other.read(&results)?, want);
-                break;
-            }
-            Err(error) => {
-                failures += 1;
-                assert!(error.to_string().contains("out of device memory"), "{error}");
-            }
-        }
-    }
+    let failures = every_allocation_failed(fail, || other.run(), |results| other.read(&results), &want)?;
     println!("{failures} allocations of fused operations failed in turn");
     assert!(failures > 3, "{failures}");
     drop((fused, other));

@@ -4,6 +4,8 @@
 #![cfg(feature = "fallback")]
 
 mod attention;
+#[path = "../shared/chain.rs"]
+mod chain;
 mod costs;
 mod integers;
 mod refused;
@@ -14,10 +16,12 @@ use cipherformer::{
     backend::{conformance::Opaque, cpu::Cpu, oracle::Oracle},
     ckks::{Ckks, Release},
     matmul::{Inputs, MatmulError, MatmulPlan, Options, Packing, Shape, Weights},
-    ring::{ChainKind, ChainSpec, build, insecure_chain},
+    ring::{ChainKind, insecure_chain},
     rlwe::{Context, EvaluationKeys, Params, SecretKey, Spec},
 };
 use half::{bf16, f16};
+
+use chain::{insecure, uniform};
 
 /// The same words by the definitions, and behind handles.
 #[test]
@@ -33,18 +37,7 @@ fn params(name: &str) -> Params {
 
 /// N = 2^7 with three steps that absorb no bits of weights.
 fn steps() -> Params {
-    let spec = ChainSpec {
-        log_n: 7,
-        kind: ChainKind::Rational,
-        scale_bits: vec![40.0; 4],
-        absorbed_bits: vec![0; 3],
-        base_bits: 50.0,
-        digits: 2,
-        special_margin_bits: 2.0,
-        max_log2_qp: Some(4000.0),
-    };
-    let chain = build(&spec).unwrap();
-    Params::insecure(Spec { chain }).unwrap()
+    insecure(&uniform(7, ChainKind::Rational, 40.0, 4, 2))
 }
 
 /// Chains whose rings are small, so that shapes need many tiles and blocks.

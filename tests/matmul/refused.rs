@@ -8,11 +8,15 @@ use cipherformer::{
         ColumnWeights, Columns, Inputs, MatmulError, MatmulPlan, Options, Packing, Shape, SingleAttention,
         TiledColumns, Weights,
     },
-    ring::{ChainKind, ChainSpec, build},
-    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, RlweError, SecretKey, Spec},
+    ring::{ChainKind, ChainSpec},
+    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, RlweError, SecretKey},
 };
 
-use super::{CHAINS, Client, numbers, params};
+use super::{
+    CHAINS, Client,
+    chain::{insecure, uniform},
+    numbers, params,
+};
 
 #[test]
 fn column_weights_come_from_arrays_with_an_exact_scale() {
@@ -206,18 +210,10 @@ fn missing_and_short_keys_and_other_plans_are_refused_before_any_work() {
 
 /// Parameters that differ in the digits of their keys alone: as many levels, primes and bits.
 fn alike(digits: usize) -> Params {
-    let spec = ChainSpec {
-        log_n: 8,
-        kind: ChainKind::Rational,
-        scale_bits: vec![40.0; 2],
-        absorbed_bits: vec![0],
+    insecure(&ChainSpec {
         base_bits: 60.0,
-        digits,
-        special_margin_bits: 2.0,
-        max_log2_qp: Some(4000.0),
-    };
-    let chain = build(&spec).unwrap();
-    Params::insecure(Spec { chain }).unwrap()
+        ..uniform(8, ChainKind::Rational, 40.0, 2, digits)
+    })
 }
 
 /// Whether an error came before any operation of the backend.

@@ -4,9 +4,14 @@ use cipherformer::{
     arith::{Complex, ntt_primes},
     backend::{Backend, KeySwitch, Mut, Ref, Row, Span, compact, cpu::Cpu},
     ckks::{Ciphertext, Ckks, Evaluator},
-    ring::{Basis, ChainKind, ChainSpec, Galois, build},
-    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey, SeededEvaluationKeys, Spec},
+    ring::{Basis, ChainKind, Galois},
+    rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey, SeededEvaluationKeys},
 };
+
+#[path = "chain.rs"]
+mod chain;
+
+use chain::{insecure, uniform};
 
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -44,18 +49,7 @@ pub fn transforms_agree(device: &impl Backend, log_n: u32) -> Outcome<()> {
 
 /// A rational chain, whose steps take primes away and bring others back. Small rings, and for tests alone.
 pub fn params(log_n: u32, levels: usize) -> Params {
-    let spec = ChainSpec {
-        log_n,
-        kind: ChainKind::Rational,
-        scale_bits: vec![40.0; levels],
-        absorbed_bits: vec![0; levels - 1],
-        base_bits: 50.0,
-        digits: 2,
-        special_margin_bits: 2.0,
-        max_log2_qp: Some(4000.0),
-    };
-    let chain = build(&spec).unwrap();
-    Params::insecure(Spec { chain }).unwrap()
+    insecure(&uniform(log_n, ChainKind::Rational, 40.0, levels, 2))
 }
 
 /// Residues that look random, extremes among them.
@@ -277,6 +271,29 @@ impl<B: Backend> Circuit<B> {
         }
         Ok(words)
     }
+}
+
+/// Lets allocation n of a computation fail, for n = 0, 1, .. until it succeeds, and returns how many failed. `fail` makes all allocations
+/// after so many further ones fail, and none without a number. Each failure has to be reported; the success has the words `want`.
+pub fn every_allocation_failed<T>(
+    fail: impl Fn(Option<u64>) -> Outcome<()>,
+    run: impl Fn() -> Outcome<T>,
+    read: impl Fn(T) -> Outcome<Vec<u32>>,
+    want: &[u32],
+) -> Outcome<u64> {
+    for n in 0.. {
+        fail(Some(n))?;
+        let result = run();
+        fail(None)?;
+        match result {
+            Ok(result) => {
+                assert_eq!(read(result)?, want);
+                return Ok(n);
+            }
+            Err(error) => assert!(error.to_string().contains("out of device memory"), "{error}"),
+        }
+    }
+    Err("no run of it succeeds".into())
 }
 
 /// Residues of the circuit's results.

@@ -5,7 +5,7 @@ use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
         Backend, BasisStep, DigitStep, Integers, KeySwitch, Matrix, Moved, Mut, Onto, Product, Ref, Span,
-        compact, derived,
+        compact, derived, primes_of,
     },
     ring::{Conversion, Crt, Galois, Scale, Step},
     sample::PublicSeed,
@@ -215,8 +215,7 @@ impl Call<'_> {
             }
             Self::BlockProduct(terms) => b.block_product(t, dst, first()?, second()?, *terms),
             Self::SparseProduct(terms, items, values) => {
-                let primes: Vec<u32> = dst.span.rows.iter().map(|r| r.prime).collect();
-                let rows = compact(&primes);
+                let rows = compact(&primes_of(dst.span.rows));
                 let sparse = match by_body {
                     true => derived::sparse(b, t, &rows, *items, *values),
                     false => b.sparse(t, &rows, *items, *values),

@@ -2,7 +2,7 @@
 
 use crate::{
     arith::Modulus,
-    backend::{Row, Span},
+    backend::{Row, Span, primes_of},
     ring::Basis,
 };
 
@@ -174,7 +174,7 @@ impl Operand {
     }
 
     pub(super) fn describe(&self) -> String {
-        let primes: Vec<u32> = self.rows.iter().map(|r| r.prime).collect();
+        let primes = primes_of(&self.rows);
         format!(
             "{:?} {}x{}, primes {primes:?}",
             self.shape, self.items, self.polys

@@ -8,7 +8,7 @@ use super::{
     pages::Pages,
     threads::Share,
 };
-use crate::arith::Modulus;
+use crate::{arith::Modulus, backend::primes_of};
 
 /// A key times 2^32, `[row][digit][b, a][n]`, rows a stride apart: whoever computes one row of the product reads one stretch of
 /// it.
@@ -44,7 +44,7 @@ impl Key {
             words,
             n,
             digits,
-            primes: key.span.rows.iter().map(|r| r.prime).collect(),
+            primes: primes_of(key.span.rows),
         }
     }
 

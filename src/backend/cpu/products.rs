@@ -13,45 +13,35 @@ const CHAINS: usize = 12;
 /// Odd, so that no chain ends in zeros.
 const FACTOR: u32 = 3_141_592_653;
 
+/// The chains in vectors of one set of instructions.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn avx512(rounds: usize) {
-    let factor = _mm512_set1_epi64(i64::from(FACTOR));
-    let mut chains = [factor; CHAINS];
-    for _ in 0..rounds {
-        for x in &mut chains {
-            *x = _mm512_mul_epu32(*x, factor);
-            // SAFETY: no instruction.
-            unsafe {
-                asm!(
-                    "/* {0} */",
-                    inout(zmm_reg) * x,
-                    options(nomem, nostack, preserves_flags)
-                )
-            };
+macro_rules! chains {
+    ($name:ident, $feature:literal, $all:ident, $product:ident, $register:ident) => {
+        #[target_feature(enable = $feature)]
+        fn $name(rounds: usize) {
+            let factor = $all(i64::from(FACTOR));
+            let mut chains = [factor; CHAINS];
+            for _ in 0..rounds {
+                for x in &mut chains {
+                    *x = $product(*x, factor);
+                    // SAFETY: no instruction.
+                    unsafe {
+                        asm!(
+                            "/* {0} */",
+                            inout($register) * x,
+                            options(nomem, nostack, preserves_flags)
+                        )
+                    };
+                }
+            }
         }
-    }
+    };
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn avx2(rounds: usize) {
-    let factor = _mm256_set1_epi64x(i64::from(FACTOR));
-    let mut chains = [factor; CHAINS];
-    for _ in 0..rounds {
-        for x in &mut chains {
-            *x = _mm256_mul_epu32(*x, factor);
-            // SAFETY: no instruction.
-            unsafe {
-                asm!(
-                    "/* {0} */",
-                    inout(ymm_reg) * x,
-                    options(nomem, nostack, preserves_flags)
-                )
-            };
-        }
-    }
-}
+chains!(avx512, "avx512f", _mm512_set1_epi64, _mm512_mul_epu32, zmm_reg);
+#[cfg(target_arch = "x86_64")]
+chains!(avx2, "avx2", _mm256_set1_epi64x, _mm256_mul_epu32, ymm_reg);
 
 /// With whatever vectors the compiler has; a shift and a sum beside each product keep it from being simplified.
 fn portable(rounds: usize) {

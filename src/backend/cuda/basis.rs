@@ -4,13 +4,13 @@ use super::{
     Cuda,
     device::{Argument, Cost, Grid, rows},
     memory::Buffer,
-    ntt::{ByStages, Tables, montgomery},
+    ntt::{ByStages, Tables},
     operands::{
         Addend, ConversionConstants, Conversions, MAX_CONVERSIONS, MAX_ROWS, MAX_TARGETS, Shape, narrow,
     },
 };
 use crate::{
-    backend::{BackendError, BasisStep, DigitStep, Mut, Ref, Result, Row, Span, derived},
+    backend::{BackendError, BasisStep, DigitStep, Mut, Ref, Result, Row, Span, derived, prime::montgomery},
     ring::Conversion,
 };
 

@@ -10,11 +10,14 @@ use super::{
     basis::{Part, Prepared},
     device::{Argument, Cost, Grid, THREADS, rows},
     memory::Buffer,
-    ntt::{Tables, montgomery},
+    ntt::Tables,
     operands::{Addend, Digits, Keys, MAX_DIGITS, MAX_KEYS, MAX_ROWS, Shape, narrow},
 };
 use crate::{
-    backend::{Backend, BackendError, KeySwitch, Mut, Ref, Result, Row, Span, compact, derived},
+    backend::{
+        Backend, BackendError, KeySwitch, Mut, Ref, Result, Row, Span, compact, derived, of_items,
+        prime::montgomery, primes_of,
+    },
     ring::Galois,
 };
 
@@ -134,7 +137,7 @@ impl<'a> Terms<'a> {
 
 impl Cuda {
     pub(super) fn prepare_key(&self, t: &Tables, key: Ref<Self>) -> Result<Key> {
-        let primes: Vec<u32> = key.span.rows.iter().map(|r| r.prime).collect();
+        let primes = primes_of(key.span.rows);
         let mut rows = self.alloc(t.log_n, key.span.count())?;
         let own = compact(&primes);
         let dense = Span::dense(key.span.items, key.span.polys, &own);
@@ -257,11 +260,7 @@ impl Cuda {
         let scratch = (k.digits.len() + 2) * k.extended.len();
         let Some(step) = k.step.filter(|_| fits && k.digits.len() <= MAX_DIGITS) else {
             return self.each_part(t, dst.span.items, scratch, |first, items| {
-                let part = KeySwitch {
-                    keys: of_items(k.keys, first, items),
-                    elements: of_items(k.elements, first, items),
-                    ..*k
-                };
+                let part = k.slice_items(first, items);
                 let (src, addend) = (
                     src.map(|s| s.slice_items(first, items)),
                     addend.map(|s| s.slice_items(first, items)),
@@ -384,18 +383,6 @@ impl Cuda {
         }
         Ok(())
     }
-}
-
-/// What is one for all items, or one an item: of the items from `first` on.
-fn of_items<T>(all: &[T], first: usize, items: usize) -> &[T] {
-    match all.len() {
-        1 => all,
-        _ => &all[first..first + items],
-    }
-}
-
-fn primes_of(rows: &[Row]) -> Vec<u32> {
-    rows.iter().map(|r| r.prime).collect()
 }
 
 fn terms<'a>(digits: &'a [u32], addend: Ref<'a, Cuda>, k: &KeySwitch<'a, Cuda>) -> Terms<'a> {

@@ -37,7 +37,6 @@ pub use traffic::Launch;
 
 use device::{Argument, Cost, Device, Queue, THREADS};
 use lift::Placed;
-use ntt::montgomery;
 use operands::Shape;
 use sums::along;
 
@@ -45,7 +44,7 @@ use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
         Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
-        Onto, Product, Ref, Result, Row, Span, compact, derived,
+        Onto, Product, Ref, Result, Row, Span, compact, derived, prime::montgomery, primes_of,
     },
     ring::{Basis, Conversion, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -116,14 +115,14 @@ impl Backend for Cuda {
     fn upload(&self, dst: Mut<Self>, words: &[u32]) -> Result<()> {
         let count = dst.span.count() << dst.buffer.log_n;
         let staged = self.device.pool.with_words(dst.buffer.log_n, &words[..count])?;
-        let rows = compact(&primes_of(&dst.span));
+        let rows = compact(&primes_of(dst.span.rows));
         let dense = Span::dense(dst.span.items, dst.span.polys, &rows);
         self.copy(dst, Ref::new(&staged, dense))
     }
 
     fn download(&self, src: Ref<Self>, words: &mut [u32]) -> Result<()> {
         let mut staged = self.alloc(src.buffer.log_n, src.span.count())?;
-        let rows = compact(&primes_of(&src.span));
+        let rows = compact(&primes_of(src.span.rows));
         let dense = Span::dense(src.span.items, src.span.polys, &rows);
         self.copy(Mut::new(&mut staged, dense), src)?;
         staged.read(words)
@@ -300,12 +299,7 @@ impl Backend for Cuda {
     }
 
     fn sparse(&self, t: &Tables, rows: &[Row], items: usize, values: Integers) -> Result<Buffer> {
-        match self.sparse_log_n(t, values.len() / items.max(1)) {
-            log_n if log_n < t.log_n => {
-                derived::sparse(self, t.sparse(self, log_n)?.as_ref(), rows, items, values)
-            }
-            _ => derived::sparse(self, t, rows, items, values),
-        }
+        derived::sparse_in_subring(self, t, rows, items, values, |log_n| t.sparse(self, log_n))
     }
 
     fn sparse_product(
@@ -396,9 +390,4 @@ impl Backend for Cuda {
     ) -> std::result::Result<(), EncodeError> {
         self.decode_slots(t, src, embedding, crt, scale, slots)
     }
-}
-
-/// The primes of the rows of a span.
-fn primes_of(span: &Span) -> Vec<u32> {
-    span.rows.iter().map(|r| r.prime).collect()
 }

@@ -10,8 +10,12 @@ use super::{
     operands::{Addend, Ends},
 };
 use crate::{
-    arith::{Modulus, bit_reverse, smallest_root},
-    backend::{Backend, BackendError, Kept, Mut, Ref, Result, Row, Span, compact},
+    arith::Modulus,
+    backend::{
+        Backend, BackendError, Kept, Mut, Ref, Result, Row, Span, compact,
+        prime::{PrimeTables, montgomery},
+        primes_of,
+    },
 };
 
 /// log2 of the words of a block of the outer pass, and of the inner one.
@@ -36,7 +40,7 @@ pub struct Tables {
     sparse: Kept<u32, Self>,
 }
 
-/// A prime with its constants.
+/// A prime with its constants, as in `kernels/common.cuh`.
 #[repr(C, align(16))]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Prime {
@@ -49,6 +53,22 @@ struct Prime {
     last_twist: u32,
     i: u32,
     unused: [u32; 3],
+}
+
+impl Prime {
+    fn new(m: Modulus, prime: &PrimeTables) -> Self {
+        Self {
+            p: prime.p,
+            inverse: prime.inverse,
+            bits: prime.bits,
+            mu: prime.mu,
+            barrett: m.barrett(),
+            last_one: montgomery(m, prime.n_inverse),
+            last_twist: m.mul(prime.backward[1], prime.n_inverse),
+            i: prime.i,
+            unused: [0; 3],
+        }
+    }
 }
 
 /// Which kernel of a set goes with the stages of the outer pass.
@@ -86,10 +106,10 @@ impl Tables {
     fn in_ring(cuda: &Cuda, [log_n, of]: [u32; 2], moduli: &[Modulus]) -> Result<Self> {
         let (mut primes, mut forward, mut inverse) = (Vec::new(), Vec::new(), Vec::new());
         for m in moduli {
-            let (prime, down, up) = prime(*m, [log_n, of])?;
-            primes.push(prime);
-            forward.extend(down);
-            inverse.extend(up);
+            let prime = PrimeTables::new(*m, [log_n, of])?;
+            primes.push(Prime::new(*m, &prime));
+            forward.extend(prime.forward);
+            inverse.extend(prime.backward);
         }
         Ok(Self {
             log_n,
@@ -255,53 +275,10 @@ impl Cuda {
         src: Ref<Self>,
         ends: Option<&[[u32; 2]]>,
     ) -> Result<(Buffer, Vec<Row>)> {
-        let primes: Vec<u32> = src.span.rows.iter().map(|r| r.prime).collect();
-        let rows = compact(&primes);
+        let rows = compact(&primes_of(src.span.rows));
         let mut own = self.alloc(t.log_n, src.span.count())?;
         let span = Span::dense(src.span.items, src.span.polys, &rows);
         self.inverse(t, &Mut::new(&mut own, span), Argument::read(&src), ends)?;
         Ok((own, rows))
     }
-}
-
-/// 2^32 x mod p: Montgomery's form of a residue.
-pub(super) fn montgomery(m: Modulus, x: u32) -> u32 {
-    m.reduce(u64::from(x) << 32)
-}
-
-/// A prime's constants, and its twiddles (2^32 psi^bitrev(i), 2^32 psi^-bitrev(i)), i < N = 2^log_n; psi is the gap-th power of the root of
-/// the ring of degree 2^of = N gap.
-fn prime(m: Modulus, [log_n, of]: [u32; 2]) -> Result<(Prime, Vec<u32>, Vec<u32>)> {
-    let no_root = BackendError::Unsupported { need: "this basis" };
-    let psi = m.pow(
-        smallest_root(m, of).map_err(|_| no_root.clone())?,
-        1 << (of - log_n),
-    );
-    let inverse = |x| m.inv(x).ok_or(no_root.clone());
-    let (n_inverse, psi_inverse) = (inverse(m.reduce(1 << log_n))?, inverse(psi)?);
-    let powers = |base: u32| {
-        let mut table = vec![0; 1 << log_n];
-        let mut power = montgomery(m, 1);
-        for i in 0..1 << log_n {
-            table[bit_reverse(i, log_n)] = power;
-            power = m.mul(power, base);
-        }
-        table
-    };
-    let (forward, backward) = (powers(psi), powers(psi_inverse));
-    let (p, bits) = (m.value(), u32::BITS - m.value().leading_zeros());
-    // Newton's iteration: p is its own inverse modulo 8.
-    let inverse = (0..4).fold(p, |x, _| x.wrapping_mul(2u32.wrapping_sub(p.wrapping_mul(x))));
-    let constants = Prime {
-        p,
-        inverse,
-        bits,
-        mu: ((1u64 << (2 * bits + 1)) / u64::from(p)) as u32,
-        barrett: m.barrett(),
-        last_one: montgomery(m, n_inverse),
-        last_twist: m.mul(backward[1], n_inverse),
-        i: montgomery(m, m.pow(psi, 1 << (log_n - 1))),
-        unused: [0; 3],
-    };
-    Ok((constants, forward, backward))
 }

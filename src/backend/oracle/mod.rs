@@ -13,7 +13,7 @@ pub use memory::{Buffer, Tables};
 
 use memory::{Rows, alike, constant, gather, gather_any, scatter, scatter_any};
 
-use super::{Backend, BackendError, Capabilities, Integers, Matrix, Mut, Ref, Result};
+use super::{Backend, BackendError, Capabilities, Integers, Matrix, Mut, Ref, Result, primes_of};
 use crate::{
     arith::smallest_root,
     ring::{Basis, Conversion, Galois},
@@ -280,9 +280,16 @@ impl Backend for Oracle {
     }
 
     fn convert(&self, t: &Tables, dst: Mut<Self>, src: Ref<Self>, c: &Prepared) -> Result<()> {
-        let primes = |span: &super::Span| span.rows.iter().map(|r| r.prime).collect::<Vec<_>>();
-        assert_eq!(primes(&src.span), c.constants.sources, "source rows in order");
-        assert_eq!(primes(&dst.span), c.constants.targets, "target rows in order");
+        assert_eq!(
+            primes_of(src.span.rows),
+            c.constants.sources,
+            "source rows in order"
+        );
+        assert_eq!(
+            primes_of(dst.span.rows),
+            c.constants.targets,
+            "target rows in order"
+        );
         assert_eq!((dst.span.items, dst.span.polys), (src.span.items, src.span.polys));
         let (span, rows) = (src.span, gather(t, src));
         let mut lifts = Vec::new();
@@ -325,7 +332,7 @@ impl Backend for Oracle {
         Ok(Key {
             rows: gather(t, key),
             digits: key.span.items,
-            primes: key.span.rows.iter().map(|r| r.prime).collect(),
+            primes: primes_of(key.span.rows),
         })
     }
 

@@ -5,11 +5,11 @@ use super::{
     elementwise::Constants,
     memory::Buffer,
     ntt::{Added, Tables},
-    operands::{self, Operand, Part},
+    operands::{Operand, Part},
     queue::Launch,
 };
 use crate::{
-    backend::{BackendError, BasisStep, DigitStep, Mut, Ref, Result, Row, Span, derived},
+    backend::{BackendError, BasisStep, DigitStep, Mut, Ref, Result, Row, Span, derived, prime::montgomery},
     ring::Conversion,
 };
 
@@ -34,7 +34,7 @@ impl Wgpu {
             let need = "conversions from more than 64 primes on wgpu";
             return Err(BackendError::Unsupported { need });
         }
-        let form = |prime: u32, x: u32| operands::montgomery(t.modulus(prime), x);
+        let form = |prime: u32, x: u32| montgomery(t.modulus(prime), x);
         let mut words = Vec::new();
         for ((q, factor), fraction) in c.sources.iter().zip(&c.source_factor).zip(&c.fraction) {
             words.extend([form(*q, *factor), *fraction as u32, (fraction >> 32) as u32]);

@@ -9,7 +9,7 @@ use super::{
     queue::Launch,
 };
 use crate::{
-    backend::{Backend, KeySwitch, Mut, Ref, Result, Row, Span, compact, derived},
+    backend::{Backend, KeySwitch, Mut, Ref, Result, Row, Span, compact, derived, primes_of},
     ring::Galois,
 };
 
@@ -44,7 +44,7 @@ impl Wgpu {
     pub(super) fn new_key(&self, t: &Tables, key: Ref<Self>) -> Result<Key> {
         let digits = key.span.items;
         let buffer = self.device.take(t.log_n, key.span.count())?;
-        let primes: Vec<u32> = key.span.rows.iter().map(|r| r.prime).collect();
+        let primes = primes_of(key.span.rows);
         let places = places(&primes, digits);
         let to = Span {
             offset: 0,
@@ -98,21 +98,11 @@ impl Wgpu {
         addend: Ref<Self>,
         k: &KeySwitch<Self>,
     ) -> Result<()> {
-        fn of_items<T>(all: &[T], first: usize, items: usize) -> &[T] {
-            match all.len() {
-                1 => all,
-                _ => &all[first..first + items],
-            }
-        }
         let words = ((k.digits.len() + 2) * k.extended.len()) << t.log_n;
         let most = (self.device.binding_words.min(SCRATCH_WORDS) / words.max(1)).max(1);
         for first in (0..dst.span.items).step_by(most) {
             let items = most.min(dst.span.items - first);
-            let part = KeySwitch {
-                keys: of_items(k.keys, first, items),
-                elements: of_items(k.elements, first, items),
-                ..*k
-            };
+            let part = k.slice_items(first, items);
             let (src, addend) = (
                 src.map(|s| s.slice_items(first, items)),
                 addend.map(|s| s.slice_items(first, items)),
@@ -136,8 +126,7 @@ impl Wgpu {
         if k.digits.is_empty() {
             return derived::switch_digits(self, t, dst, digits, addend, k);
         }
-        let primes: Vec<u32> = k.extended.iter().map(|r| r.prime).collect();
-        let rows = compact(&primes);
+        let rows = compact(&primes_of(k.extended));
         let span = Span::dense(dst.span.items, 2, &rows);
         let which: Vec<u32> = k.digits.iter().map(|d| d.digit).collect();
         let place = |prime: u32| addend.span.rows.iter().position(|r| r.prime == prime);

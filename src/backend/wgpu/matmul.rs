@@ -9,7 +9,7 @@ use super::{
     operands::{MOST_LAYERS, Operand, Part},
     queue::Launch,
 };
-use crate::backend::{Backend, Matrix, Mut, Ref, Result, Row, Span, compact, derived};
+use crate::backend::{Backend, Matrix, Mut, Ref, Result, Row, Span, compact, derived, primes_of};
 
 /// Coefficients and outputs of a workgroup.
 const COLUMNS: u32 = 128;
@@ -149,8 +149,7 @@ impl Wgpu {
         terms: usize,
     ) -> Result<()> {
         let (columns, polys) = (b.span.items / terms, dst.span.polys);
-        let primes: Vec<u32> = dst.span.rows.iter().map(|r| r.prime).collect();
-        let rows = compact(&primes);
+        let rows = compact(&primes_of(dst.span.rows));
         let span = Span::dense(1, polys, &rows);
         let mut product = self.alloc(t.log_n, span.count())?;
         for item in 0..dst.span.items {

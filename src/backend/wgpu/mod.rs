@@ -295,12 +295,7 @@ impl Backend for Wgpu {
     }
 
     fn sparse(&self, t: &Tables, rows: &[Row], items: usize, values: Integers) -> Result<Buffer> {
-        match self.sparse_log_n(t, values.len() / items.max(1)) {
-            log_n if log_n < t.log_n => {
-                derived::sparse(self, t.sparse(self, log_n)?.as_ref(), rows, items, values)
-            }
-            _ => derived::sparse(self, t, rows, items, values),
-        }
+        derived::sparse_in_subring(self, t, rows, items, values, |log_n| t.sparse(self, log_n))
     }
 
     fn sparse_product(

@@ -6,11 +6,15 @@ use super::{
     Wgpu,
     elementwise::{Constants, OverRows},
     memory::Buffer,
-    operands::{self, NO_ROW, Operand},
+    operands::{NO_ROW, Operand, Prime},
 };
 use crate::{
     arith::Modulus,
-    backend::{Kept, Mut, Ref, Result, Row, Span, compact},
+    backend::{
+        Kept, Mut, Ref, Result, Row, Span, compact,
+        prime::{PrimeTables, montgomery},
+        primes_of,
+    },
 };
 
 /// log2 of the words of a tile.
@@ -38,7 +42,7 @@ impl Tables {
 
     /// Constants of the rows of a span, for all items or for each in turn, in Montgomery's form.
     pub(super) fn montgomery(&self, span: &Span, c: &[u32]) -> Vec<u32> {
-        let form = |(row, c): (&Row, &u32)| operands::montgomery(self.modulus(row.prime), *c);
+        let form = |(row, c): (&Row, &u32)| montgomery(self.modulus(row.prime), *c);
         span.rows.iter().cycle().zip(c).map(form).collect()
     }
 
@@ -128,9 +132,9 @@ impl Wgpu {
         let (mut forward, mut inverse) = (self.device.take(log_n, count)?, self.device.take(log_n, count)?);
         let mut primes = Vec::new();
         for (i, m) in moduli.iter().enumerate() {
-            let (prime, down, up) = operands::prime(*m, [log_n, of])?;
-            primes.push(prime);
-            for (buffer, words) in [(&mut forward, down), (&mut inverse, up)] {
+            let prime = PrimeTables::new(*m, [log_n, of])?;
+            primes.push(Prime::new(*m, &prime));
+            for (buffer, words) in [(&mut forward, prime.forward), (&mut inverse, prime.backward)] {
                 self.device.write(buffer, &[(i << log_n, words.len())], &words)?;
             }
         }
@@ -198,8 +202,7 @@ impl Wgpu {
 
     /// The rows of `src` as coefficients, in memory of their own.
     pub(super) fn coefficients(&self, t: &Tables, src: Ref<Self>) -> Result<(Buffer, Vec<Row>)> {
-        let primes: Vec<u32> = src.span.rows.iter().map(|r| r.prime).collect();
-        let rows = compact(&primes);
+        let rows = compact(&primes_of(src.span.rows));
         let mut own = self.device.take(t.log_n, src.span.count())?;
         let span = Span::dense(src.span.items, src.span.polys, &rows);
         self.inverse(t, &Mut::new(&mut own, span), Some(&src))?;

@@ -4,8 +4,11 @@ use std::ops::Range;
 
 use super::{Wgpu, device::Device, memory::Buffer};
 use crate::{
-    arith::{Modulus, bit_reverse, smallest_root},
-    backend::{BackendError, Mut, Ref, Result, Span},
+    arith::Modulus,
+    backend::{
+        Mut, Ref, Result, Span,
+        prime::{PrimeTables, montgomery},
+    },
 };
 
 /// Rows, and items times polynomials, of one launch: what fits its arguments and its grid.
@@ -177,42 +180,18 @@ pub(super) struct Prime {
     unused: [u32; 2],
 }
 
-/// 2^32 x mod p: Montgomery's form of a residue.
-pub(super) fn montgomery(m: Modulus, x: u32) -> u32 {
-    m.reduce(u64::from(x) << 32)
-}
-
-/// A prime's constants, and its twiddles (2^32 psi^bitrev(i), 2^32 psi^-bitrev(i)), i < N = 2^log_n; psi is the gap-th power of the root of
-/// the ring of degree 2^of = N gap.
-pub(super) fn prime(m: Modulus, [log_n, of]: [u32; 2]) -> Result<(Prime, Vec<u32>, Vec<u32>)> {
-    let no_root = BackendError::Unsupported { need: "this basis" };
-    let psi = m.pow(
-        smallest_root(m, of).map_err(|_| no_root.clone())?,
-        1 << (of - log_n),
-    );
-    let inverse = |x| m.inv(x).ok_or(no_root.clone());
-    let (n_inverse, psi_inverse) = (inverse(m.reduce(1 << log_n))?, inverse(psi)?);
-    let powers = |base: u32| {
-        let mut table = vec![0; 1 << log_n];
-        let mut power = montgomery(m, 1);
-        for i in 0..1 << log_n {
-            table[bit_reverse(i, log_n)] = power;
-            power = m.mul(power, base);
+impl Prime {
+    pub(super) fn new(m: Modulus, prime: &PrimeTables) -> Self {
+        let one = montgomery(m, 1);
+        Self {
+            p: prime.p,
+            inverse: prime.inverse,
+            bits: prime.bits,
+            mu: prime.mu,
+            forms: [1, 2, 3, 4].map(|k| m.pow(one, k)),
+            n_inverse: montgomery(m, prime.n_inverse),
+            i: prime.i,
+            unused: [0; 2],
         }
-        table
-    };
-    let (p, bits) = (m.value(), u32::BITS - m.value().leading_zeros());
-    let one = montgomery(m, 1);
-    let constants = Prime {
-        p,
-        // Newton's iteration: p is its own inverse modulo 8.
-        inverse: (0..4).fold(p, |x, _| x.wrapping_mul(2u32.wrapping_sub(p.wrapping_mul(x)))),
-        bits,
-        mu: ((1u64 << (2 * bits + 1)) / u64::from(p)) as u32,
-        forms: [1, 2, 3, 4].map(|k| m.pow(one, k)),
-        n_inverse: montgomery(m, n_inverse),
-        i: montgomery(m, m.pow(psi, 1 << (log_n - 1))),
-        unused: [0; 2],
-    };
-    Ok((constants, powers(psi), powers(psi_inverse)))
+    }
 }

@@ -174,13 +174,7 @@ fn case<B: Backend>(
     let level = ctx.level("bench", ctx.params().top())?;
     Ok(vec![Case {
         op,
-        shape: Shape {
-            log_n: ctx.log_n(),
-            log_qp: ctx.params().log2_qp(),
-            limbs: level.rows.len(),
-            digits: level.digits.len(),
-            batch,
-        },
+        shape: Shape::of(ctx, level, batch),
         work,
         weighted: None,
         run,

@@ -251,6 +251,20 @@ fn alternating(all: Vec<(f64, f64)>, count: usize) -> Option<Vec<f64>> {
 mod tests {
     use super::*;
 
+    type Real = fn(f64) -> f64;
+
+    /// The sign on some intervals of [-1, 1].
+    fn sign(intervals: Vec<Interval>, degree: usize, parity: Parity) -> Remez<Real, Real> {
+        Remez {
+            f: f64::signum,
+            weight: |_| 1.0,
+            intervals,
+            hull: Interval::UNIT,
+            degree,
+            parity,
+        }
+    }
+
     #[test]
     fn known_optima_are_found() {
         // x^n is best approximated by x^n - 2^(1-n) T_n; |x| by degree 2 with error 1/8; e^x by degree 1 with error 0.27880.
@@ -267,48 +281,19 @@ mod tests {
     fn two_intervals_have_one_polynomial() {
         // sign on [-1, -a] and [a, 1] by degree 1: c x with c (1 + a) = 2, error (1 - a) / (1 + a).
         let a = 0.25;
-        let sides = vec![Interval::new(-1.0, -a).unwrap(), Interval::new(a, 1.0).unwrap()];
-        let all = Remez {
-            f: f64::signum,
-            weight: |_| 1.0,
-            intervals: sides,
-            hull: Interval::UNIT,
-            degree: 1,
-            parity: Parity::All,
+        let upper = Interval::new(a, 1.0).unwrap();
+        let sides = vec![Interval::new(-1.0, -a).unwrap(), upper];
+        let both = |degree| {
+            let all = sign(sides.clone(), degree, Parity::All);
+            let odd = sign(vec![upper], degree, Parity::Odd);
+            [all.run().unwrap(), odd.run().unwrap()]
         };
-        let upper = vec![Interval::new(a, 1.0).unwrap()];
-        let odd = Remez {
-            f: f64::signum,
-            weight: |_| 1.0,
-            intervals: upper,
-            hull: Interval::UNIT,
-            degree: 1,
-            parity: Parity::Odd,
-        };
-        for p in [all.run().unwrap(), odd.run().unwrap()] {
+        for p in both(1) {
             assert!((p.error / 0.6 - 1.0).abs() < 0.03, "{}", p.error);
             assert!((p.polynomial.value(1.0) - 1.6).abs() < 1e-6);
         }
         // Of higher degree both ways still agree.
-        let sides = vec![Interval::new(-1.0, -a).unwrap(), Interval::new(a, 1.0).unwrap()];
-        let all = Remez {
-            f: f64::signum,
-            weight: |_| 1.0,
-            intervals: sides,
-            hull: Interval::UNIT,
-            degree: 9,
-            parity: Parity::All,
-        };
-        let upper = vec![Interval::new(a, 1.0).unwrap()];
-        let odd = Remez {
-            f: f64::signum,
-            weight: |_| 1.0,
-            intervals: upper,
-            hull: Interval::UNIT,
-            degree: 9,
-            parity: Parity::Odd,
-        };
-        let (all, odd) = (all.run().unwrap(), odd.run().unwrap());
+        let [all, odd] = both(9);
         assert!(
             (all.error / odd.error - 1.0).abs() < 0.01,
             "{} {}",
@@ -339,14 +324,7 @@ mod tests {
     #[test]
     fn faults_are_typed() {
         let upper = Interval::new(0.5, 1.0).unwrap();
-        let with = |intervals| Remez {
-            f: f64::signum,
-            weight: |_| 1.0,
-            intervals,
-            hull: Interval::UNIT,
-            degree: 3,
-            parity: Parity::Odd,
-        };
+        let with = |intervals| sign(intervals, 3, Parity::Odd);
         assert!(with(vec![]).run().is_err());
         assert!(with(vec![upper, upper]).run().is_err());
         assert!(with(vec![Interval::new(-1.0, -0.5).unwrap()]).run().is_err());

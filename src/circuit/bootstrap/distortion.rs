@@ -4,7 +4,7 @@
 //! c + f(c), f(c) = (r / 2 pi) S(2 pi c / r) - c. With the matrices first it is the two parts of every slot, divided by 2 pi before:
 //! f(c) = r S(c / r) - c.
 
-use super::{Bootstrapper, Order, plan::mask};
+use super::{Bootstrapper, Order, vectors::mask};
 use crate::{
     arith::{Complex, Double},
     backend::Backend,

@@ -4,6 +4,8 @@ use super::Bootstrapper;
 use crate::{
     backend::Backend,
     circuit::Result,
+    ckks::Evaluator,
+    ring::Galois,
     rlwe::{
         Context, EvaluationKeys, Expansion, KeyNeeds, KeyStore, RaiseKeys, SecretKey, SeededEvaluationKeys,
         SeededRaiseKeys,
@@ -98,5 +100,57 @@ impl<B: Backend> BootstrapKeys<B> {
     /// The most bytes while they are used: with keys that a store expands on use, up to its budget.
     pub fn most_bytes(&self) -> usize {
         self.evaluation.most_bytes() + self.raise.bytes()
+    }
+}
+
+impl<B: Backend> Bootstrapper<B> {
+    /// `needs` and the keys of a bootstrap, each up to the level where it is used.
+    pub fn add_needs(&self, needs: KeyNeeds) -> KeyNeeds {
+        let top = self.ckks.context().params().top();
+        let needs = needs.up_to(top).rotate(self.trace().map(|k| k as i64));
+        let needs = self.to_slots.iter().fold(needs, |needs, t| t.add_needs(needs));
+        let needs = needs.up_to(self.reduction_level()).conjugate().relinearise();
+        let needs = self
+            .to_coefficients
+            .iter()
+            .fold(needs, |needs, t| t.add_needs(needs));
+        if self.is_packed() {
+            return needs.up_to(self.output_level()).rotate([self.spec.slots as i64]);
+        }
+        needs
+    }
+
+    /// Demands every key before work starts.
+    pub(super) fn check_keys(&self, ev: &Evaluator<'_, B>, raise: &RaiseKeys<B>) -> Result<()> {
+        let (ctx, keys) = (self.ckks.context(), ev.keys());
+        let operation = "bootstrap";
+        raise.check(ctx, operation)?;
+        let rotation = |k: usize| Galois::rotation(k as i64, ctx.log_n());
+        for k in self.trace() {
+            ctx.check_key(
+                operation,
+                ctx.params().top(),
+                keys.galois(operation, rotation(k))?,
+            )?;
+        }
+        for t in self.to_slots.iter().chain(&self.to_coefficients) {
+            t.check_keys(ev)?;
+        }
+        let conjugation = Galois::conjugation(ctx.log_n());
+        ctx.check_key(
+            operation,
+            self.reduction_level(),
+            keys.galois(operation, conjugation)?,
+        )?;
+        ctx.check_key(
+            operation,
+            self.reduction_level(),
+            keys.relinearisation(operation)?,
+        )?;
+        if self.is_packed() {
+            let key = keys.galois(operation, rotation(self.spec.slots))?;
+            ctx.check_key(operation, self.output_level(), key)?;
+        }
+        Ok(())
     }
 }

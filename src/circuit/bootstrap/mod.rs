@@ -33,23 +33,27 @@ mod mixture;
 mod overflow;
 mod plan;
 mod predict;
+mod prepare;
 mod preset;
 mod refine;
 mod run;
 mod searched;
 mod sine;
+mod spec;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod time;
+mod vectors;
 
 pub use keys::{BootstrapKeys, SeededBootstrapKeys};
 pub use memory::{KeyBytes, Memory};
 pub use messages::messages;
 pub use overflow::{Fit, Overflow};
-pub use plan::{BootstrapSpec, Bootstrapper, Order};
+pub use plan::Bootstrapper;
 pub use predict::Prediction;
 pub use preset::{Preset, insecure_presets, preset, presets};
 pub use run::Stage;
+pub use spec::{BootstrapSpec, Order};
 pub use tail::{failure_log2, overflow_tail_log2};
 pub use time::{StageTime, Time};

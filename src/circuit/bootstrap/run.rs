@@ -2,7 +2,7 @@
 
 use super::{
     BootstrapKeys, Bootstrapper, Order,
-    plan::{halves, mask},
+    vectors::{halves, mask},
 };
 use crate::{
     arith::Complex,

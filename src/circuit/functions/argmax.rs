@@ -5,17 +5,15 @@
 
 use super::{
     Stage,
-    stages::{run_stages, stages_on},
+    comparison::{Comparison, wins_and_losses},
+    function::levels,
 };
-use crate::{
-    arith::Complex,
-    circuit::{
-        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
-        approximate::{Certificate, minimax_sign},
-        explain::input_of,
-        powers::log2_ceil,
-        scaled::{brought_to, change_cost, change_of_canonical, drift_for},
-    },
+use crate::circuit::{
+    Accuracy, Arithmetic, Circuit, CircuitError, Interval, Result,
+    approximate::{Certificate, minimax_sign},
+    explain::input_of,
+    powers::log2_ceil,
+    scaled::brought_to,
 };
 
 /// One input of L items; the result has L items: 1 where an item is the largest of its slot, 0 elsewhere.
@@ -23,11 +21,9 @@ use crate::{
 pub struct ArgMax {
     items: usize,
     range: Interval,
-    difference: Interval,
-    stages: Vec<Polynomial>,
+    comparison: Comparison,
     gap: f64,
     error: f64,
-    certificate: Certificate,
 }
 
 impl ArgMax {
@@ -47,16 +43,14 @@ impl ArgMax {
             });
         }
         let s = minimax_sign(degrees, alpha)?;
-        let (difference, stages) = stages_on(&s, 2.0 * range, 0.5)?;
+        let comparison = Comparison::new(&s, range)?;
         Ok(Self {
             items,
             range: Interval::symmetric(range)?,
-            difference,
-            stages,
-            certificate: s.certificate,
-            gap: difference.half() * (-alpha).exp2(),
+            gap: comparison.interval().half() * (-alpha).exp2(),
             // L - 1 factors within e / 2 of 0 or 1, each below 1 + e / 2.
             error: (1.0 + s.error / 2.0).powi(items as i32 - 1) - 1.0,
+            comparison,
         })
     }
 
@@ -72,12 +66,12 @@ impl ArgMax {
 
     /// The degrees of the sign.
     pub fn degrees(&self) -> Vec<usize> {
-        self.stages.iter().map(Polynomial::degree).collect()
+        self.comparison.degrees()
     }
 
     /// How the bound of the sign was found, from which the error follows.
     pub fn certificate(&self) -> Certificate {
-        self.certificate
+        self.comparison.certificate()
     }
 
     /// Where inputs may be.
@@ -87,25 +81,16 @@ impl ArgMax {
 
     /// Its parts, the change of variable apart.
     pub fn stages(&self) -> Vec<Stage> {
-        let of = |p: &Polynomial| Stage {
-            name: format!("polynomial of degree {}", p.degree()),
-            depth: p.depth(),
-        };
         let product = (self.items > 2).then(|| Stage {
             name: String::from("products of comparisons"),
             depth: log2_ceil(self.items - 1),
         });
-        self.stages.iter().map(of).chain(product).collect()
-    }
-
-    fn drift(&self) -> f64 {
-        drift_for(self.stages.first().map_or(1, Polynomial::depth))
+        self.comparison.stages().into_iter().chain(product).collect()
     }
 
     /// Levels for inputs of the canonical scale.
     pub fn depth(&self) -> u32 {
-        let stages: u32 = self.stages().iter().map(|s| s.depth).sum();
-        stages + change_of_canonical(self.difference, self.drift())
+        levels(&self.stages()) + self.comparison.change_of_canonical()
     }
 }
 
@@ -134,8 +119,7 @@ impl Circuit for ArgMax {
         let left = pick(m, pairs.iter().map(|(i, _)| *i).collect())?;
         let right = pick(m, pairs.iter().map(|(_, j)| *j).collect())?;
         let difference = m.sub(&left, &right)?;
-        let stages: u32 = self.stages().iter().map(|s| s.depth).sum();
-        let needed = stages + change_cost(m, &difference, self.difference, self.drift())?;
+        let needed = levels(&self.stages()) + self.comparison.change_cost(m, &difference)?;
         if m.level(&x).0 < needed {
             return Err(CircuitError::Levels {
                 operation: self.name(),
@@ -144,10 +128,8 @@ impl Circuit for ArgMax {
                 remedy: format!("refresh (bootstrap) the inputs at level {needed} or above"),
             });
         }
-        let half_sign = run_stages(m, &self.stages, &difference)?;
-        let wins = m.add_const(&half_sign, Complex::from(0.5))?;
-        let losses = m.neg(&half_sign)?;
-        let losses = m.add_const(&losses, Complex::from(0.5))?;
+        let half_sign = self.comparison.half_sign(m, &difference)?;
+        let [wins, losses] = wins_and_losses(m, &half_sign)?;
         let mut factors: Vec<Vec<A::Value>> = vec![Vec::new(); self.items];
         for (place, (i, j)) in pairs.iter().enumerate() {
             for (who, of) in [(i, &wins), (j, &losses)] {

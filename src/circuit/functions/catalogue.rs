@@ -1,6 +1,6 @@
 //! The ready-made functions as data.
 
-use super::{ArgMax, Division, Function, Maximum, PowerSoftmax, Stage, Tournament};
+use super::{ArgMax, Division, Function, Maximum, PowerSoftmax, Tournament, function::levels};
 use crate::circuit::{Interval, Result, approximate::Certificate};
 
 /// A function as a table shows it.
@@ -168,9 +168,4 @@ pub fn catalogue() -> Result<Vec<Entry>> {
         )
     });
     Ok(all)
-}
-
-/// Levels of all parts, one after the other.
-fn levels(stages: &[Stage]) -> u32 {
-    stages.iter().map(|s| s.depth).sum()
 }

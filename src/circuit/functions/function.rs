@@ -55,6 +55,21 @@ pub struct Stage {
     pub depth: u32,
 }
 
+impl Stage {
+    /// A polynomial.
+    pub(super) fn of(p: &Polynomial) -> Self {
+        Self {
+            name: format!("polynomial of degree {}", p.degree()),
+            depth: p.depth(),
+        }
+    }
+}
+
+/// Levels of all parts, one after the other.
+pub(super) fn levels(stages: &[Stage]) -> u32 {
+    stages.iter().map(|s| s.depth).sum()
+}
+
 impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Function")
@@ -162,18 +177,14 @@ impl Function {
 
     /// Its parts, the change of variable apart.
     pub fn stages(&self) -> Vec<Stage> {
-        let of = |p: &Polynomial| Stage {
-            name: format!("polynomial of degree {}", p.degree()),
-            depth: p.depth(),
-        };
         match &self.method {
-            Method::Polynomials(stages) => stages.iter().map(of).collect(),
+            Method::Polynomials(stages) => stages.iter().map(Stage::of).collect(),
             Method::Gate(stages) => {
                 let gate = Stage {
                     name: String::from("product with the input"),
                     depth: 1,
                 };
-                stages.iter().map(of).chain([gate]).collect()
+                stages.iter().map(Stage::of).chain([gate]).collect()
             }
             Method::Power(p) => vec![Stage {
                 name: format!("power {p}"),
@@ -186,7 +197,7 @@ impl Function {
 
     /// Levels without a change of variable.
     pub fn depth(&self) -> u32 {
-        self.stages().iter().map(|s| s.depth).sum()
+        levels(&self.stages())
     }
 
     /// Levels for an input at a canonical scale: one more where the half-width is not about 1.

@@ -2,27 +2,20 @@
 
 use super::{
     Stage,
-    stages::{best_for_relu, run_stages, stages_on},
+    comparison::{Comparison, larger},
+    function::levels,
+    stages::best_for_relu,
 };
-use crate::{
-    circuit::{
-        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
-        approximate::Certificate,
-        explain::inputs,
-        scaled::{change_cost, change_of_canonical, drift_for, product_with_free},
-    },
-    ring::Scale,
+use crate::circuit::{
+    Accuracy, Arithmetic, Circuit, CircuitError, Interval, Result, approximate::Certificate, explain::inputs,
 };
 
 /// max(a, b) slotwise for |a|, |b| <= range; inputs a, b.
 #[derive(Clone, Debug)]
 pub struct Maximum {
     range: Interval,
-    difference: Interval,
-    /// sign(x) / 2 of the difference.
-    stages: Vec<Polynomial>,
+    comparison: Comparison,
     error: f64,
-    certificate: Certificate,
 }
 
 impl Maximum {
@@ -32,14 +25,12 @@ impl Maximum {
     /// As [`minimax_sign`](crate::circuit::approximate::minimax_sign).
     pub fn new(range: f64, degrees: &[usize]) -> Result<Self> {
         let s = best_for_relu(degrees)?;
-        let (difference, stages) = stages_on(&s, 2.0 * range, 0.5)?;
+        let comparison = Comparison::new(&s, range)?;
         Ok(Self {
             range: Interval::symmetric(range)?,
-            difference,
-            stages,
-            certificate: s.certificate,
             // |d| (1 - |s|) / 2 = the error of max(d, 0), on [-2 range, 2 range].
-            error: difference.half() * s.relu_error(),
+            error: comparison.interval().half() * s.relu_error(),
+            comparison,
         })
     }
 
@@ -50,12 +41,12 @@ impl Maximum {
 
     /// The degrees of the sign.
     pub fn degrees(&self) -> Vec<usize> {
-        self.stages.iter().map(Polynomial::degree).collect()
+        self.comparison.degrees()
     }
 
     /// How the bound of the sign was found, from which the error follows.
     pub fn certificate(&self) -> Certificate {
-        self.certificate
+        self.comparison.certificate()
     }
 
     /// Where both inputs may be.
@@ -65,25 +56,16 @@ impl Maximum {
 
     /// Its parts, the change of variable apart.
     pub fn stages(&self) -> Vec<Stage> {
-        let of = |p: &Polynomial| Stage {
-            name: format!("polynomial of degree {}", p.degree()),
-            depth: p.depth(),
-        };
         let last = Stage {
             name: String::from("product with the difference"),
             depth: 1,
         };
-        self.stages.iter().map(of).chain([last]).collect()
-    }
-
-    fn drift(&self) -> f64 {
-        drift_for(self.stages.first().map_or(1, Polynomial::depth))
+        self.comparison.stages().into_iter().chain([last]).collect()
     }
 
     /// Levels for inputs of the canonical scale.
     pub fn depth(&self) -> u32 {
-        let stages: u32 = self.stages().iter().map(|s| s.depth).sum();
-        stages + change_of_canonical(self.difference, self.drift())
+        levels(&self.stages()) + self.comparison.change_of_canonical()
     }
 }
 
@@ -105,8 +87,7 @@ impl Circuit for Maximum {
             m.expect("max", self.range, x)?;
         }
         let (difference, sum) = (m.sub(&a, &b)?, m.add(&a, &b)?);
-        let stages: u32 = self.stages().iter().map(|s| s.depth).sum();
-        let needed = stages + change_cost(m, &difference, self.difference, self.drift())?;
+        let needed = levels(&self.stages()) + self.comparison.change_cost(m, &difference)?;
         if m.level(&a).0 < needed {
             return Err(CircuitError::Levels {
                 operation: self.name(),
@@ -115,10 +96,7 @@ impl Circuit for Maximum {
                 remedy: format!("refresh (bootstrap) the inputs at level {needed} or above"),
             });
         }
-        let half_sign = run_stages(m, &self.stages, &difference)?;
-        let (mut product, scale) = product_with_free(m, &half_sign, &difference, &Scale::pow2(0))?;
-        let sum = m.lower(&sum, m.level(&half_sign))?;
-        m.mul_const_add(&mut product, &sum, 0.5, &scale.div(&m.scale(&sum))?)?;
-        Ok(vec![m.relinearise_rescale(&product)?])
+        let half_sign = self.comparison.half_sign(m, &difference)?;
+        Ok(vec![larger(m, &half_sign, &difference, &sum)?])
     }
 }

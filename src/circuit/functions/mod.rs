@@ -4,6 +4,7 @@
 
 mod argmax;
 mod catalogue;
+mod comparison;
 mod constructors;
 mod division;
 mod function;

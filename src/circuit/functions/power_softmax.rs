@@ -8,7 +8,7 @@
 //! nothing. The mean is in [0, 1], so that the divisor is in [eps, 1 + eps]; its reciprocal is one ciphertext a batch, and only the
 //! last product is again as wide as the input.
 
-use super::{Reciprocal, Stage};
+use super::{Reciprocal, Stage, function::levels};
 use crate::{
     arith::Complex,
     circuit::{
@@ -127,14 +127,12 @@ impl PowerSoftmax {
 
     /// Levels for inputs of the canonical scale.
     pub fn depth(&self) -> u32 {
-        let stages: u32 = self.stages().iter().map(|s| s.depth).sum();
-        stages + change_of_canonical(self.variable, self.drift())
+        levels(&self.stages()) + change_of_canonical(self.variable, self.drift())
     }
 
     /// The most levels for inputs whose scale is about the canonical one: off by half of what the powers bear.
     pub fn most_depth(&self) -> u32 {
-        let stages: u32 = self.stages().iter().map(|s| s.depth).sum();
-        stages + change_of_canonical(self.variable, self.drift() / 2.0)
+        levels(&self.stages()) + change_of_canonical(self.variable, self.drift() / 2.0)
     }
 
     /// 1 / (eps + mean) of a sum of powers: for sums that are formed otherwise than over items. `sum` holds the mean.
@@ -177,9 +175,8 @@ impl Circuit for PowerSoftmax {
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {
         let x = input_of(m, "PowerSoftmax", self.items, self.range, all)?;
-        let stages = self.stages();
         let change = change_cost(m, &x, self.variable, self.drift())?;
-        let needed = change + stages.iter().map(|s| s.depth).sum::<u32>();
+        let needed = change + levels(&self.stages());
         if m.level(&x).0 < needed {
             let after = change + log2_ceil(self.power);
             return Err(CircuitError::Levels {

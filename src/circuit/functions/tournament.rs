@@ -11,16 +11,16 @@
 
 use super::{
     Stage,
-    stages::{run_stages, stages_on},
+    comparison::{Comparison, larger, wins_and_losses},
+    function::levels,
 };
 use crate::{
-    arith::Complex,
     circuit::{
-        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Polynomial, Result,
+        Accuracy, Arithmetic, Circuit, CircuitError, Interval, Result,
         approximate::{Certificate, minimax_sign},
         explain::input_of,
         powers::log2_ceil,
-        scaled::{brought_to, change_cost, change_of_canonical, drift_for, product_with_free},
+        scaled::{brought_to, product_with_free},
     },
     ring::Scale,
 };
@@ -30,13 +30,10 @@ use crate::{
 pub struct Tournament {
     items: usize,
     range: Interval,
-    difference: Interval,
-    /// sign(x) / 2 of a difference.
-    stages: Vec<Polynomial>,
+    comparison: Comparison,
     gap: f64,
     error: f64,
     place_error: f64,
-    certificate: Certificate,
 }
 
 /// Who is left: a value, and the weights of the places that it may be from; none for the one place of an item that has not played.
@@ -72,16 +69,15 @@ impl Tournament {
             });
         }
         let wide = range / (1.0 - growth);
-        let (difference, stages) = stages_on(&s, 2.0 * wide, 0.5)?;
-        let each = difference.half() * s.relu_error();
+        let comparison = Comparison::new(&s, wide)?;
+        let half = comparison.interval().half();
+        let each = half * s.relu_error();
         Ok(Self {
             items,
             range: Interval::symmetric(range)?,
-            difference,
-            stages,
+            comparison,
             // Both sides of a comparison may have taken an error in every round before.
-            gap: difference.half() * (-alpha).exp2() + 2.0 * (rounds - 1.0) * each,
-            certificate: s.certificate,
+            gap: half * (-alpha).exp2() + 2.0 * (rounds - 1.0) * each,
             error: rounds * each,
             place_error: (1.0 + s.error / 2.0).powf(rounds) - 1.0,
         })
@@ -104,7 +100,7 @@ impl Tournament {
 
     /// How the bound of the sign was found, from which the errors follow.
     pub fn certificate(&self) -> Certificate {
-        self.certificate
+        self.comparison.certificate()
     }
 
     /// Where inputs may be.
@@ -119,12 +115,12 @@ impl Tournament {
 
     /// The degrees of the sign.
     pub fn degrees(&self) -> Vec<usize> {
-        self.stages.iter().map(Polynomial::degree).collect()
+        self.comparison.degrees()
     }
 
     /// Its parts, the change of variable of each round apart.
     pub fn stages(&self) -> Vec<Stage> {
-        let sign: u32 = self.stages.iter().map(Polynomial::depth).sum();
+        let sign = levels(&self.comparison.stages());
         let round = |i| Stage {
             name: format!("round {i}"),
             depth: sign + 1,
@@ -132,14 +128,9 @@ impl Tournament {
         (1..=self.rounds()).map(round).collect()
     }
 
-    fn drift(&self) -> f64 {
-        drift_for(self.stages.first().map_or(1, Polynomial::depth))
-    }
-
     /// Levels for inputs of the canonical scale.
     pub fn depth(&self) -> u32 {
-        let stages: u32 = self.stages().iter().map(|s| s.depth).sum();
-        stages + self.rounds() * change_of_canonical(self.difference, self.drift())
+        levels(&self.stages()) + self.rounds() * self.comparison.change_of_canonical()
     }
 
     /// A round: half as many players.
@@ -154,16 +145,11 @@ impl Tournament {
         };
         let (left, right) = (side(m, 0)?, side(m, 1)?);
         let (difference, sum) = (m.sub(&left, &right)?, m.add(&left, &right)?);
-        let half_sign = run_stages(m, &self.stages, &difference)?;
-        let (mut product, scale) = product_with_free(m, &half_sign, &difference, &Scale::pow2(0))?;
-        let sum = m.lower(&sum, m.level(&half_sign))?;
-        m.mul_const_add(&mut product, &sum, 0.5, &scale.div(&m.scale(&sum))?)?;
-        let largest = m.relinearise_rescale(&product)?;
+        let half_sign = self.comparison.half_sign(m, &difference)?;
+        let largest = larger(m, &half_sign, &difference, &sum)?;
         let (level, scale) = (m.level(&largest), m.scale(&largest));
 
-        let wins = m.add_const(&half_sign, Complex::from(0.5))?;
-        let losses = m.neg(&half_sign)?;
-        let losses = m.add_const(&losses, Complex::from(0.5))?;
+        let [wins, losses] = wins_and_losses(m, &half_sign)?;
         // All products of weights in one batch, in the order of players and their places.
         let (mut weights, mut factors) = (Vec::new(), Vec::new());
         for (i, player) in players.iter().take(players.len() / 2 * 2).enumerate() {
@@ -236,9 +222,9 @@ impl Circuit for Tournament {
 
     fn run<A: Arithmetic>(&self, m: &mut A, all: &[A::Value]) -> Result<Vec<A::Value>> {
         let x = input_of(m, "tournament", self.items, self.range, all)?;
-        let first = change_cost(m, &x, self.difference, self.drift())?;
-        let later = (self.rounds() - 1) * change_of_canonical(self.difference, self.drift());
-        let needed = self.stages().iter().map(|s| s.depth).sum::<u32>() + first + later;
+        let first = self.comparison.change_cost(m, &x)?;
+        let later = (self.rounds() - 1) * self.comparison.change_of_canonical();
+        let needed = levels(&self.stages()) + first + later;
         if m.level(&x).0 < needed {
             return Err(CircuitError::Levels {
                 operation: self.name(),
