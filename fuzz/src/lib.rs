@@ -17,3 +17,31 @@ pub mod mutate;
 pub mod parse;
 pub mod seeds;
 pub mod text;
+
+/// A target whose inputs are files, mutated in their form: `$body` gets every one of them.
+#[cfg(feature = "libfuzzer")]
+#[macro_export]
+macro_rules! target_of_files {
+    ($body:path) => {
+        static DONORS: std::sync::LazyLock<Vec<$crate::frame::Frame>> = std::sync::LazyLock::new(|| {
+            let open = $crate::seeds::open();
+            open.iter()
+                .filter_map(|(_, open)| $crate::frame::Frame::from_open(open))
+                .collect()
+        });
+
+        libfuzzer_sys::fuzz_target!(
+            init: $crate::home::prepare(),
+            |data: &[u8]| {
+                $body(data);
+            }
+        );
+
+        libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+            $crate::mutate::mutate(&mut data[..max_size], size, seed, &DONORS, |bytes, size| {
+                let most = bytes.len();
+                libfuzzer_sys::fuzzer_mutate(bytes, size, most)
+            })
+        });
+    };
+}

@@ -11,15 +11,13 @@ const MOST: f64 = 100e-3;
 const SAMPLE: f64 = 4e-3;
 
 /// Whether the calling thread does all the work of a backend: the CPU's, whose only thread it is.
-pub(crate) fn alone<B: Backend>() -> bool {
+pub(crate) fn alone(backend: &impl Backend) -> bool {
+    // The only thread may be another one; and who has none yet is not to start them here.
     #[cfg(feature = "fallback")]
-    {
-        let cpu = std::any::TypeId::of::<B>() == std::any::TypeId::of::<super::cpu::Cpu>();
-        // The only thread may be another one; and who has none yet is not to start them here.
-        cpu && rayon::current_thread_index().is_some() && rayon::current_num_threads() == 1
-    }
+    let only = rayon::current_thread_index().is_some() && rayon::current_num_threads() == 1;
     #[cfg(not(feature = "fallback"))]
-    false
+    let only = false;
+    only && backend.capabilities().name == "cpu"
 }
 
 /// Seconds that the calling thread has had the processor; `None` where the system does not tell (it does on Linux).
@@ -75,7 +73,7 @@ pub(crate) fn least_us<B: Backend, E: From<BackendError>>(
         }
         Ok(backend.wait()?)
     };
-    let alone = alone::<B>();
+    let alone = alone(backend);
     let warm = Instant::now();
     sample(1)?;
     let once = warm.elapsed().as_secs_f64().max(1e-9);
@@ -105,11 +103,12 @@ mod tests {
             let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
             builder.build().unwrap()
         };
-        assert!(with(1).install(alone::<Cpu>));
-        assert!(!with(1).install(alone::<Null>));
-        assert!(!with(2).install(alone::<Cpu>));
+        let (cpu, null) = (Cpu::new(), Null::new());
+        assert!(with(1).install(|| alone(&cpu)));
+        assert!(!with(1).install(|| alone(&null)));
+        assert!(!with(2).install(|| alone(&cpu)));
         // The threads of this one, however many, are others.
-        assert!(!alone::<Cpu>());
+        assert!(!alone(&cpu));
     }
 
     /// Time that a thread sleeps is not its own, and time that it computes is.

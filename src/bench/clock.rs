@@ -38,8 +38,8 @@ pub fn time(budget: Duration, run: impl FnMut() -> Result<()>) -> Result<Times> 
 }
 
 /// The same for work of a backend, with processor time where all the work is the calling thread's.
-pub fn time_on<B: Backend>(_: &B, budget: Duration, run: impl FnMut() -> Result<()>) -> Result<Times> {
-    sample(budget, alone::<B>(), run)
+pub fn time_on<B: Backend>(backend: &B, budget: Duration, run: impl FnMut() -> Result<()>) -> Result<Times> {
+    sample(budget, alone(backend), run)
 }
 
 fn sample(budget: Duration, processor: bool, mut run: impl FnMut() -> Result<()>) -> Result<Times> {

@@ -135,7 +135,7 @@ impl MatmulPlan {
     }
 
     /// A run on the counting backend.
-    fn count(&self) -> Result<Counts> {
+    pub(super) fn count(&self) -> Result<Counts> {
         let null = Null::new();
         let ctx = Context::new(null.clone(), self.params.clone())?;
         let ckks = Ckks::new(&ctx);

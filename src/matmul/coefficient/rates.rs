@@ -114,22 +114,31 @@ impl Plan {
         backend.zero(Mut::new(&mut x, from))?;
         let footprint = usize::try_from(self.count()?.peak_bytes).unwrap_or(usize::MAX);
         let us = extrapolated(step, most.max(2), |columns| -> Result<f64> {
-            // A run meets each plain polynomial once, and all else that it works on before the next run does.
             let to = Span::dense(rows * columns, 2, level_rows);
             let bytes = |span: Span| 4 * degree * span.count();
             let pass = 4 * degree * terms * some_primes * columns;
+            // A run meets each plain polynomial once, and all else that it works on before the next run does: operands of so many passes
+            // are taken in turn.
             let others = footprint.saturating_sub(bytes(from) + bytes(to));
-            let slots = (tiles.n.div_ceil(columns)).max(others.div_ceil(pass));
-            let slots = slots.min(MEMORY / pass).max(1);
-            let plain = Span::dense(slots * columns * terms, 1, level_rows);
-            let mut w = backend.alloc(ctx.log_n(), plain.count())?;
-            backend.zero(Mut::new(&mut w, plain))?;
-            let mut sums = backend.alloc(ctx.log_n(), to.count())?;
-            let mut turns = Turns::new(slots);
-            least_us(backend, slots, || -> Result<()> {
-                let some = plain.slice_items(turns.take() * columns * terms, columns * terms);
-                let (sums, w) = (Mut::new(&mut sums, to), Ref::new(&w, some));
-                Ok(backend.block_product(tables, sums, Ref::new(&x, from), w, terms)?)
+            let passes = (others as f64 / pass as f64).max(tiles.n.div_ceil(columns) as f64);
+            let passes = passes.clamp(1.0, (MEMORY as f64 / pass as f64).max(1.0));
+            let time = |slots: usize| -> Result<f64> {
+                let plain = Span::dense(slots * columns * terms, 1, level_rows);
+                let mut w = backend.alloc(ctx.log_n(), plain.count())?;
+                backend.zero(Mut::new(&mut w, plain))?;
+                let mut sums = backend.alloc(ctx.log_n(), to.count())?;
+                let mut turns = Turns::new(slots);
+                least_us(backend, slots, || -> Result<()> {
+                    let some = plain.slice_items(turns.take() * columns * terms, columns * terms);
+                    let (sums, w) = (Mut::new(&mut sums, to), Ref::new(&w, some));
+                    Ok(backend.block_product(tables, sums, Ref::new(&x, from), w, terms)?)
+                })
+            };
+            let (whole, part) = (passes as usize, passes.fract());
+            let fewer = time(whole)?;
+            Ok(match part {
+                0.0 => fewer,
+                part => fewer + part * (time(whole + 1)? - fewer),
             })
         })?;
         let of = |all: usize, some: usize| all as f64 / some as f64;

@@ -11,6 +11,9 @@ use crate::{
     rlwe::Context,
 };
 
+/// How many times as many products as usual a measurement makes, where that lets it have a run's own memory.
+const PATIENCE: usize = 8;
+
 pub(super) fn measure<B: Backend>(
     ctx: &Context<B>,
     plan: &MatmulPlan,
@@ -27,8 +30,12 @@ pub(super) fn measure<B: Backend>(
     let room = (PRODUCTS / degree).max(1);
     let inputs = k.min(MEMORY / (4 * degree)).max(1);
     let most = (room / inputs).max(8);
-    // As many polynomials side by side as there is time for: whether they stay in a cache until they are used shows.
-    let polys = lines.min(room / (inputs * n.min(most))).max(1);
+    // As many polynomials side by side as there is room for: whether they stay in a cache until they are used shows.
+    let memory = MEMORY / (4 * degree * inputs.max(n.min(most)));
+    let polys = lines
+        .min(memory)
+        .min(PATIENCE * room / (inputs * n.min(most)))
+        .max(1);
     let src = ctx.zeroed(inputs, polys, prime)?;
     let us = extrapolated(n, most, |outputs| -> Result<f64> {
         let weights = vec![1i16; outputs * inputs];

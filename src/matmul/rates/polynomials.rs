@@ -85,16 +85,22 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
             .push(Part::new("to the device", sums as f64, us * longer));
         sample.settle(ctx, bound)?;
     }
-    // Plaintexts that are kept go to memory and come from there; others are made where the last ones were.
-    let kept = if plan.options.ready { groups } else { 1 };
+    // Plaintexts that are kept go to memory and come from there, after all else that a run works on; others are made where the last ones
+    // were.
+    let group_bytes = 4 * terms * poly;
+    let footprint = usize::try_from(plan.count()?.peak_bytes).unwrap_or(usize::MAX);
+    let kept = match plan.options.ready {
+        true => sums.max(footprint / group_bytes).min(MEMORY / group_bytes).max(1),
+        false => 1,
+    };
     let rows = &sample.rows;
     let plain = Span::dense(kept * terms, 1, rows);
     let mut residues = ctx.zeroed(kept * terms, 1, rows)?;
-    let (mut turns, mut integers) = (Turns::new(groups), Vec::new());
+    let (mut turns, mut integers) = (Turns::new(kept.max(groups)), Vec::new());
     let us = least_us(backend, sums, || -> Result<()> {
         let group = turns.take();
         let dst = plain.slice_items(group % kept * terms, terms);
-        Ok(sample.expand(ctx, group, &mut integers, Mut::new(&mut residues, dst))?)
+        Ok(sample.expand(ctx, group % groups, &mut integers, Mut::new(&mut residues, dst))?)
     })?;
     let longer = whole as f64 / terms as f64;
     let part = Part::new("residues", sums as f64, us * longer);
@@ -103,16 +109,15 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
         false => rates.run.push(part),
     }
 
-    let x = ctx.zeroed(terms * users, 2, rows)?;
+    // Each operand has memory of its own, as in a run.
+    let from = Span::dense(users, 2, rows);
+    let x = (0..terms)
+        .map(|_| Ok(ctx.zeroed(users, 2, rows)?))
+        .collect::<Result<Vec<_>>>()?;
+    let of_terms: Vec<Ref<B>> = x.iter().map(|x| Ref::new(x, from)).collect();
     let results = sums.min(MEMORY / (2 * 4 * users * poly)).max(1);
     let mut dst = ctx.zeroed(users * results, 2, rows)?;
-    let (from, to) = (
-        Span::dense(terms * users, 2, rows),
-        Span::dense(users * results, 2, rows),
-    );
-    let of_terms: Vec<Ref<B>> = (0..terms)
-        .map(|term| Ref::new(&x, from.every_item(term, terms, users)))
-        .collect();
+    let to = Span::dense(users * results, 2, rows);
     let us = least_us(backend, sums, || -> Result<()> {
         let group = turns.take();
         let weights = Ref::new(&residues, plain.slice_items(group % kept * terms, terms));
