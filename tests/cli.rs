@@ -379,6 +379,29 @@ fn products_are_measured_beside_the_plain_one() {
     }
 }
 
+/// Light weights are for the two packings of plaintext polynomials, take less memory than ready ones, and change no bound.
+#[test]
+fn light_weights_are_measured_beside_ready_ones() {
+    let ask = "bench matmul --m 3 --k 20 --n 9 --seconds 0 --backend cpu --json";
+    let measure = |more: &[&str]| objects(&[&ask.split(' ').collect::<Vec<_>>(), more].concat());
+    let (ready, light) = (measure(&[]), measure(&["--light"]));
+    assert_eq!(light.len(), 2);
+    for light in light {
+        let mut same = ready.iter().filter(|line| line["packing"] == light["packing"]);
+        let ready = same.next().unwrap();
+        assert_eq!((&ready["light"], &light["light"]), (&false.into(), &true.into()));
+        assert!(
+            number(&light, "weight_bytes") < number(ready, "weight_bytes"),
+            "{light}"
+        );
+        assert!(
+            number(&light, "max_error") <= number(&light, "error_bound"),
+            "{light}"
+        );
+        assert_eq!(light["error_bound"], ready["error_bound"]);
+    }
+}
+
 /// All objects that a command prints, one a line.
 fn objects(args: &[&str]) -> Vec<serde_json::Value> {
     let output = cipherformer(args);

@@ -12,7 +12,7 @@
 //! | | division by P; folds; the copy to the result | blocks of outputs; times log2(F/D) |
 //!
 //! Preparation is the host's rounding (an embedding each in diagonals), and residues of the plaintexts of a block or a giant step. Operands
-//! that a run meets once come from memory, as far as 64 MiB are more than the caches hold: measurements take them in turn. What is larger than
+//! that a run meets once come from memory: measurements take as many in turn as make up what a run works on, up to 64 MiB. What is larger than
 //! a measurement has room for is cut, first the rows, then the columns, then the terms; times grow with the number of each.
 
 mod features;

@@ -8,6 +8,8 @@
 //! | `squares.json` | large products in GEMM packing |
 //! | `weights.json` | the list of shapes in blocks and diagonals, with ready weights and with `--light` |
 //! | `predictions.json` | `--predict` |
+//!
+//! `four-primes.json` has lines of the bench `coefficient`, which docs/coefficient-packing.md quotes.
 
 mod picture;
 mod tables;
