@@ -4,6 +4,7 @@
 #include "embed.cu"
 #include "encode.cu"
 #include "keyswitch.cu"
+#include "light.cu"
 #include "matmul.cu"
 #include "ntt.cu"
 #include "sums.cu"

@@ -171,6 +171,47 @@ fn ntt_outer(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
   for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) { dst[row + position(pass_, i)] = tile[place(i)]; }
 }
 
+// Coefficient `at` of the polynomial in X^(2^FIRST) whose 32-bit integers begin at word `source` of `left`: x = (x + 2^31) - 2^31, below 3p.
+fn integer(source: u32, at: u32, m: Prime) -> u32 {
+  let log_gap = args[FIRST];
+  if ((at & ((1u << log_gap) - 1u)) != 0u) { return 0u; }
+  let value = left[source + (at >> log_gap)] ^ 0x80000000u;
+  return mul_lazy(value, m.forms.x, m) + m.p - mul_fixed(0x80000000u, m.forms.x, m);
+}
+
+// Where the integers of a polynomial begin: `left` has rows of N / 2^FIRST words.
+fn integers_of(cell: Cell) -> u32 { return rows_before(LEFT, cell) << (args[LOG_N] - args[FIRST]); }
+
+// The same from integers.
+@compute @workgroup_size(THREADS)
+fn light_outer(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let cell = cell_of(group);
+  let m = prime_of(cell.row);
+  let pass_ = outer(group.x, cell);
+  let row = row_of(DST, cell);
+  let source = integers_of(cell);
+  for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) { tile[place(i)] = integer(source, position(pass_, i), m); }
+  workgroupBarrier();
+  stages_down(pass_, thread, m);
+  for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) { dst[row + position(pass_, i)] = tile[place(i)]; }
+}
+
+// All stages from integers, for rings of one pass.
+@compute @workgroup_size(THREADS)
+fn light_whole(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let cell = cell_of(group);
+  let m = prime_of(cell.row);
+  let pass_ = inner(group.x, cell);
+  let row = row_of(DST, cell);
+  let source = integers_of(cell);
+  for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) { tile[place(i)] = integer(source, position(pass_, i), m); }
+  workgroupBarrier();
+  stages_down(pass_, thread, m);
+  for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) {
+    dst[row + position(pass_, i)] = canonical(tile[place(i)], m.p);
+  }
+}
+
 // FIRST, if not 0, is where a list of factors begins, 2^32 c mod p for each row: c left is added where `left` has a row.
 @compute @workgroup_size(THREADS)
 fn ntt_inner(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::{
-    Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Moved, Mut, Onto, Product, Ref, Result,
-    Row, Span, compact, primes_of,
+    Backend, BasisStep, DigitStep, EncodeError, Integers, KeySwitch, Light, Moved, Mut, Onto, Product, Ref,
+    Result, Row, Span, compact, primes_of,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -130,6 +130,70 @@ pub fn sparse_product<B: Backend>(
     terms: usize,
 ) -> Result<()> {
     b.block_product(t, dst, x, y, terms)
+}
+
+/// The row of a light polynomial.
+const LIGHT: [Row; 1] = [Row { at: 0, prime: 0 }];
+
+/// See [`Backend::light`]: the lower and the upper half of every integer's two's complement, 2 length words a polynomial.
+pub fn light<B: Backend>(b: &B, count: usize, length: usize, values: &[i32]) -> Result<B::Buffer> {
+    let halves = |v: &i32| [*v as u32 & 0xffff, *v as u32 >> 16];
+    let words: Vec<u32> = values.iter().flat_map(halves).collect();
+    rows_of_words(b, count, 2 * length, &words)
+}
+
+/// The same as whole words, which are no residues: for backends that look at none of them but in their own
+/// [`Backend::light_product`].
+pub(super) fn light_words<B: Backend>(
+    b: &B,
+    count: usize,
+    length: usize,
+    values: &[i32],
+) -> Result<B::Buffer> {
+    rows_of_words(b, count, length, bytemuck::cast_slice(values))
+}
+
+/// `count` rows of `length` words.
+fn rows_of_words<B: Backend>(b: &B, count: usize, length: usize, words: &[u32]) -> Result<B::Buffer> {
+    let mut buffer = b.alloc(length.checked_ilog2().unwrap_or(0), count)?;
+    b.upload(Mut::new(&mut buffer, Span::dense(count, 1, &LIGHT)), words)?;
+    Ok(buffer)
+}
+
+/// See [`Backend::light_product`]: the polynomials are lifted and transformed, then multiplied.
+pub fn light_product<B: Backend>(
+    b: &B,
+    t: &B::Tables,
+    dst: Mut<B>,
+    a: &[Ref<B>],
+    light: Light<B>,
+) -> Result<()> {
+    if a.is_empty() {
+        return b.zero(dst);
+    }
+    let from = Span::dense(light.first + a.len(), 1, &LIGHT).slice_items(light.first, a.len());
+    let mut halves = vec![0; 2 * a.len() * light.length];
+    b.download(Ref::new(light.buffer, from), &mut halves)?;
+    let whole = |[low, high]: &[u32; 2]| (low | high << 16) as i32;
+    let values: Vec<i32> = halves.as_chunks().0.iter().map(whole).collect();
+    let rows = compact(&primes_of(dst.span.rows));
+    let span = Span::dense(a.len(), 1, &rows);
+    let mut plain = b.alloc(b.log_n(t), span.count())?;
+    b.lift(t, Mut::new(&mut plain, span), Integers::I32(&values))?;
+    b.ntt(t, Mut::new(&mut plain, span))?;
+    b.mul_accumulate(t, dst, Onto::Zero, &products(a, Ref::new(&plain, span)))
+}
+
+/// Term j of a times item j of b, which serves all items and polynomials of the term.
+pub fn products<'a, B: Backend>(a: &[Ref<'a, B>], b: Ref<'a, B>) -> Vec<Product<'a, B>> {
+    let product = |(j, a): (usize, &Ref<'a, B>)| {
+        let (items, polys) = (a.span.items, a.span.polys);
+        Product {
+            a: *a,
+            b: b.map(|s| s.slice_items(j, 1).repeat_items(items).repeat_polys(polys)),
+        }
+    };
+    a.iter().enumerate().map(product).collect()
 }
 
 /// The values of every polynomial, then zeros up to N.

@@ -268,6 +268,16 @@ pub trait Backend: Send + Sync + Sized + 'static {
     ) -> Result<()> {
         derived::sparse_product(self, t, dst, a, b, terms)
     }
+    /// Polynomials in X^gap with 32-bit coefficients in memory of the device, as [`light_product`](Self::light_product) multiplies by them:
+    /// `count` of them, from `values` as `lift` takes them, `length` each, a power of two up to N. Nothing else reads what this returns.
+    fn light(&self, count: usize, length: usize, values: &[i32]) -> Result<Self::Buffer> {
+        derived::light(self, count, length, values)
+    }
+    /// dst = sum over the terms of a of term j times polynomial j of b (E): the sum of [`mul_accumulate`](Self::mul_accumulate) with
+    /// plaintexts that are expanded where they are used. Every term is shaped as dst, whose items and polynomials a plaintext serves alike.
+    fn light_product(&self, t: &Self::Tables, dst: Mut<Self>, a: &[Ref<Self>], b: Light<Self>) -> Result<()> {
+        derived::light_product(self, t, dst, a, b)
+    }
     /// dst (E) = the polynomials with these first coefficients, all further ones zero: equally many for each polynomial, a power
     /// of two up to N, those of all items one after the other.
     fn evaluate(&self, t: &Self::Tables, dst: Mut<Self>, values: Integers) -> Result<()> {
@@ -386,6 +396,24 @@ pub enum Onto {
     /// What the destination holds.
     Destination,
 }
+
+/// Polynomials that [`Backend::light`] made.
+pub struct Light<'a, B: Backend> {
+    /// The memory.
+    pub buffer: &'a B::Buffer,
+    /// The polynomial of the first term; those of the others follow.
+    pub first: usize,
+    /// Integers of a polynomial: coefficient k N / length is integer k.
+    pub length: usize,
+}
+
+impl<B: Backend> Clone for Light<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Light<'_, B> {}
 
 /// A term of [`Backend::mul_accumulate`]: a b, both shaped as the destination.
 pub struct Product<'a, B: Backend> {

@@ -1,11 +1,11 @@
-//! Traffic of sums of many terms, straight on the backend: products with plaintexts, moved polynomials, and products of rotated operands with
+//! Traffic of sums of many terms, straight on the backend: products with plaintexts, ready and light, moved polynomials, and products of rotated operands with
 //! the diagonals of a matrix, in full rows and sparse.
 
 use super::{BenchError, Result, floor::Ring, traffic::Traffic};
 use crate::{
     arith::ntt_primes,
     backend::{
-        Backend, Integers, Moved, Mut, Onto, Product, Ref, Row, Span, compact, conformance::Opaque,
+        Backend, Integers, Light, Moved, Mut, Onto, Product, Ref, Row, Span, compact, conformance::Opaque,
         cuda::Cuda,
     },
     ring::{Basis, Galois},
@@ -26,18 +26,20 @@ const GAP: usize = 32;
 #[derive(Clone, Copy)]
 enum Sum {
     Products,
+    Light,
     Moved,
     Full,
     Sparse,
 }
 
 impl Sum {
-    const ALL: [Self; 4] = [Self::Products, Self::Moved, Self::Full, Self::Sparse];
+    const ALL: [Self; 5] = [Self::Products, Self::Light, Self::Moved, Self::Full, Self::Sparse];
 
     fn name(self) -> String {
         let shape = format!("{ROWS} limbs of N = 2^{LOG_N}");
         match self {
             Self::Products => format!("mul_accumulate, {TERMS} plaintexts, {shape}"),
+            Self::Light => format!("light_product, {TERMS} plaintexts of 32-bit integers, {shape}"),
             Self::Moved => format!("permute_accumulate, {TERMS} terms, {shape}"),
             Self::Full => {
                 format!(
@@ -54,6 +56,7 @@ impl Sum {
     fn floor(self) -> f64 {
         let rows = match self {
             Self::Products => (3 * TERMS + 2) * ROWS,
+            Self::Light => 2 * (TERMS + 1) * ROWS + TERMS,
             Self::Moved => 2 * (TERMS + 1) * ROWS,
             Self::Full => (2 * (BABIES + GIANTS) + BABIES * GIANTS) * ROWS,
             Self::Sparse => 2 * (BABIES + GIANTS) * ROWS,
@@ -76,6 +79,7 @@ struct Operands<B: Backend> {
     x: B::Buffer,
     plain: B::Buffer,
     sparse: B::Buffer,
+    light: B::Buffer,
     sums: B::Buffer,
 }
 
@@ -94,6 +98,7 @@ impl<B: Backend> Operands<B> {
             plain: memory(diagonals)?,
             sums: memory(2 * GIANTS)?,
             sparse: sparse?,
+            light: backend.light(TERMS, 1 << LOG_N, &vec![0; TERMS << LOG_N])?,
             rows,
             tables,
             backend,
@@ -119,6 +124,15 @@ impl<B: Backend> Operands<B> {
                 };
                 let terms: Vec<Product<B>> = (0..TERMS).map(term).collect();
                 b.mul_accumulate(t, sums.part(|_| one), Onto::Zero, &terms)
+            }
+            Sum::Light => {
+                let terms: Vec<Ref<B>> = (0..TERMS).map(|i| x.map(|s| s.slice_items(i, 1))).collect();
+                let light = Light {
+                    buffer: &self.light,
+                    first: 0,
+                    length: 1 << LOG_N,
+                };
+                b.light_product(t, sums.part(|_| one), &terms, light)
             }
             Sum::Moved => {
                 let term = |i| Moved {

@@ -138,14 +138,9 @@ impl MatmulPlan {
         if self.options.ready {
             all.prepare(ckks.context())?;
         } else if self.packing == Packing::Diagonal {
-            all.settle(ckks.context(), self.largest_coefficient())?;
+            all.settle(ckks.context())?;
         }
         Ok(self.weights(Form::Polynomials(all)))
-    }
-
-    /// A bound on coefficients of diagonals: none is above the largest slot, w - i w' of two weights.
-    pub(super) fn largest_coefficient(&self) -> f64 {
-        std::f64::consts::SQRT_2 * self.options.weight_bound * f64::from(self.weight_bits).exp2() + 1.0
     }
 
     /// The plaintexts of blocks or diagonals, without residues.
@@ -172,7 +167,7 @@ impl MatmulPlan {
             groups,
             each,
             rows,
-            resident: None,
+            light: None,
             ready: None,
         })
     }

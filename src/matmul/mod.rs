@@ -27,7 +27,6 @@ mod operands;
 mod plaintexts;
 mod plan;
 mod rates;
-mod resident;
 mod run;
 mod shape;
 mod single;

@@ -1,11 +1,6 @@
 //! The products themselves, on ciphertexts without their scheme; what callers could have prevented was refused before.
 
-use super::{
-    ColumnWeights, Result, Shape,
-    blocks::Blocks,
-    diagonal::Diagonal,
-    plaintexts::{Plaintexts, accumulate},
-};
+use super::{ColumnWeights, Result, Shape, blocks::Blocks, diagonal::Diagonal, plaintexts::Plaintexts};
 use crate::{
     backend::{Backend, Ref, Span},
     ring::Galois,
@@ -54,15 +49,15 @@ pub(super) fn blocks<B: Backend>(
     let rows = clients * layout.row_blocks(shape);
     let (inner, outputs) = (layout.inner_blocks(shape), layout.output_blocks(shape));
     // Items of x are `row block inner + piece`, those of the result `row block outputs + block`.
-    let mut scratch = weights.scratch(ctx)?;
+    let mut laid_out = Vec::new();
     let result = Ciphertext::build(ctx, "matmul", x.level(), rows * outputs, 2, |mut dst| {
         let pieces = 0..inner;
         let terms: Vec<Ref<B>> = pieces
             .map(|piece| x.view().map(|s| s.every_item(piece, inner, rows)))
             .collect();
         for block in 0..outputs {
-            let w = weights.group(ctx, block, &mut scratch)?;
-            accumulate(ctx, dst.part(|s| s.every_item(block, outputs, rows)), &terms, w)?;
+            let to = dst.part(|s| s.every_item(block, outputs, rows));
+            weights.accumulate(ctx, to, &terms, block, &mut laid_out)?;
         }
         Ok(())
     });
@@ -119,11 +114,10 @@ pub(super) fn diagonal<B: Backend>(
             terms.push(view.map(|s| s.every_item(block, inputs, users)));
         }
     }
-    let mut scratch = weights.scratch(ctx)?;
+    let mut laid_out = Vec::new();
     let mut sum = |group: usize| -> Result<Extended<B>> {
         let mut sum = ctx.extended(x.level(), users)?;
-        let w = weights.group(ctx, group, &mut scratch)?;
-        accumulate(ctx, sum.view_mut(ctx)?, &terms, w)?;
+        weights.accumulate(ctx, sum.view_mut(ctx)?, &terms, group, &mut laid_out)?;
         Ok(sum)
     };
     let mut blocks = Vec::with_capacity(layout.outputs);

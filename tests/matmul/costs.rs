@@ -58,7 +58,8 @@ fn parts_are_of_what_is_kept() {
             let rates = plan.rates(&ctx).unwrap();
             let has = |parts: &[Part], name: &str| parts.iter().any(|p| p.name == name && p.count > 0.0);
             assert_eq!(has(&rates.prepare, "residues"), ready);
-            assert_eq!(has(&rates.run, "residues"), !ready);
+            assert_eq!(has(&rates.run, "sum of products"), ready);
+            assert_eq!(has(&rates.run, "sum of light products"), !ready);
             assert_eq!(has(&rates.prepare, "to the device"), light && !ready);
         }
     }

@@ -4,8 +4,8 @@ use super::operand::Operand;
 use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
-        Backend, BasisStep, DigitStep, Integers, KeySwitch, Matrix, Moved, Mut, Onto, Product, Ref, Span,
-        compact, derived, primes_of,
+        Backend, BasisStep, DigitStep, Integers, KeySwitch, Light, Matrix, Moved, Mut, Onto, Product, Ref,
+        Span, compact, derived, primes_of,
     },
     ring::{Conversion, Crt, Galois, Scale, Step},
     sample::PublicSeed,
@@ -54,6 +54,9 @@ pub(super) enum Call<'a> {
     BlockProduct(usize),
     /// Terms, and the values of b's items, of which there are as many as the second number.
     SparseProduct(usize, usize, Integers<'a>),
+    /// As many operands as terms. The first term's polynomial, and integers of all polynomials, of which there are as many as the last
+    /// number.
+    LightProduct(usize, &'a [i32], usize),
     Evaluate(Integers<'a>),
     PermuteAdd(&'a [Galois]),
     /// Terms that are items of each pair of operands, one after the other.
@@ -93,6 +96,7 @@ impl Call<'_> {
             Self::Tensor(_) => "tensor",
             Self::BlockProduct(_) => "block_product",
             Self::SparseProduct(..) => "sparse_product",
+            Self::LightProduct(..) => "light_product",
             Self::Evaluate(_) => "evaluate",
             Self::PermuteAdd(_) => "permute_add",
             Self::MulAccumulate(..) => "mul_accumulate",
@@ -132,6 +136,7 @@ impl Call<'_> {
             Self::Tensor(_)
                 | Self::BlockProduct(_)
                 | Self::SparseProduct(..)
+                | Self::LightProduct(..)
                 | Self::Evaluate(_)
                 | Self::PermuteAdd(_)
                 | Self::MulAccumulate(..)
@@ -225,6 +230,23 @@ impl Call<'_> {
                 match by_body {
                     true => derived::sparse_product(b, t, dst, first()?, factor, *terms),
                     false => b.sparse_product(t, dst, first()?, factor, *terms),
+                }
+            }
+            Self::LightProduct(first, values, count) => {
+                let length = values.len() / count;
+                let buffer = match by_body {
+                    true => derived::light(b, *count, length, values),
+                    false => b.light(*count, length, values),
+                };
+                let buffer = &buffer.map_err(|e| e.to_string())?;
+                let light = Light {
+                    buffer,
+                    first: *first,
+                    length,
+                };
+                match by_body {
+                    true => derived::light_product(b, t, dst, src, light),
+                    false => b.light_product(t, dst, src, light),
                 }
             }
             Self::Evaluate(values) if by_body => derived::evaluate(b, t, dst, *values),

@@ -2,7 +2,7 @@
 
 use super::{
     call::Call,
-    operand::{Fill, Shape},
+    operand::{Fill, Operand, Shape},
     runner::Runner,
 };
 use crate::backend::{Entries, Integers, Matrix, Onto};
@@ -68,6 +68,28 @@ pub(super) fn check(runner: &mut Runner) {
         // All words at p - 1: the largest sums.
         for polys in [1, 2] {
             sparse_product(runner, *tile, 2, polys, Fill::Max, [Shape::Gaps, Shape::Swapped]);
+        }
+    }
+    // Lengths from one integer up to all coefficients, and more terms than one pass takes.
+    let terms: &[usize] = if runner.large() { &[3] } else { &[1, 3] };
+    for terms in terms {
+        for log in (0..=runner.log_n()).step_by(if runner.large() { 4 } else { 1 }) {
+            let shapes = [Shape::Gaps, Shape::Swapped];
+            light_product(runner, *terms, 1 << log, 2, Fill::Random, shapes);
+        }
+    }
+    let length = runner.degree();
+    let terms: &[usize] = if runner.large() { &[19] } else { &[0, 17, 35] };
+    for terms in terms {
+        for fill in [Fill::Random, Fill::Max] {
+            light_product(runner, *terms, length, 2, fill, [Shape::Dense; 2]);
+        }
+        for (polys, shapes) in [
+            (3, [Shape::Swapped, Shape::SharedPolys]),
+            (2, [Shape::Gaps, Shape::SharedItems]),
+            (1, [Shape::Dense, Shape::Gaps]),
+        ] {
+            light_product(runner, *terms, length / 2, polys, Fill::Random, shapes);
         }
     }
     let terms: &[usize] = if runner.large() {
@@ -145,6 +167,31 @@ fn sparse_product(
     }
     let call = Call::SparseProduct(terms, items, Integers::I64(&values));
     runner.check(&call, &dst, &[a]);
+}
+
+/// Operands, each times one of the polynomials from the second on of `length` coefficients: -1 and nothing else for `Fill::Max`, which is
+/// p - 1 in every evaluation.
+fn light_product(
+    runner: &mut Runner,
+    terms: usize,
+    length: usize,
+    polys: usize,
+    fill: Fill,
+    shapes: [Shape; 2],
+) {
+    let dst = runner.operand(shapes[0], polys, &PRIMES, Fill::Zero);
+    let operands: Vec<Operand> = (0..terms)
+        .map(|_| runner.operand(shapes[1], polys, &PRIMES, fill))
+        .collect();
+    let count = terms + 2;
+    let mut values = vec![0i32; count * length];
+    if fill == Fill::Max {
+        values.iter_mut().step_by(length).for_each(|v| *v = -1);
+    } else {
+        values.fill_with(|| runner.random.next() as i32);
+        (values[length], values[2 * length - 1]) = (i32::MIN, i32::MAX);
+    }
+    runner.check(&Call::LightProduct(1, &values, count), &dst, &operands);
 }
 
 /// Two pairs of operands, of which as many items as there are terms are summed.

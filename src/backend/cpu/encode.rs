@@ -46,7 +46,7 @@ fn lift_long(instructions: Instructions, m: Modulus, values: &[i64], out: &mut [
     }
 }
 
-fn lift_short(instructions: Instructions, m: Modulus, values: &[i32], out: &mut [u32]) {
+pub(super) fn lift_short(instructions: Instructions, m: Modulus, values: &[i32], out: &mut [u32]) {
     let ((whole, rest), (rows, last)) = (values.as_chunks(), out.as_chunks_mut());
     short_residues(instructions, m, whole, rows);
     for (x, v) in last.iter_mut().zip(rest) {
@@ -55,7 +55,7 @@ fn lift_short(instructions: Instructions, m: Modulus, values: &[i32], out: &mut 
 }
 
 /// Word k of the first `length` to place k gap; the others are zero.
-fn spread(out: &mut [u32], length: usize) {
+pub(super) fn spread(out: &mut [u32], length: usize) {
     let gap = out.len() / length.max(1);
     for k in (0..length).rev().filter(|_| gap > 1) {
         // Place k gap is not before k, so that what is still to move is not yet overwritten.

@@ -11,6 +11,7 @@ mod embed;
 mod encode;
 mod keyswitch;
 mod lanes;
+mod light;
 mod matmul;
 mod memory;
 mod ntt;
@@ -37,8 +38,8 @@ use memory::{Pool, Reader, Writer};
 use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
-        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
-        Onto, Product, Ref, Result, Row, Span, derived,
+        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Light, Matrix, Moved,
+        Mut, Onto, Product, Ref, Result, Row, Span, derived,
     },
     ring::{self, Basis, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -335,6 +336,14 @@ impl Backend for Cpu {
             short[rows[row].prime as usize].forward(t.instructions, out);
         });
         Ok(buffer)
+    }
+
+    fn light(&self, count: usize, length: usize, values: &[i32]) -> Result<Buffer> {
+        derived::light_words(self, count, length, values)
+    }
+
+    fn light_product(&self, t: &Tables, dst: Mut<Self>, a: &[Ref<Self>], b: Light<Self>) -> Result<()> {
+        light::product(t, &self.pool, Writer::new(dst), a, b)
     }
 
     fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{
-    lanes::{Factor, LANES, Lanes, Prime, TERMS, kernel},
+    lanes::{Factor, Instructions, LANES, Lanes, Prime, TERMS, kernel},
     memory::{Reader, Writer},
     ntt::Tables,
     threads::Share,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Terms that are summed in one pass; between passes a sum is a row of residues.
-const PASS: usize = 32;
+pub(super) const PASS: usize = 32;
 
 /// Products that a sum takes before the first fold, and between folds ([`Prime::fold`]).
 const FOLD_AFTER: usize = 16;
@@ -30,9 +30,45 @@ const BLOCK: usize = 512;
 
 /// One product: a row of a factor for each of P polynomials, and the row of the other that they share.
 #[derive(Clone, Copy)]
-struct Term<'a, const P: usize> {
-    a: [&'a [u32]; P],
-    b: &'a [u32],
+pub(super) struct Term<'a, const P: usize> {
+    pub(super) a: [&'a [u32]; P],
+    pub(super) b: &'a [u32],
+}
+
+/// The terms of one pass.
+pub(super) struct Terms<'a, const P: usize> {
+    list: [Term<'a, P>; PASS],
+    count: usize,
+}
+
+impl<'a, const P: usize> FromIterator<Term<'a, P>> for Terms<'a, P> {
+    fn from_iter<I: IntoIterator<Item = Term<'a, P>>>(terms: I) -> Self {
+        const NONE: &[u32] = &[];
+        let mut list = [Term {
+            a: [NONE; P],
+            b: NONE,
+        }; PASS];
+        let mut count = 0;
+        for term in terms {
+            list[count] = term;
+            count += 1;
+        }
+        Self { list, count }
+    }
+}
+
+impl Terms<'_, 1> {
+    /// Their sum onto `out`.
+    pub(super) fn sum(&self, i: Instructions, m: Modulus, onto: Onto, out: [&mut [u32]; 1]) {
+        sum_one(i, m, onto, &self.list[..self.count], out);
+    }
+}
+
+impl Terms<'_, 2> {
+    /// Their sums onto `out`.
+    pub(super) fn sum(&self, i: Instructions, m: Modulus, onto: Onto, out: [&mut [u32]; 2]) {
+        sum_two(i, m, onto, &self.list[..self.count], out);
+    }
 }
 
 kernel! {
@@ -144,11 +180,11 @@ pub(super) fn mul_accumulate(t: &Tables, dst: &Writer, onto: Onto, terms: &[Prod
             // SAFETY: this block of these rows belongs to this task alone, and passes come one after the other.
             let out = |poly| unsafe { dst.block(item, poly, row, place.words.clone()) };
             if width == 2 && first + 1 < polys {
-                let out = [out(first), out(first + 1)];
-                place.with_terms(terms, first, |terms| sum_two(t.instructions, m, onto, terms, out));
+                let terms: Terms<2> = place.terms(terms, first).collect();
+                terms.sum(t.instructions, m, onto, [out(first), out(first + 1)]);
             } else {
-                let out = [out(first)];
-                place.with_terms(terms, first, |terms| sum_one(t.instructions, m, onto, terms, out));
+                let terms: Terms<1> = place.terms(terms, first).collect();
+                terms.sum(t.instructions, m, onto, [out(first)]);
             }
         }
     });
@@ -166,22 +202,15 @@ impl Place {
         &Reader::new(r).row(self.item, poly, self.row)[self.words.clone()]
     }
 
-    /// Runs `f` on at most [`PASS`] terms for the P polynomials from `first` on.
-    fn with_terms<'a, const P: usize>(
+    /// Those of the P polynomials from `first` on.
+    fn terms<'a, const P: usize>(
         &self,
         terms: &[Product<'a, Cpu>],
         first: usize,
-        f: impl FnOnce(&[Term<'a, P>]),
-    ) {
-        const NONE: &[u32] = &[];
-        let mut list = [Term {
-            a: [NONE; P],
-            b: NONE,
-        }; PASS];
-        for (to, term) in list.iter_mut().zip(terms) {
-            to.a = std::array::from_fn(|p| self.block(term.a, first + p));
-            to.b = self.block(term.b, first);
-        }
-        f(&list[..terms.len().min(PASS)]);
+    ) -> impl Iterator<Item = Term<'a, P>> {
+        terms.iter().map(move |term| Term {
+            a: std::array::from_fn(|p| self.block(term.a, first + p)),
+            b: self.block(term.b, first),
+        })
     }
 }

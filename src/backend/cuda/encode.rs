@@ -155,7 +155,7 @@ impl Cuda {
         let cost = numbers.cost(4);
         // SAFETY: the arguments of `embed_inner_*`: `slots.len()` numbers, and two integers of 64 bits for each.
         unsafe { self.device.launch(kind.inner, &one_row(), grid, cost, &arguments) }?;
-        Ok(self.lift_words(t, &dst, "lift_64", &integers, [2 * count, 0])?)
+        Ok(self.lift_words(t, &dst, "lift_64", integers.address(), [2 * count, 0])?)
     }
 
     /// `stages` stages, the longest of them of blocks of 2^length numbers.

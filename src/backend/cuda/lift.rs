@@ -3,7 +3,6 @@
 use super::{
     Cuda,
     device::{Argument, Cost, THREADS},
-    memory::Buffer,
     ntt::{INNER_STAGES, Tables},
 };
 use crate::backend::{Integers, Mut, Result};
@@ -37,16 +36,16 @@ impl Cuda {
         };
         let length = values.len() / (dst.span.items * dst.span.polys).max(1);
         let values = self.device.constants(words)?;
-        self.lift_words(t, dst, kernel, &values, [length, period])
+        self.lift_words(t, dst, kernel, values.address(), [length, period])
     }
 
-    /// The same of integers on the device, `length` of them a polynomial: apart for a period of 0.
+    /// The same of integers at an address of the device, `length` of them a polynomial: apart for a period of 0.
     pub(super) fn lift_words(
         &self,
         t: &Tables,
         dst: &Mut<Self>,
         kernel: &'static str,
-        values: &Buffer,
+        values: u64,
         [length, period]: [usize; 2],
     ) -> Result<()> {
         let bytes = match kernel {
@@ -59,7 +58,7 @@ impl Cuda {
             ..Cost::rows(t.log_n, 0, dst.span.count())
         };
         let arguments = [
-            Ok(Argument::Address(values.address())),
+            Ok(Argument::Address(values)),
             Ok(Argument::Number(length as u32)),
             Ok(Argument::Number(period as u32)),
             t.primes(),

@@ -12,6 +12,7 @@ mod graph;
 mod image;
 mod keyswitch;
 mod lift;
+mod light;
 mod matmul;
 mod memory;
 #[cfg(any(test, feature = "cuda-native"))]
@@ -43,8 +44,8 @@ use sums::along;
 use crate::{
     arith::{Complex, Double, Embedding},
     backend::{
-        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut,
-        Onto, Product, Ref, Result, Row, Span, compact, derived, prime::montgomery, primes_of,
+        Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Light, Matrix, Moved,
+        Mut, Onto, Product, Ref, Result, Row, Span, compact, derived, prime::montgomery, primes_of,
     },
     ring::{Basis, Conversion, Crt, Galois, Scale},
     sample::PublicSeed,
@@ -311,6 +312,14 @@ impl Backend for Cuda {
         terms: usize,
     ) -> Result<()> {
         self.rows_times_columns(t, dst, a, b, terms)
+    }
+
+    fn light(&self, count: usize, length: usize, values: &[i32]) -> Result<Buffer> {
+        derived::light_words(self, count, length, values)
+    }
+
+    fn light_product(&self, t: &Tables, dst: Mut<Self>, a: &[Ref<Self>], b: Light<Self>) -> Result<()> {
+        self.multiply_light(t, dst, a, b)
     }
 
     fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// log2 of the words of a block of the outer pass, and of the inner one.
-const LOG_OUTER: u32 = 12;
+pub(super) const LOG_OUTER: u32 = 12;
 const LOG_INNER: u32 = 11;
 /// Stages of the inner pass.
 pub(super) const INNER_STAGES: u32 = 9;
@@ -172,28 +172,27 @@ impl Tables {
 impl Cuda {
     /// dst in evaluation order, in place.
     pub(super) fn forward(&self, t: &Tables, dst: &Mut<Self>) -> Result<()> {
+        self.forward_outer(t, dst)?;
+        match t.has_two_passes() {
+            true => self.forward_inner(t, dst, None),
+            false => Ok(()),
+        }
+    }
+
+    /// The outer pass, or the only one of a small ring.
+    pub(super) fn forward_outer(&self, t: &Tables, dst: &Mut<Self>) -> Result<()> {
         let (count, rows) = (dst.span.count(), dst.span.rows.len());
+        let cost = Cost::rows(t.log_n, count, count);
+        let twiddles = || Ok(t.twiddles());
         let Some(outer) = t.outer(NTT_OUTER) else {
             self.check_one_pass(t)?;
-            let cost = Cost::rows(t.log_n, count, count).tables(rows << t.log_n);
-            return self.over_rows(
-                "ntt_small",
-                dst,
-                [1, THREADS],
-                cost,
-                [t.primes(), Ok(t.twiddles())],
-            );
+            let cost = cost.tables(rows << t.log_n);
+            let arguments = [t.primes(), twiddles()];
+            return self.over_rows("ntt_small", dst, [1, THREADS], cost, arguments);
         };
-        let cost = Cost::rows(t.log_n, count, count).tables(rows * t.outer_twiddles());
-        let blocks = (1 << t.log_n) >> LOG_OUTER;
-        self.over_rows(
-            outer,
-            dst,
-            [blocks, THREADS],
-            cost,
-            [t.primes(), Ok(t.twiddles())],
-        )?;
-        self.forward_inner(t, dst, None)
+        let cost = cost.tables(rows * t.outer_twiddles());
+        let grid = [(1 << t.log_n) >> LOG_OUTER, THREADS];
+        self.over_rows(outer, dst, grid, cost, [t.primes(), twiddles()])
     }
 
     /// The inner pass, which adds `addend` of `added` rows, if any.

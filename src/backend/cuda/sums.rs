@@ -12,14 +12,14 @@ use crate::backend::{Moved, Mut, Onto, Product, Ref, Result, Row, Span, derived}
 
 /// The factors of all terms as a kernel reads them, on the device.
 ///
-/// Sixteen bytes each, laid out as `Factor` of `kernels/sums.cu`, then the positions of the rows of each, a word each.
-struct Factors {
+/// Sixteen bytes each, laid out as `Factor` of `kernels/factors.cuh`, then the positions of the rows of each, a word each.
+pub(super) struct Factors {
     words: Buffer,
 }
 
 impl Factors {
     /// Factors shaped as `dst`, whose rows repeat where a stride is zero: a kernel reads a row of each for every row that it writes.
-    fn new<'a>(
+    pub(super) fn new<'a>(
         cuda: &Cuda,
         dst: &Span,
         factors: impl Iterator<Item = Ref<'a, Cuda>> + Clone,
@@ -45,7 +45,7 @@ impl Factors {
         })
     }
 
-    fn argument(&self) -> Argument {
+    pub(super) fn argument(&self) -> Argument {
         Argument::Address(self.words.address())
     }
 }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use counts::{Counts, Operation, Tally};
 
 use super::{
-    Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Matrix, Moved, Mut, Onto,
-    Product, Ref, Result, derived,
+    Backend, BasisStep, Capabilities, DigitStep, EncodeError, Integers, KeySwitch, Light, Matrix, Moved, Mut,
+    Onto, Product, Ref, Result, derived,
 };
 use crate::{
     arith::{Complex, Double, Embedding},
@@ -355,6 +355,21 @@ impl Backend for Null {
         let reads = (a.span.count() + b.span.count() * dst.span.items / columns.max(1)) as u64;
         let bytes = reads * dst.buffer.row_bytes;
         self.count(Operation::BlockProduct, Traffic::write(&dst).reads_bytes(bytes))
+    }
+
+    fn light(&self, count: usize, length: usize, values: &[i32]) -> Result<Buffer> {
+        derived::light_words(self, count, length, values)
+    }
+
+    fn light_product(&self, t: &Tables, dst: Mut<Self>, a: &[Ref<Self>], b: Light<Self>) -> Result<()> {
+        // Each plaintext is transformed once for every row, and goes nowhere.
+        let plaintexts = a.len() * dst.span.rows.len();
+        let butterflies = t.log_n as usize / 2;
+        self.multiply(t, plaintexts, 2 + 3 * butterflies);
+        self.multiply(t, dst.span.count(), a.len() + 2);
+        let traffic = a.iter().fold(Traffic::write(&dst), Traffic::reads);
+        let integers = (a.len() as u64) * b.buffer.row_bytes;
+        self.count(Operation::LightProduct, traffic.reads_bytes(integers))
     }
 
     fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {

@@ -11,6 +11,7 @@ mod elementwise;
 mod encode;
 mod kernels;
 mod keyswitch;
+mod light;
 mod matmul;
 mod memory;
 mod ntt;
@@ -33,8 +34,8 @@ use elementwise::Constants;
 
 use crate::{
     backend::{
-        Backend, BasisStep, Capabilities, DigitStep, Integers, KeySwitch, Matrix, Moved, Mut, Onto, Product,
-        Ref, Result, Row, Span, derived,
+        Backend, BasisStep, Capabilities, DigitStep, Integers, KeySwitch, Light, Matrix, Moved, Mut, Onto,
+        Product, Ref, Result, Row, Span, derived,
     },
     ring::{Basis, Conversion, Galois},
     sample::PublicSeed,
@@ -307,6 +308,14 @@ impl Backend for Wgpu {
         terms: usize,
     ) -> Result<()> {
         self.rows_times_columns(t, dst, a, b, terms)
+    }
+
+    fn light(&self, count: usize, length: usize, values: &[i32]) -> Result<Buffer> {
+        derived::light_words(self, count, length, values)
+    }
+
+    fn light_product(&self, t: &Tables, dst: Mut<Self>, a: &[Ref<Self>], b: Light<Self>) -> Result<()> {
+        self.multiply_light(t, dst, a, b)
     }
 
     fn evaluate(&self, t: &Tables, dst: Mut<Self>, values: Integers) -> Result<()> {

@@ -36,6 +36,11 @@ impl Tables {
         &self.primes
     }
 
+    /// The twiddles of all primes, downwards.
+    pub(super) fn forward(&self) -> &Buffer {
+        &self.forward
+    }
+
     pub(super) fn modulus(&self, prime: u32) -> Modulus {
         self.moduli[prime as usize]
     }
@@ -54,7 +59,7 @@ impl Tables {
     }
 
     /// Workgroups of a transform along a row.
-    fn tiles(&self) -> u32 {
+    pub(super) fn tiles(&self) -> u32 {
         1 << self.log_n.saturating_sub(LOG_TILE)
     }
 }
@@ -111,7 +116,7 @@ impl Added {
 }
 
 /// Where the twiddles of each row's prime are.
-fn twiddle_rows(span: &Span) -> Vec<Row> {
+pub(super) fn twiddle_rows(span: &Span) -> Vec<Row> {
     let row = |r: &Row| Row {
         at: r.prime,
         prime: r.prime,
@@ -120,7 +125,7 @@ fn twiddle_rows(span: &Span) -> Vec<Row> {
 }
 
 /// The rows of a table of twiddles, for all items and polynomials of `dst`.
-fn twiddles<'a>(table: &'a Buffer, rows: &'a [Row], dst: &Span) -> Operand<'a> {
+pub(super) fn twiddles<'a>(table: &'a Buffer, rows: &'a [Row], dst: &Span) -> Operand<'a> {
     let one = Span::dense(1, 1, rows).repeat_polys(dst.polys);
     Operand::new(table, one.repeat_items(dst.items))
 }

@@ -319,6 +319,8 @@ fn run_on<B: DeviceBackend>(
                 chosen.push(all.into_iter().map(|(plan, cost)| (plan, cost, None)).collect());
             }
             for (plan, cost, report) in chosen.get_mut(i).into_iter().flatten() {
+                // Where memory lies decides by which caches' sets it is kept: each round is to have its own.
+                backend.trim();
                 if round > 0 {
                     *cost = plan.cost(backend, &cost.chain)?;
                 }

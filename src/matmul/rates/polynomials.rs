@@ -2,14 +2,18 @@
 
 use super::{PRODUCTS, Rates, Turns};
 use crate::{
-    backend::{Backend, Mut, Part, Ref, Span, clock::least_us, part::MEMORY},
+    backend::{
+        Backend, Mut, Onto, Part, Ref, Span,
+        clock::least_us,
+        derived::products,
+        part::{MEMORY, extrapolated},
+    },
     matmul::{
         MatmulPlan, Result,
         diagonal::Diagonal,
         encode::Diagonals,
         layout::Layout,
-        plaintexts::{Plaintexts, Source, accumulate},
-        resident::Resident,
+        plaintexts::{Plaintexts, Source},
     },
     rlwe::Context,
 };
@@ -72,57 +76,68 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
         groups,
         ..all
     };
-    if !plan.options.ready && matches!(plan.layout, Layout::Diagonal(_)) {
-        let bound = plan.largest_coefficient();
-        let mut resident = Resident::new(ctx, terms, &sample.rows, bound)?;
-        let values = vec![1; terms * sample.each];
-        let us = least_us(backend, sums, || -> Result<()> {
-            Ok(resident.store(ctx, 0, terms, &values)?)
-        })?;
-        let longer = whole as f64 / terms as f64;
-        rates
-            .prepare
-            .push(Part::new("to the device", sums as f64, us * longer));
-        sample.settle(ctx, bound)?;
-    }
-    // Plaintexts that are kept go to memory and come from there, after all else that a run works on; others are made where the last ones
-    // were.
-    let group_bytes = 4 * terms * poly;
-    let footprint = usize::try_from(plan.count()?.peak_bytes).unwrap_or(usize::MAX);
-    let kept = match plan.options.ready {
-        true => sums.max(footprint / group_bytes).min(MEMORY / group_bytes).max(1),
-        false => 1,
-    };
-    let rows = &sample.rows;
-    let plain = Span::dense(kept * terms, 1, rows);
-    let mut residues = ctx.zeroed(kept * terms, 1, rows)?;
-    let (mut turns, mut integers) = (Turns::new(kept.max(groups)), Vec::new());
-    let us = least_us(backend, sums, || -> Result<()> {
-        let group = turns.take();
-        let dst = plain.slice_items(group % kept * terms, terms);
-        Ok(sample.expand(ctx, group % groups, &mut integers, Mut::new(&mut residues, dst))?)
-    })?;
     let longer = whole as f64 / terms as f64;
-    let part = Part::new("residues", sums as f64, us * longer);
-    match plan.options.ready {
-        true => rates.prepare.push(part),
-        false => rates.run.push(part),
-    }
-
+    let rows = &sample.rows.clone();
     // Each operand has memory of its own, as in a run.
     let from = Span::dense(users, 2, rows);
     let x = (0..terms)
         .map(|_| Ok(ctx.zeroed(users, 2, rows)?))
         .collect::<Result<Vec<_>>>()?;
-    let of_terms: Vec<Ref<B>> = x.iter().map(|x| Ref::new(x, from)).collect();
     let results = sums.min(MEMORY / (2 * 4 * users * poly)).max(1);
     let mut dst = ctx.zeroed(users * results, 2, rows)?;
     let to = Span::dense(users * results, 2, rows);
+    let mut turns = Turns::new(groups);
+
+    if !plan.options.ready {
+        if matches!(plan.layout, Layout::Diagonal(_)) {
+            let values = vec![1; groups * terms * sample.each];
+            let us = least_us(backend, 1, || -> Result<()> {
+                drop(backend.light(groups * terms, sample.each, &values)?);
+                Ok(())
+            })?;
+            let more = longer * sums as f64 / groups as f64;
+            rates.prepare.push(Part::new("to the device", 1.0, us * more));
+            sample.settle(ctx)?;
+        }
+        let mut laid_out = Vec::new();
+        // Plaintexts are expanded once for all rows.
+        let us = extrapolated(items, users, |users| -> Result<f64> {
+            let of_terms: Vec<Ref<B>> = x
+                .iter()
+                .map(|x| Ref::new(x, from.slice_items(0, users)))
+                .collect();
+            least_us(backend, sums, || -> Result<()> {
+                let group = turns.take();
+                let dst = Mut::new(&mut dst, to.every_item(group % results, results, users));
+                Ok(sample.accumulate(ctx, dst, &of_terms, group, &mut laid_out)?)
+            })
+        })?;
+        let part = Part::new("sum of light products", sums as f64, us * longer);
+        rates.run.push(part);
+        return Ok(());
+    }
+
+    // Plaintexts go to memory and come from there, after all else that a run works on.
+    let group_bytes = 4 * terms * poly;
+    let footprint = usize::try_from(plan.count()?.peak_bytes).unwrap_or(usize::MAX);
+    let kept = sums.max(footprint / group_bytes).min(MEMORY / group_bytes).max(1);
+    let plain = Span::dense(kept * terms, 1, rows);
+    let mut residues = ctx.zeroed(kept * terms, 1, rows)?;
+    let (mut turns, mut laid_out) = (Turns::new(kept.max(groups)), Vec::new());
+    let us = least_us(backend, sums, || -> Result<()> {
+        let group = turns.take();
+        let dst = Mut::new(&mut residues, plain.slice_items(group % kept * terms, terms));
+        Ok(sample.expand(ctx, group % groups, &mut laid_out, dst)?)
+    })?;
+    let part = Part::new("residues", sums as f64, us * longer);
+    rates.prepare.push(part);
+    let of_terms: Vec<Ref<B>> = x.iter().map(|x| Ref::new(x, from)).collect();
     let us = least_us(backend, sums, || -> Result<()> {
         let group = turns.take();
         let weights = Ref::new(&residues, plain.slice_items(group % kept * terms, terms));
         let dst = Mut::new(&mut dst, to.every_item(group % results, results, users));
-        Ok(accumulate(ctx, dst, &of_terms, weights)?)
+        let terms = products(&of_terms, weights);
+        Ok(backend.mul_accumulate(ctx.tables(), dst, Onto::Zero, &terms)?)
     })?;
     let more = items as f64 / users as f64;
     rates

@@ -11,7 +11,7 @@ use cache::{Cache, Key};
 use nvrtc::Nvrtc;
 
 /// The sources by the names under which they include each other; the first includes all kernels.
-const SOURCES: [(&str, &str); 11] = [
+const SOURCES: [(&str, &str); 13] = [
     ("all.cu", include_str!("../../../../kernels/all.cu")),
     ("basis.cu", include_str!("../../../../kernels/basis.cu")),
     ("common.cuh", include_str!("../../../../kernels/common.cuh")),
@@ -21,7 +21,9 @@ const SOURCES: [(&str, &str); 11] = [
     ),
     ("embed.cu", include_str!("../../../../kernels/embed.cu")),
     ("encode.cu", include_str!("../../../../kernels/encode.cu")),
+    ("factors.cuh", include_str!("../../../../kernels/factors.cuh")),
     ("keyswitch.cu", include_str!("../../../../kernels/keyswitch.cu")),
+    ("light.cu", include_str!("../../../../kernels/light.cu")),
     ("matmul.cu", include_str!("../../../../kernels/matmul.cu")),
     ("ntt.cu", include_str!("../../../../kernels/ntt.cu")),
     ("ntt.cuh", include_str!("../../../../kernels/ntt.cuh")),
