@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Backend, BackendError};
 
-/// Least samples of [`least_us`], seconds that they take together, at least and about at most, and seconds of a sample of several runs.
+/// Least samples of [`usual_us`], seconds that they take together, at least and about at most, and seconds of a sample of several runs.
 const SAMPLES: usize = 5;
 const LEAST: f64 = 40e-3;
 const MOST: f64 = 100e-3;
@@ -56,13 +56,12 @@ impl Stopwatch {
     }
 }
 
-/// Least microseconds of a run, which other programs disturb least: by the clock, or of the processor where the calling thread does all
-/// the work and that is less.
+/// Usual microseconds of a run: the median of samples by the clock, or of the processor where the calling thread does all the work and that
+/// is less. The least would not do for parts of a whole: each has its best moment, and the whole never has them all.
 ///
-/// A sample is `count` runs, those that come one after the other where the time is to be used, or as many as take four milliseconds: the
-/// least of samples much shorter than that would be times of moments. One run to warm up, then at least five samples, for at least forty
-/// milliseconds; less where they took longer than a hundred.
-pub(crate) fn least_us<B: Backend, E: From<BackendError>>(
+/// A sample is `count` runs, those that come one after the other where the time is to be used, or as many as take four milliseconds. One
+/// run to warm up, then at least five samples, for at least forty milliseconds; less where they took longer than a hundred.
+pub(crate) fn usual_us<B: Backend, E: From<BackendError>>(
     backend: &B,
     count: usize,
     mut run: impl FnMut() -> Result<(), E>,
@@ -78,18 +77,23 @@ pub(crate) fn least_us<B: Backend, E: From<BackendError>>(
     sample(1)?;
     let once = warm.elapsed().as_secs_f64().max(1e-9);
     let runs = ((SAMPLE / once) as usize).clamp(1, count.max(1));
-    let (mut least, mut samples, start) = (f64::INFINITY, 0, Instant::now());
+    let (mut samples, start) = (Vec::with_capacity(SAMPLES), Instant::now());
     loop {
         let watch = Stopwatch::start(alone);
         sample(runs)?;
         let (elapsed, processor) = watch.seconds();
-        least = processor.map_or(elapsed, |p| p.min(elapsed)).min(least);
-        samples += 1;
+        samples.push(processor.map_or(elapsed, |p| p.min(elapsed)));
         let spent = start.elapsed().as_secs_f64();
-        if (samples >= SAMPLES && spent >= LEAST) || spent >= MOST {
-            return Ok(least * 1e6 / runs as f64);
+        if (samples.len() >= SAMPLES && spent >= LEAST) || spent >= MOST {
+            return Ok(median(&mut samples) * 1e6 / runs as f64);
         }
     }
+}
+
+/// The middle one, the upper one of two; not a number if there is none.
+pub(crate) fn median(times: &mut [f64]) -> f64 {
+    times.sort_unstable_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(all(test, feature = "fallback"))]
@@ -137,16 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn the_least_run_counts() {
+    fn the_usual_run_counts() {
         let mut runs = 0;
-        let us = least_us(&Cpu::new(), 1, || -> Result<(), BackendError> {
+        let us = usual_us(&Cpu::new(), 1, || -> Result<(), BackendError> {
             runs += 1;
-            // The third run alone is short.
-            if runs != 3 {
+            // One run in three is short.
+            if runs % 3 != 0 {
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
             Ok(())
         });
-        assert!(us.unwrap() < 2000.0 && (6..100).contains(&runs), "{runs}");
+        assert!(us.unwrap() >= 2000.0 && (6..200).contains(&runs), "{runs}");
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert!(median(&mut []).is_nan());
     }
 }

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 /// Bytes of operands of a measurement, more or less: more than caches hold.
 pub(crate) const MEMORY: usize = 1 << 26;
+/// Bytes of operands that a measurement takes in turn, at most: a run's own memory, where it is not more than this.
+pub(crate) const FOOTPRINT: usize = 1 << 28;
 
 /// A part of a computation.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Result;
 use crate::backend::{
     Backend,
-    clock::{Stopwatch, alone},
+    clock::{Stopwatch, alone, median},
 };
 
 /// Least runs of a timed operation.
@@ -23,6 +23,8 @@ pub struct Times {
     /// The least time that the calling thread had the processor in a run, without what other programs took meanwhile; none where it does
     /// not do all the work, as far as [`time_on`] knows, or the system does not tell.
     pub cpu_us: Option<f64>,
+    /// The median of what every run takes by the lesser of both clocks, as predictions are made of their parts.
+    pub usual_us: f64,
 }
 
 impl Times {
@@ -48,7 +50,7 @@ fn sample(budget: Duration, processor: bool, mut run: impl FnMut() -> Result<()>
     run()?;
     let once = start.elapsed().max(Duration::from_nanos(1));
     let inner = SAMPLE.div_duration_f64(once).clamp(1.0, 1e6).ceil() as usize;
-    let (mut samples, mut least) = (Vec::new(), None::<f64>);
+    let (mut samples, mut usual, mut least) = (Vec::new(), Vec::new(), None::<f64>);
     let (start, each) = (Instant::now(), 1e6 / inner as f64);
     while samples.len() < LEAST || start.elapsed() < budget {
         let watch = Stopwatch::start(processor);
@@ -57,16 +59,16 @@ fn sample(budget: Duration, processor: bool, mut run: impl FnMut() -> Result<()>
         }
         let (elapsed, used) = watch.seconds();
         samples.push(elapsed * each);
+        usual.push(used.map_or(elapsed, |used| used.min(elapsed)) * each);
         if let Some(used) = used {
             least = Some(least.map_or(used * each, |l| l.min(used * each)));
         }
     }
-    samples.sort_unstable_by(f64::total_cmp);
-    let at = |i: usize| samples.get(i).copied().unwrap_or(f64::NAN);
     Ok(Times {
-        median_us: at(samples.len() / 2),
-        min_us: at(0),
+        median_us: median(&mut samples),
+        min_us: samples.first().copied().unwrap_or(f64::NAN),
         cpu_us: least,
+        usual_us: median(&mut usual),
     })
 }
 

@@ -61,9 +61,11 @@ pub struct Measured {
     pub min_us: f64,
     /// Least microseconds of processor time, as in [`Times`](super::Times).
     pub cpu_us: Option<f64>,
+    /// Median microseconds by the lesser of both clocks, as in [`Times`](super::Times).
+    pub usual_us: f64,
     /// Median microseconds with weights from integers, lifted and transformed while they are used.
     pub fly_us: Option<f64>,
-    /// Microseconds to prepare weights, by themselves; 0 where there are none.
+    /// Usual microseconds to prepare weights; 0 where there are none.
     pub prepare_us: f64,
     /// Bytes of prepared weights in memory; 0 where there are none.
     pub weight_bytes: usize,
@@ -231,7 +233,7 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
             drop(black_box(plan.weights(&weights)?.prepare(&bfv)?));
             Ok(ctx.backend().wait()?)
         })?;
-        prepare_us = prepare.own_us();
+        prepare_us = prepare.usual_us;
         plan.multiply(&bfv, &fly, &first, &keys)?
     };
 
@@ -266,6 +268,7 @@ pub fn measure<B: Backend>(backend: B, ask: &Ask, budget: Duration) -> Result<Me
         median_us: run.median_us,
         min_us: run.min_us,
         cpu_us: run.cpu_us,
+        usual_us: run.usual_us,
         fly_us,
         prepare_us,
         weight_bytes,

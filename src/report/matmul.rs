@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::DeviceReport;
+use crate::backend::clock::median;
 
 /// Times, bytes and errors of one product, with what the planner said.
 #[derive(Clone, Debug, Serialize)]
@@ -41,7 +42,9 @@ pub struct MatmulReport {
     /// Least microseconds that a product had the processor, other programs' turns left out; null where that is not known: on a GPU, and
     /// with more than one thread.
     pub cpu_us: Option<f64>,
-    /// Microseconds of encoding the weights, the lesser of least and processor time; 0 where both operands are encrypted.
+    /// Median microseconds of a product by the lesser of both clocks.
+    pub usual_us: f64,
+    /// The same of encoding the weights; 0 where both operands are encrypted.
     pub prepare_us: f64,
     /// `median_us` and `prepare_us` together, on the machine of reference, if a peer's transform was timed to tell.
     pub scaled_us: Option<f64>,
@@ -63,7 +66,7 @@ pub struct MatmulReport {
     pub max_error: f64,
     /// What the plan promises.
     pub error_bound: f64,
-    /// Predicted time of a product, to be held against `min_us`, or `cpu_us` on a machine that others use.
+    /// Predicted `usual_us`.
     pub predicted_us: f64,
     /// Predicted `prepare_us`.
     pub predicted_prepare_us: f64,
@@ -74,13 +77,20 @@ pub struct MatmulReport {
 }
 
 impl MatmulReport {
-    /// Microseconds of a product that owe nothing to other programs: processor time, or the least where that is less or all that is known.
-    pub fn own_us(&self) -> f64 {
-        self.cpu_us.map_or(self.min_us, |cpu| cpu.min(self.min_us))
+    /// Several measurements of one product: the least times, and the medians of predictions and of what they are held against.
+    pub fn of_rounds(rounds: &[Self]) -> Option<Self> {
+        let median = |of: fn(&Self) -> f64| median(&mut rounds.iter().map(of).collect::<Vec<f64>>());
+        let (first, others) = rounds.split_first()?;
+        Some(Self {
+            usual_us: median(|r| r.usual_us),
+            prepare_us: median(|r| r.prepare_us),
+            predicted_us: median(|r| r.predicted_us),
+            predicted_prepare_us: median(|r| r.predicted_prepare_us),
+            ..others.iter().fold(first.clone(), Self::least)
+        })
     }
 
-    /// Two measurements of one product: the least times of both, and of the predictions made with each.
-    pub fn least(self, other: &Self) -> Self {
+    fn least(self, other: &Self) -> Self {
         let known = |a: Option<f64>, b: Option<f64>| Some(a?.min(b?));
         let median_us = self.median_us.min(other.median_us);
         let plain_gemm_us = self.plain_gemm_us.min(other.plain_gemm_us);
@@ -88,14 +98,11 @@ impl MatmulReport {
             median_us,
             min_us: self.min_us.min(other.min_us),
             cpu_us: known(self.cpu_us, other.cpu_us),
-            prepare_us: self.prepare_us.min(other.prepare_us),
             scaled_us: known(self.scaled_us, other.scaled_us),
             plain_gemm_us,
             ratio: median_us / plain_gemm_us,
             residue_gemm_us: known(self.residue_gemm_us, other.residue_gemm_us),
             max_error: self.max_error.max(other.max_error),
-            predicted_us: self.predicted_us.min(other.predicted_us),
-            predicted_prepare_us: self.predicted_prepare_us.min(other.predicted_prepare_us),
             ..self
         }
     }
@@ -134,6 +141,7 @@ mod tests {
             median_us: 2.0 * time,
             min_us: time,
             cpu_us,
+            usual_us: 1.5 * time,
             prepare_us: 10.0 - time,
             scaled_us: None,
             plain_gemm_us: 2.0,
@@ -153,18 +161,22 @@ mod tests {
     }
 
     #[test]
-    fn of_two_measurements_the_least_times_and_the_largest_error_count() {
-        let least = report(4.0, Some(3.5)).least(&report(3.0, Some(3.75)));
+    fn of_rounds_the_least_times_the_largest_error_and_the_median_predictions_count() {
+        let rounds = [
+            report(4.0, Some(3.5)),
+            report(3.0, Some(3.75)),
+            report(9.0, Some(9.0)),
+        ];
+        let all = MatmulReport::of_rounds(&rounds).unwrap();
+        assert_eq!((all.median_us, all.min_us, all.cpu_us), (6.0, 3.0, Some(3.5)));
         assert_eq!(
-            (least.median_us, least.min_us, least.cpu_us),
-            (6.0, 3.0, Some(3.5))
+            (all.usual_us, all.prepare_us, all.predicted_us, all.ratio),
+            (6.0, 6.0, 12.0, 3.0)
         );
-        assert_eq!(
-            (least.prepare_us, least.predicted_us, least.ratio),
-            (6.0, 9.0, 3.0)
-        );
-        assert_eq!((least.max_error, least.own_us()), (0.04, 3.0));
-        assert_eq!(report(4.0, None).least(&report(3.0, Some(1.0))).cpu_us, None);
-        assert!(least.predicts_bytes(0.05) && !least.predicts_bytes(0.03));
+        assert_eq!(all.max_error, 0.09);
+        assert!(all.predicts_bytes(0.05) && !all.predicts_bytes(0.03));
+        let unknown = [report(4.0, None), report(3.0, Some(1.0))];
+        assert_eq!(MatmulReport::of_rounds(&unknown).unwrap().cpu_us, None);
+        assert!(MatmulReport::of_rounds(&[]).is_none());
     }
 }

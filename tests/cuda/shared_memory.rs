@@ -1,9 +1,9 @@
 //! The kernels whose threads share memory and that the fused operations of larger rings do not launch, each by name: small transforms, base
-//! conversions alone, products with small integers.
+//! conversions alone, products with small integers, and sums of products with light plaintexts.
 
 use cipherformer::{
     arith::ntt_primes,
-    backend::{Backend, Entries, Matrix, Mut, Ref, Span, compact, cpu::Cpu},
+    backend::{Backend, Entries, Light, Matrix, Mut, Ref, Span, compact, cpu::Cpu},
     ring::{Basis, Conversion},
 };
 use libtest_mimic::Failed;
@@ -18,8 +18,10 @@ const TARGETS: usize = 18;
 /// More than one slice of 32 inputs, and more than one group of 16 outputs.
 const INPUTS: usize = 37;
 const OUTPUTS: usize = 19;
+/// Products of a sum, two polynomials each.
+const TERMS: usize = 3;
 
-/// A conversion, an inverse and a forward transform of its targets, and a product with small integers.
+/// A conversion, an inverse and a forward transform of its targets, a product with small integers, and a sum of light products.
 fn work<B: Backend>(b: &B, log_n: u32) -> Outcome<Vec<u32>> {
     let primes: Vec<u32> = ntt_primes(log_n, 2, 1 << 30).take(SOURCES + TARGETS).collect();
     let basis = Basis::new(log_n, &primes)?;
@@ -58,8 +60,23 @@ fn work<B: Backend>(b: &B, log_n: u32) -> Outcome<Vec<u32>> {
     };
     b.gemm(&t, Mut::new(&mut c, outputs), Ref::new(&a, inputs), matrix)?;
 
+    let integers: Vec<i32> = (0..(TERMS << log_n) as i32)
+        .map(|i| i.wrapping_mul(0x9e37_79b1_u32 as i32))
+        .collect();
+    let light = Light {
+        buffer: &b.light(TERMS, n, &integers)?,
+        first: 0,
+        length: n,
+    };
+    let pair = Span::dense(1, 2, &rows);
+    let terms: Vec<Ref<B>> = (0..TERMS)
+        .map(|i| Ref::new(&a, Span { offset: 4 * i, ..pair }))
+        .collect();
+    let mut sum = b.alloc(log_n, pair.count())?;
+    b.light_product(&t, Mut::new(&mut sum, pair), &terms, light)?;
+
     let mut results = Vec::new();
-    for (buffer, span) in [(&x, source), (&y, target), (&c, outputs)] {
+    for (buffer, span) in [(&x, source), (&y, target), (&c, outputs), (&sum, pair)] {
         let mut words = vec![0; span.count() << log_n];
         b.download(Ref::new(buffer, span), &mut words)?;
         results.extend(words);
@@ -70,17 +87,24 @@ fn work<B: Backend>(b: &B, log_n: u32) -> Outcome<Vec<u32>> {
 pub fn kernels_with_shared_memory_give_the_bits_of_the_cpu() -> Result<(), Failed> {
     let device = open();
     let faults = (device.capabilities().device == EMULATION).then(Faults::new);
-    let kernels = ["convert_rows", "gemm_rows", "ntt_small", "intt_small"];
+    let kernels = [
+        "convert_rows",
+        "gemm_rows",
+        "ntt_small",
+        "intt_small",
+        "light_outer_3",
+        "light_inner",
+    ];
     let launches = || faults.as_ref().map(|f| kernels.map(|k| f.launches(k)));
     for log_n in DEGREES {
         let before = launches();
         if work(&device, log_n)? != work(&Cpu::new(), log_n)? {
             return Err(format!("N = 2^{log_n}: other bits").into());
         }
-        // Rings of two passes have transforms of their own.
-        let own = if log_n < 12 { kernels.len() } else { 2 };
+        // Rings of one pass and of two have transforms of their own.
+        let others = if log_n < 12 { 4..6 } else { 2..4 };
         if let (Some(before), Some(after)) = (before, launches()) {
-            for i in 0..own {
+            for i in (0..kernels.len()).filter(|i| !others.contains(i)) {
                 assert!(after[i] > before[i], "N = 2^{log_n}: {} did not run", kernels[i]);
             }
         }

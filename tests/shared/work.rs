@@ -2,7 +2,7 @@
 
 use cipherformer::{
     arith::{Complex, ntt_primes},
-    backend::{Backend, KeySwitch, Mut, Ref, Row, Span, compact, cpu::Cpu},
+    backend::{Backend, KeySwitch, Light, Mut, Ref, Row, Span, compact, cpu::Cpu},
     ckks::{Ciphertext, Ckks, Evaluator},
     ring::{Basis, ChainKind, Galois},
     rlwe::{Context, EvaluationKeys, KeyNeeds, Level, Params, SecretKey, SeededEvaluationKeys},
@@ -18,17 +18,30 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// Memory, the rows of a polynomial in it, and how many polynomials there are.
 pub type Rows<B> = (<B as Backend>::Buffer, Vec<Row>, usize);
 
-/// Residues of two rows after the forward, and the inverse transform.
-fn transforms<B: Backend>(b: &B, basis: &Basis, span: Span, words: &[u32]) -> Outcome<[Vec<u32>; 2]> {
+/// Residues of two rows after the forward, and the inverse transform, and the sum of their products with two light polynomials.
+fn transforms<B: Backend>(b: &B, basis: &Basis, span: Span, words: &[u32]) -> Outcome<[Vec<u32>; 3]> {
     let tables = b.tables(basis)?;
     let mut buffer = b.alloc(basis.log_n(), span.count())?;
-    let mut results = [words.to_vec(), words.to_vec()];
+    let mut results = [words.to_vec(), words.to_vec(), words.to_vec()];
     b.upload(Mut::new(&mut buffer, span), words)?;
     b.ntt(&tables, Mut::new(&mut buffer, span))?;
     b.download(Ref::new(&buffer, span), &mut results[0])?;
     b.upload(Mut::new(&mut buffer, span), words)?;
     b.intt(&tables, Mut::new(&mut buffer, span))?;
     b.download(Ref::new(&buffer, span), &mut results[1])?;
+    let length = 1 << basis.log_n();
+    let integers: Vec<i32> = (0..2 * length as i32)
+        .map(|i| i.wrapping_mul(0x9e37_79b1_u32 as i32))
+        .collect();
+    let light = Light {
+        buffer: &b.light(2, length, &integers)?,
+        first: 0,
+        length,
+    };
+    let mut sum = b.alloc(basis.log_n(), span.count())?;
+    let terms = [Ref::new(&buffer, span); 2];
+    b.light_product(&tables, Mut::new(&mut sum, span), &terms, light)?;
+    b.download(Ref::new(&sum, span), &mut results[2])?;
     Ok(results)
 }
 

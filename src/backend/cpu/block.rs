@@ -14,10 +14,11 @@ use super::{
 };
 use crate::arith::Modulus;
 
-/// Words of the copied part of a: as many as the first-level cache holds beside b.
-const COPIED: usize = 8192;
-/// Vectors of a block, at least and at most.
-const LEAST: usize = 4;
+/// Words of the copied part of a, and vectors of a block at the least. Full rows of b are read a block each, every one on another page: half of a
+/// small second-level cache lets them be long. Words of short rows serve many vectors, and the first-level cache holds what they multiply.
+const FULL: (usize, usize) = (32768, 16);
+const SHORT: (usize, usize) = (8192, 4);
+/// Vectors of a block at the most.
 const MOST: usize = 64;
 
 /// A row of b, or some vectors of it.
@@ -180,8 +181,9 @@ pub(super) fn product(t: &Tables, pool: &Arc<Pool>, dst: Writer, a: Reader, b: R
     let columns = b.span.items / terms;
     let (rows, polys) = (dst.span.items / columns.max(1), dst.span.polys);
     let (lines, vectors) = (rows * polys, dst.n / LANES);
-    let room = COPIED / LANES / (lines * terms).max(1);
-    let block = room.clamp(LEAST, MOST).next_power_of_two().min(MOST).min(vectors);
+    let (copied, least) = if b.n == dst.n { FULL } else { SHORT };
+    let room = copied / LANES / (lines * terms).max(1);
+    let block = room.clamp(least, MOST).next_power_of_two().min(MOST).min(vectors);
     let blocks = vectors.div_ceil(block);
     let tasks = dst.span.rows.len() * blocks;
     // Tasks one after the other share their scratch memory.

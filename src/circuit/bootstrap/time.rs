@@ -16,7 +16,7 @@ use std::hint::black_box;
 
 use super::{Bootstrapper, Order, Stage, run::reduce};
 use crate::{
-    backend::{Backend, Part, clock::least_us},
+    backend::{Backend, Part, clock::usual_us},
     circuit::{
         Forecast, Result,
         linear::Transform,
@@ -70,7 +70,7 @@ impl<B: Backend> Bootstrapper<B> {
         let stage = |(stage, list): &(Stage, WorkList)| -> Result<StageTime> {
             let mut parts = times.parts(list)?;
             if *stage == Stage::ModularReduction {
-                let us = least_us(self.ckks.context().backend(), 1, || {
+                let us = usual_us(self.ckks.context().backend(), 1, || {
                     self.rehearsed(items).map(|rehearsed| drop(black_box(rehearsed)))
                 })?;
                 parts.push(Part::new("planning", 1.0, us));

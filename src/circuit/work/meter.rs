@@ -3,7 +3,7 @@
 use super::{Kind, Work, WorkList};
 use crate::{
     arith::Complex,
-    backend::{Backend, clock::least_us, part::MEMORY},
+    backend::{Backend, clock::usual_us, part::MEMORY},
     circuit::{Arithmetic, CircuitError, Encrypted, Result, linear::Transform},
     ckks::{Ciphertext, Ckks, Evaluator},
     ring::{Galois, Scale},
@@ -98,7 +98,7 @@ impl<'a, B: Backend> Meter<'a, B> {
 
     /// Least microseconds of an operation, of which `count` come in a row; sums of products modulo some of the primes only, where their
     /// operands are large.
-    pub(super) fn least_us(&self, work: &Work, count: usize) -> Result<f64> {
+    pub(super) fn usual_us(&self, work: &Work, count: usize) -> Result<f64> {
         let ctx = self.ckks.context();
         if let Kind::ProductSums(at) = work.kind {
             let transform = self.transform(at)?;
@@ -106,9 +106,9 @@ impl<'a, B: Backend> Meter<'a, B> {
             let baby = (8 * work.items * transform.steps().baby.len()) << ctx.log_n();
             let some = (MEMORY / baby.max(1)).clamp(1, all);
             let mut run = transform.product_sums(ctx, work.items, some)?;
-            return Ok(least_us(ctx.backend(), count, &mut run)? * all as f64 / some as f64);
+            return Ok(usual_us(ctx.backend(), count, &mut run)? * all as f64 / some as f64);
         }
-        least_us(ctx.backend(), count, self.ready(work)?)
+        usual_us(ctx.backend(), count, self.ready(work)?)
     }
 
     /// A transform of the list.

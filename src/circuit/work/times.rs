@@ -95,7 +95,7 @@ impl<'m, 'a, B: Backend> Times<'m, 'a, B> {
         if let Some(us) = self.measured.get(work) {
             return Ok(*us);
         }
-        let us = self.meter.least_us(work, count)?;
+        let us = self.meter.usual_us(work, count)?;
         // Buffers of its size are not kept beside those of the next.
         self.meter.ckks().context().backend().trim();
         self.measured.insert(*work, us);

@@ -50,7 +50,7 @@ pub(super) fn print(reports: &[MatmulReport], as_json: bool) {
             .iter()
             .filter(|r| name.is_none_or(|n| n == r.packing))
             .collect();
-        let run = Held::of(some.iter().map(|r| r.predicted_us / r.own_us()));
+        let run = Held::of(some.iter().map(|r| r.predicted_us / r.usual_us));
         let prepared = some.iter().filter(|r| r.prepare_us > 0.0);
         let prepare = Held::of(prepared.map(|r| r.predicted_prepare_us / r.prepare_us));
         let sizes = some.iter().filter(|r| r.predicts_bytes(BYTES)).count();

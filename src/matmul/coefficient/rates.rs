@@ -3,7 +3,7 @@
 //!
 //! | part | count | measured |
 //! |---|---|---|
-//! | products with plain polynomials | passes over some columns | a `block_product` modulo some of the primes |
+//! | products with plain polynomials | passes over some columns, and over the last ones | a `block_product` modulo some of the primes |
 //! | products of ciphertexts | operands, products, divided sums, relinearisations | three small `inner_products`, a relinearisation |
 //! | the way to the level of packing | M N' a request | a change of level |
 //! | interleaving | automorphisms | the merges of one group |
@@ -15,9 +15,9 @@ use super::{Encrypted, Output, Plain, Plan, Result, Results, cost::merges};
 use crate::{
     backend::{
         Backend, Integers, Mut, Part, Ref, Span,
-        clock::least_us,
+        clock::usual_us,
         null::{Counts, Null},
-        part::{MEMORY, extrapolated},
+        part::{FOOTPRINT, MEMORY, extrapolated},
     },
     bfv::{self, Bfv, Evaluator, interleaving_automorphisms},
     matmul::{
@@ -27,8 +27,7 @@ use crate::{
     rlwe::{self, EvaluationKeys, KeyNeeds, Level, SecretKey},
 };
 
-/// Ciphertexts of a measurement at most, and of a group of merges.
-const ITEMS: usize = 16;
+/// Ciphertexts of a group of merges at most.
 const GROUP: usize = 64;
 /// Words that a measurement transforms, more or less.
 const TRANSFORMED: usize = 1 << 20;
@@ -69,7 +68,7 @@ impl Plan {
         let (ctx, tiles, shape) = (bfv.context(), self.tiles(), self.inner_shape());
         let backend = ctx.backend();
         let values = vec![1; shape.k * shape.n];
-        let us = least_us(backend, 1, || -> Result<()> {
+        let us = usual_us(backend, 1, || -> Result<()> {
             drop(std::hint::black_box(self.weights(&values)?));
             Ok(())
         })?;
@@ -85,7 +84,7 @@ impl Plan {
         let span = Span::dense(slots * some, 1, rows);
         let mut plain = backend.alloc(ctx.log_n(), span.count())?;
         let mut turns = Turns::new(slots);
-        let us = least_us(backend, all / some, || -> Result<()> {
+        let us = usual_us(backend, all / some, || -> Result<()> {
             let to = Mut::new(&mut plain, span.slice_items(turns.take() * some, some));
             Ok(backend.evaluate(ctx.tables(), to, Integers::I64(&coefficients))?)
         })?;
@@ -113,7 +112,7 @@ impl Plan {
         let mut x = backend.alloc(ctx.log_n(), from.count())?;
         backend.zero(Mut::new(&mut x, from))?;
         let footprint = usize::try_from(self.count()?.peak_bytes).unwrap_or(usize::MAX);
-        let us = extrapolated(step, most.max(2), |columns| -> Result<f64> {
+        let mut pass_us = |columns: usize| -> Result<f64> {
             let to = Span::dense(rows * columns, 2, level_rows);
             let bytes = |span: Span| 4 * degree * span.count();
             let pass = 4 * degree * terms * some_primes * columns;
@@ -121,14 +120,14 @@ impl Plan {
             // are taken in turn.
             let others = footprint.saturating_sub(bytes(from) + bytes(to));
             let passes = (others as f64 / pass as f64).max(tiles.n.div_ceil(columns) as f64);
-            let passes = passes.clamp(1.0, (MEMORY as f64 / pass as f64).max(1.0));
+            let passes = passes.clamp(1.0, (FOOTPRINT as f64 / pass as f64).max(1.0));
             let time = |slots: usize| -> Result<f64> {
                 let plain = Span::dense(slots * columns * terms, 1, level_rows);
                 let mut w = backend.alloc(ctx.log_n(), plain.count())?;
                 backend.zero(Mut::new(&mut w, plain))?;
                 let mut sums = backend.alloc(ctx.log_n(), to.count())?;
                 let mut turns = Turns::new(slots);
-                least_us(backend, slots, || -> Result<()> {
+                usual_us(backend, slots, || -> Result<()> {
                     let some = plain.slice_items(turns.take() * columns * terms, columns * terms);
                     let (sums, w) = (Mut::new(&mut sums, to), Ref::new(&w, some));
                     Ok(backend.block_product(tables, sums, Ref::new(&x, from), w, terms)?)
@@ -140,10 +139,16 @@ impl Plan {
                 0.0 => fewer,
                 part => fewer + part * (time(whole + 1)? - fewer),
             })
-        })?;
+        };
         let of = |all: usize, some: usize| all as f64 / some as f64;
-        let each = us * of(all_rows, rows) * of(tiles.k, terms) * of(primes, some_primes);
-        (rates.run).push(Part::new("products of some columns", of(tiles.n, step), each));
+        let more = of(all_rows, rows) * of(tiles.k, terms) * of(primes, some_primes);
+        let us = more * extrapolated(step, most.max(2), &mut pass_us)?;
+        let (passes, last) = ((tiles.n / step) as f64, tiles.n % step);
+        (rates.run).push(Part::new("products of some columns", passes, us));
+        if last > 0 {
+            let us = more * extrapolated(last, most.max(2), pass_us)?;
+            (rates.run).push(Part::new("products of the last columns", 1.0, us));
+        }
         Ok(())
     }
 
@@ -160,7 +165,7 @@ impl Plan {
         let four = zeros(bfv, level, 8, 2)?;
         let time = |m: usize, n: usize, terms: usize| -> Result<f64> {
             let (x, y) = (four.slice(0, m * terms)?, four.slice(0, n * terms)?);
-            least_us(ctx.backend(), 1, || -> Result<()> {
+            usual_us(ctx.backend(), 1, || -> Result<()> {
                 drop(ev.inner_products(&x, &y, terms)?);
                 Ok(())
             })
@@ -176,7 +181,7 @@ impl Plan {
         let divide = (one - pair).max(0.0);
         let product = ((square - 2.0 * t * pair - 4.0 * divide) / (2.0 * t)).clamp(0.0, pair);
         let products = zeros(bfv, level, 4, 3)?;
-        let relinearise = least_us(ctx.backend(), 1, || -> Result<()> {
+        let relinearise = usual_us(ctx.backend(), 1, || -> Result<()> {
             drop(ev.relinearise(&products)?);
             Ok(())
         })? / 4.0;
@@ -203,10 +208,15 @@ impl Plan {
     fn way_down<B: Backend>(&self, bfv: &Bfv<B>, rates: &mut Rates) -> Result<()> {
         let (backend, levels, none) = (bfv.context().backend(), self.levels(), EvaluationKeys::none());
         let ev = Evaluator::new(bfv, &none);
+        // As many at once as a run has, where there is room: whether caches hold them shows.
+        let room = |level: Level| -> Result<usize> {
+            let rows = bfv.context().level("rates", level)?.rows.len();
+            Ok((MEMORY / (2 * 4 * rows * bfv.context().params().degree())).max(1))
+        };
         if levels.packing < levels.input {
-            let items = self.sums().min(GROUP);
+            let items = self.sums().min(room(levels.input)?);
             let sums = zeros(bfv, levels.input, items, 2)?;
-            let us = least_us(backend, self.sums() / items, || -> Result<()> {
+            let us = usual_us(backend, self.sums() / items, || -> Result<()> {
                 drop(ev.switch_to(&sums, levels.packing)?);
                 Ok(())
             })?;
@@ -218,9 +228,9 @@ impl Plan {
             rates.run.push(Part::new("merges", count, each));
         }
         let all = self.results() * self.request().requests;
-        let items = self.results().min(ITEMS);
+        let items = self.results().min(room(levels.packing)?);
         let results = zeros(bfv, levels.packing, items, 2)?;
-        let us = least_us(backend, all / items, || -> Result<()> {
+        let us = usual_us(backend, all / items, || -> Result<()> {
             let (plan, ct) = (self.clone(), ev.switch_to(&results, levels.output)?);
             let ct = ev.concat(&[ct])?;
             drop(std::hint::black_box(Results { plan, ct }.release(bfv)?));
@@ -242,7 +252,7 @@ impl Plan {
         let keys = SecretKey::generate(ctx)?.evaluation_keys(&needs)?.expand(ctx)?;
         let (ev, group) = (Evaluator::new(bfv, &keys), [zeros(bfv, level, items, 2)?]);
         let groups = self.sums().div_ceil(self.block().inner);
-        let us = least_us(ctx.backend(), groups, || -> Result<()> {
+        let us = usual_us(ctx.backend(), groups, || -> Result<()> {
             drop(ev.interleave(&ev.concat(&group)?, count)?);
             Ok(())
         })?;

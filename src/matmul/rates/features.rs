@@ -4,7 +4,7 @@ use super::{PRODUCTS, Rates};
 use crate::{
     backend::{
         Backend, Entries, Matrix, Mut, Part, Ref, Span,
-        clock::least_us,
+        clock::usual_us,
         part::{MEMORY, extrapolated},
     },
     matmul::{MatmulPlan, Result, Shape, layout::Features},
@@ -40,7 +40,7 @@ pub(super) fn measure<B: Backend>(
     let us = extrapolated(n, most, |outputs| -> Result<f64> {
         let weights = vec![1i16; outputs * inputs];
         let mut dst = ctx.zeroed(outputs, polys, prime)?;
-        least_us(backend, lines / polys, || -> Result<()> {
+        usual_us(backend, lines / polys, || -> Result<()> {
             let entries = Entries::I16(&weights);
             let matrix = Matrix {
                 outputs,

@@ -12,7 +12,7 @@
 //! | | division by P; folds; the copy to the result | blocks of outputs; times log2(F/D) |
 //!
 //! Sums of light products expand what they multiply by. Preparation is the host's rounding (an embedding each in diagonals), and residues of the plaintexts of a block or a giant step. Operands
-//! that a run meets once come from memory: measurements take as many in turn as make up what a run works on, up to 64 MiB. What is larger than
+//! that a run meets once come from memory: measurements take as many in turn as make up what a run works on, up to 256 MiB. What is larger than
 //! a measurement has room for is cut, first the rows, then the columns, then the terms; times grow with the number of each.
 
 mod features;
@@ -25,7 +25,7 @@ use serde::Serialize;
 
 use super::{ColumnWeights, MatmulPlan, Result, Shape, Weights, layout::Layout, shape::quantise};
 use crate::{
-    backend::{Backend, Part, clock::least_us},
+    backend::{Backend, Part, clock::usual_us},
     rlwe::Context,
 };
 
@@ -81,7 +81,7 @@ fn rounding<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan) -> Result<Part> {
     let some = k.min((WEIGHTS / n).max(1));
     let piece = Shape::new(1, some, n);
     let values = vec![(bound / 2.0) as f32; some * n];
-    let us = least_us(ctx.backend(), 1, || -> Result<()> {
+    let us = usual_us(ctx.backend(), 1, || -> Result<()> {
         let all = Weights::f32(black_box(&values)).checked(piece, bound)?;
         match &plan.layout {
             Layout::Features(_) => drop(black_box(ColumnWeights::rounded(&all, (some, n), bits))),

@@ -4,9 +4,9 @@ use super::{PRODUCTS, Rates, Turns};
 use crate::{
     backend::{
         Backend, Mut, Onto, Part, Ref, Span,
-        clock::least_us,
+        clock::usual_us,
         derived::products,
-        part::{MEMORY, extrapolated},
+        part::{FOOTPRINT, MEMORY, extrapolated},
     },
     matmul::{
         MatmulPlan, Result,
@@ -28,7 +28,7 @@ pub(super) fn embedding<B: Backend>(
     layout: &Diagonal,
     rates: &mut Rates,
 ) -> Result<()> {
-    let us = least_us(ctx.backend(), 1, || -> Result<()> {
+    let us = usual_us(ctx.backend(), 1, || -> Result<()> {
         drop(std::hint::black_box(Diagonals::new(plan, layout)));
         Ok(())
     })?;
@@ -37,7 +37,7 @@ pub(super) fn embedding<B: Backend>(
     let (mut encoder, mut turns) = (Diagonals::new(plan, layout), Turns::new(terms));
     let weights = vec![plan.options.weight_bound / 2.0; plan.shape.k * plan.shape.n];
     let count = layout.outputs * layout.giant() * terms;
-    let us = least_us(ctx.backend(), count / EMBEDDED, || -> Result<()> {
+    let us = usual_us(ctx.backend(), count / EMBEDDED, || -> Result<()> {
         let mut integers = Vec::with_capacity(EMBEDDED * encoder.each());
         for _ in 0..EMBEDDED {
             encoder.encode(&weights, (0, turns.take()), &mut integers)?;
@@ -91,7 +91,7 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
     if !plan.options.ready {
         if matches!(plan.layout, Layout::Diagonal(_)) {
             let values = vec![1; groups * terms * sample.each];
-            let us = least_us(backend, 1, || -> Result<()> {
+            let us = usual_us(backend, 1, || -> Result<()> {
                 drop(backend.light(groups * terms, sample.each, &values)?);
                 Ok(())
             })?;
@@ -106,7 +106,7 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
                 .iter()
                 .map(|x| Ref::new(x, from.slice_items(0, users)))
                 .collect();
-            least_us(backend, sums, || -> Result<()> {
+            usual_us(backend, sums, || -> Result<()> {
                 let group = turns.take();
                 let dst = Mut::new(&mut dst, to.every_item(group % results, results, users));
                 Ok(sample.accumulate(ctx, dst, &of_terms, group, &mut laid_out)?)
@@ -120,11 +120,14 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
     // Plaintexts go to memory and come from there, after all else that a run works on.
     let group_bytes = 4 * terms * poly;
     let footprint = usize::try_from(plan.count()?.peak_bytes).unwrap_or(usize::MAX);
-    let kept = sums.max(footprint / group_bytes).min(MEMORY / group_bytes).max(1);
+    let kept = sums
+        .max(footprint / group_bytes)
+        .min(FOOTPRINT / group_bytes)
+        .max(1);
     let plain = Span::dense(kept * terms, 1, rows);
     let mut residues = ctx.zeroed(kept * terms, 1, rows)?;
     let (mut turns, mut laid_out) = (Turns::new(kept.max(groups)), Vec::new());
-    let us = least_us(backend, sums, || -> Result<()> {
+    let us = usual_us(backend, sums, || -> Result<()> {
         let group = turns.take();
         let dst = Mut::new(&mut residues, plain.slice_items(group % kept * terms, terms));
         Ok(sample.expand(ctx, group % groups, &mut laid_out, dst)?)
@@ -132,7 +135,7 @@ pub(super) fn sums<B: Backend>(ctx: &Context<B>, plan: &MatmulPlan, rates: &mut 
     let part = Part::new("residues", sums as f64, us * longer);
     rates.prepare.push(part);
     let of_terms: Vec<Ref<B>> = x.iter().map(|x| Ref::new(x, from)).collect();
-    let us = least_us(backend, sums, || -> Result<()> {
+    let us = usual_us(backend, sums, || -> Result<()> {
         let group = turns.take();
         let weights = Ref::new(&residues, plain.slice_items(group % kept * terms, terms));
         let dst = Mut::new(&mut dst, to.every_item(group % results, results, users));

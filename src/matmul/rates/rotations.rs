@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Rates, Turns};
 use crate::{
-    backend::{Backend, Part, clock::least_us, part::MEMORY},
+    backend::{Backend, Part, clock::usual_us, part::MEMORY},
     matmul::{MatmulPlan, Result, diagonal::Diagonal},
     ring::Galois,
     rlwe::{Ciphertext, Context, KeyNeeds, SecretKey, SwitchKey},
@@ -43,13 +43,13 @@ pub(super) fn measure<B: Backend>(
         Ciphertext::zero(ctx, plan.level, items, 2)?,
         all as f64 / items as f64,
     );
-    let us = least_us(backend, 1, || -> Result<()> {
+    let us = usual_us(backend, 1, || -> Result<()> {
         drop(ctx.extend(&x)?);
         Ok(())
     })?;
     rates.run.push(Part::new("extension", 1.0, us * more));
     if layout.baby > 1 {
-        let us = least_us(backend, 1, || -> Result<()> {
+        let us = usual_us(backend, 1, || -> Result<()> {
             drop(ctx.mod_up(&x, 1)?);
             Ok(())
         })?;
@@ -58,7 +58,7 @@ pub(super) fn measure<B: Backend>(
         // A run keeps the rotations, each in memory of its own.
         let kept = (MEMORY / (items * 2 * extended * 4 * ctx.params().degree())).clamp(1, layout.baby);
         let mut turned = VecDeque::with_capacity(kept);
-        let us = least_us(backend, layout.baby - 1, || -> Result<()> {
+        let us = usual_us(backend, layout.baby - 1, || -> Result<()> {
             if turned.len() == kept {
                 turned.pop_front();
             }
@@ -81,7 +81,7 @@ pub(super) fn measure<B: Backend>(
     let (mut total, part) = (ctx.extend(&x)?, ctx.extend(&x)?);
     if layout.giant() > 1 {
         let count = outputs * (layout.giant() - 1);
-        let us = least_us(backend, count, || -> Result<()> {
+        let us = usual_us(backend, count, || -> Result<()> {
             let Some((key, g)) = keys.get(turns.take()) else {
                 return Ok(());
             };
@@ -91,7 +91,7 @@ pub(super) fn measure<B: Backend>(
             .run
             .push(Part::new("giant rotation", count as f64, us * more));
     }
-    let us = least_us(backend, outputs, || -> Result<()> {
+    let us = usual_us(backend, outputs, || -> Result<()> {
         drop(ctx.mod_down(&total)?);
         Ok(())
     })?;
@@ -99,7 +99,7 @@ pub(super) fn measure<B: Backend>(
     let folds = layout.folds().count();
     if folds > 0 {
         let mut result = Ciphertext::zero(ctx, plan.level, users, 2)?;
-        let us = least_us(backend, outputs * folds, || -> Result<()> {
+        let us = usual_us(backend, outputs * folds, || -> Result<()> {
             let Some((key, g)) = keys.get(turns.take()) else {
                 return Ok(());
             };
@@ -111,7 +111,7 @@ pub(super) fn measure<B: Backend>(
             .push(Part::new("fold", (outputs * folds) as f64, us * more));
     }
     if outputs > 1 {
-        let us = least_us(backend, outputs, || -> Result<()> {
+        let us = usual_us(backend, outputs, || -> Result<()> {
             drop(x.duplicate(ctx)?);
             Ok(())
         })?;

@@ -62,7 +62,7 @@ struct Fault {
     findings: &'static [&'static str],
 }
 
-const FAULTS: [Fault; 5] = [
+const FAULTS: [Fault; 6] = [
     Fault {
         name: "a missing barrier",
         file: "ntt.cuh",
@@ -92,6 +92,14 @@ const FAULTS: [Fault; 5] = [
         test: "kernels_with_shared_memory_give_the_bits_of_the_cpu",
         variant: "tsan",
         findings: &["data race", "ntt.cu"],
+    },
+    Fault {
+        name: "a missing barrier between light plaintexts",
+        file: "light.cu",
+        change: ["    __syncthreads();\n  }\n", "  }\n"],
+        test: "kernels_with_shared_memory_give_the_bits_of_the_cpu",
+        variant: "tsan",
+        findings: &["data race", "light.cu"],
     },
     Fault {
         name: "an index off by one",
