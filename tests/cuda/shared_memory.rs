@@ -70,7 +70,15 @@ fn work<B: Backend>(b: &B, log_n: u32) -> Outcome<Vec<u32>> {
     };
     let pair = Span::dense(1, 2, &rows);
     let terms: Vec<Ref<B>> = (0..TERMS)
-        .map(|i| Ref::new(&a, Span { offset: 4 * i, ..pair }))
+        .map(|i| {
+            Ref::new(
+                &a,
+                Span {
+                    offset: 4 * i,
+                    ..pair
+                },
+            )
+        })
         .collect();
     let mut sum = b.alloc(log_n, pair.count())?;
     b.light_product(&t, Mut::new(&mut sum, pair), &terms, light)?;

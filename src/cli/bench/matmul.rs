@@ -327,7 +327,11 @@ fn run_on<B: DeviceBackend>(
             if chosen.len() == i {
                 let mut all = costed(*shape, setting.encrypted, args.light, backend)?;
                 all.retain(|(_, cost)| args.packing.is_none_or(|p| p.0 == cost.packing));
-                chosen.push(all.into_iter().map(|(plan, cost)| (plan, cost, Vec::new())).collect());
+                chosen.push(
+                    all.into_iter()
+                        .map(|(plan, cost)| (plan, cost, Vec::new()))
+                        .collect(),
+                );
             }
             for (plan, cost, measured) in chosen.get_mut(i).into_iter().flatten() {
                 backend.trim();
