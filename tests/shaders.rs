@@ -89,7 +89,7 @@ fn kernels_stay_within_what_every_adapter_has() {
             }
         }
     }
-    assert_eq!(count, 2 * 26);
+    assert_eq!(count, 2 * 28);
 }
 
 /// The checks see what they are for.
