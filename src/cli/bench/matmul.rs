@@ -308,8 +308,8 @@ fn run_on<B: DeviceBackend>(
     };
     // What is chosen first is measured in every round.
     let mut chosen: Vec<Vec<(Planned, Cost, Vec<MatmulReport>)>> = Vec::new();
-    // Where memory lies decides which lines of a cache it takes, and what a host that is shared has below its pages: times differ twofold. Each
-    // round has other addresses and other pages.
+    // Times differ up to twofold between processes, and hardly within one, most likely by where their memory lies: each round has other
+    // addresses and other pages.
     let mut ballast = Vec::new();
     for round in 0..args.rounds {
         if round > 0 {
