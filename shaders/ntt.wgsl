@@ -182,7 +182,7 @@ fn integer(source: u32, at: u32, m: Prime) -> u32 {
 // Where the integers of a polynomial begin: `left` has rows of N / 2^FIRST words.
 fn integers_of(cell: Cell) -> u32 { return rows_before(LEFT, cell) << (args[LOG_N] - args[FIRST]); }
 
-// The same from integers.
+// The outer pass downwards from integers of `left` to dst.
 @compute @workgroup_size(THREADS)
 fn light_outer(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let cell = cell_of(group);
@@ -196,7 +196,7 @@ fn light_outer(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
   for (var i = thread; i < (1u << pass_.log_tile); i += THREADS) { dst[row + position(pass_, i)] = tile[place(i)]; }
 }
 
-// All stages from integers, for rings of one pass.
+// All stages downwards from integers of `left` to dst, for rings of one pass.
 @compute @workgroup_size(THREADS)
 fn light_whole(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let cell = cell_of(group);

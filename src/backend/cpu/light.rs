@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{
     encode::{lift_short, spread},
     lanes::LANES,
-    memory::{Pool, Reader, Writer},
+    memory::{Pool, Reader, Writer, stride},
     ntt::{Tables, Transform},
     scratch::Scratch,
     sums::{PASS, Term, Terms},
@@ -110,13 +110,14 @@ fn sum(
         Share::Threads => BLOCK.min(dst.n),
     };
     let (blocks, pairs) = (dst.n / block, polys.div_ceil(2));
+    // SAFETY: expanded rows are written before this, by tasks that have ended, and only read while the reference lives.
+    let expanded = &*unsafe { expanded.rows(0, terms.len()) };
     share.each(dst.span.items * pairs * blocks, |at| {
         let (item, first) = (at / (pairs * blocks), at / blocks % pairs * 2);
         let words = at % blocks * block..(at % blocks + 1) * block;
         // SAFETY: this block of these rows belongs to this task alone.
         let out = |poly| unsafe { dst.block(item, poly, row, words.clone()) };
-        // SAFETY: expanded rows are only read now.
-        let b = |term| &*unsafe { expanded.block(term, words.clone()) };
+        let b = |term: usize| &expanded[term * stride(dst.n)..][words.clone()];
         let a = |x, poly| &Reader::new(x).row(item, poly, row)[words.clone()];
         let terms = terms.iter().copied().enumerate();
         if first + 1 < polys {

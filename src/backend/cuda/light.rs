@@ -17,11 +17,12 @@ const LIGHT_OUTER: ByStages = [
     "light_outer_7",
     "light_outer_8",
 ];
+
 impl Cuda {
     /// See [`Backend::light_product`].
     ///
-    /// The outer pass takes integers, unless there are zeros between them, and the inner one multiplies what it has transformed, which costs the inner stages anew for every item:
-    /// with several items, plaintexts are transformed once for all of them.
+    /// The outer pass takes integers, unless there are zeros between them, and the inner one multiplies what it has transformed, which
+    /// costs the inner stages anew for every item: with several items, plaintexts are transformed once for all of them.
     pub(super) fn multiply_light(
         &self,
         t: &Tables,

@@ -11,9 +11,10 @@
 //! | | giant rotations | blocks of outputs times (giant steps - 1) |
 //! | | division by P; folds; the copy to the result | blocks of outputs; times log2(F/D) |
 //!
-//! Sums of light products expand what they multiply by. Preparation is the host's rounding (an embedding each in diagonals), and residues of the plaintexts of a block or a giant step. Operands
-//! that a run meets once come from memory: measurements take as many in turn as make up what a run works on, up to 256 MiB. What is larger than
-//! a measurement has room for is cut, first the rows, then the columns, then the terms; times grow with the number of each.
+//! Sums of light products expand what they multiply by. Preparation is the host's rounding (an embedding each in diagonals), and residues of
+//! the plaintexts of a block or a giant step. Operands that a run meets once come from memory: measurements take as many in turn as make up
+//! what a run works on, up to 256 MiB. What is larger than a measurement has room for is cut, first the rows, then the columns, then the
+//! terms; times grow with the number of each.
 
 mod features;
 mod polynomials;
